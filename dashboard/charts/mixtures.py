@@ -56,6 +56,7 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
         xaxis={"tickformat": ".0%", "range": [0, 1]},
         margin_r=26,  # half of the last label
         yaxis={"autorange": "reversed"},
+        uniformtext={"minsize": 10, "mode": "hide"},  # a number that has no room is read by pointing at its bar
     )
     places, whole = short_labels(names), [escape(name) for name in names]
     for d, domain in enumerate(domains):

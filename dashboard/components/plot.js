@@ -54,14 +54,14 @@ function fitTitles(host, Plotly) {
 
 const ONE_ROW = 26;  // pixels of a legend of one row: a figure has room for that
 
-// A legend of several rows is not taken from the plot: the figure becomes that much taller, and less once there is room.
-function fitLegend(host, Plotly) {
+// A legend of several rows is not taken from the plot: its box becomes that much taller, and less once there is room;
+// the drawing follows its box. Asked for a height, Plotly would keep the width of now for good.
+function fitLegend(host) {
   const legend = host._fullLayout.showlegend && host._fullLayout.legend;
   const over = legend && legend.orientation === "h" && legend.yref === "paper" && legend.y > 1;
   const height = Math.round(host.asked + (over ? Math.max(0, legend._height - ONE_ROW) : 0));
   if (Math.abs(height - host._fullLayout.height) < 3) return;
   host.style.height = `${height}px`;
-  Plotly.relayout(host, { height });
 }
 
 // Fit the titles and the legend after every drawing, and the drawing to its box whenever that changes: when a window or
@@ -69,12 +69,14 @@ function fitLegend(host, Plotly) {
 function keepFitting(host, Plotly) {
   const fit = () => {
     fitTitles(host, Plotly);
-    fitLegend(host, Plotly);
+    fitLegend(host);
   };
   const resize = () => host.offsetWidth && Plotly.Plots.resize(host).then(fit);
   host.on("plotly_afterplot", inNextFrame(fit));
+  host.on("plotly_afterplot", () => inkNumbers(host));
   new ResizeObserver(inNextFrame(resize)).observe(host);
   fit();
+  inkNumbers(host);
 }
 
 // The function, called once in the next frame however often it is asked for.
@@ -120,11 +122,40 @@ function mixed(colour, opacity, below) {
   return `rgb(${[0, 1, 2].map((i) => Math.round(part * over[i] + (1 - part) * under[i])).join(",")})`;
 }
 
-// Cells with numbers in opaque colours: Plotly chooses a number's colour by its cell's, as if it let nothing through.
+// Cells with numbers in opaque colours: a number's colour is chosen by its cell's.
 function legible(traces, style) {
   const cells = (trace) => trace.type === "heatmap" && trace.texttemplate;
   const solid = (scale) => scale.map(([at, colour]) => [at, mixed(colour, 1, ground(style))]);
   return traces.map((trace) => (cells(trace) ? { ...trace, colorscale: solid(trace.colorscale) } : trace));
+}
+
+// Black or white, whichever stands out more from an opaque colour (4.58 to 1 or more, by WCAG's luminance).
+function inkOn(colour) {
+  const [red, green, blue] = parts(colour).map((part) => ((part / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+}
+
+// The colour of a heat map's cell by its value.
+function cellColour({ colorscale, zmin, zmax }, value) {
+  const at = Math.min(1, Math.max(0, (value - zmin) / (zmax - zmin)));
+  const next = Math.max(1, colorscale.findIndex(([stop]) => stop >= at));
+  const [[from, low], [to, high]] = colorscale.slice(next - 1, next + 1);
+  return mixed(high, (at - from) / (to - from), low);
+}
+
+// Numbers in bars and cells that can be read: Plotly's grey and white are as little as 3.2 to 1 on middling colours.
+function inkNumbers(host) {
+  const below = ground(getComputedStyle(host));
+  for (const number of host.querySelectorAll(".bars .bartext-inside")) {
+    const bar = getComputedStyle(number.parentNode.querySelector("path"));
+    number.style.fill = inkOn(mixed(bar.fill, Number(bar.fillOpacity), below));
+  }
+  for (const map of host.querySelectorAll(".heatmaplayer .hm")) {
+    for (const label of map.querySelectorAll(".heatmap-label")) {
+      const value = label.__data__.z, [{ trace }] = map.__data__;
+      if (Number.isFinite(value)) label.querySelector("text").style.fill = inkOn(cellColour(trace, value));
+    }
+  }
 }
 
 // A figure with the page's colours where it names them, as style.py does.

@@ -158,7 +158,9 @@ def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> d
 def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> list[str]:
     """Reasons to doubt the predictions, in sentences."""
     found = []
-    if study.spec["fidelity"]:
+    if study.spec["fidelity"] and study.spec.get("merge"):
+        found.append("Its experts are proxies. Merges of larger models may differ.")
+    elif study.spec["fidelity"]:
         found.append("Predictions hold at proxy size. Larger models may differ: confirm it first.")
     if explain.support(point[None], fit.measured.weights).badge[0] == explain.EXTRAPOLATED:
         found.append(FAR)

@@ -60,9 +60,10 @@ def test_a_passage_is_tinted_as_the_merge_at_the_faders_reads_it(tab, merge_page
 
 def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_page):
     see(tab, merge_page, "explore")
-    expect(tab.get_by_text("Mean loss, measured now")).to_be_visible()
-    metric = tab.get_by_test_id("stMetricValue")
-    before = [metric.nth(0).inner_text(), metric.nth(1).inner_text()]
+    measured = tab.get_by_text("Mean loss, measured now")
+    expect(measured).to_be_visible()
+    predicted = tab.get_by_test_id("stMetricValue").first
+    before = [predicted.inner_text(), measured.inner_text()]
     fader = tab.get_by_role("slider", name="python", exact=True)
     start = float(fader.get_attribute("aria-valuenow"))
     other = tab.get_by_role("slider", name="prose", exact=True).get_attribute("aria-valuenow")
@@ -71,8 +72,17 @@ def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_pag
         tab.keyboard.press("PageDown" if start > 0.5 else "PageUp")
     expect(fader).not_to_have_attribute("aria-valuenow", str(start))
     expect(tab.get_by_role("slider", name="prose", exact=True)).to_have_attribute("aria-valuenow", other)
-    expect(metric.first).not_to_have_text(before[0])
-    expect(metric.nth(1)).not_to_have_text(before[1])
+    expect(predicted).not_to_have_text(before[0])
+    expect(measured).not_to_have_text(before[1])
+
+
+def test_faders_and_losses_of_a_merge_stand_on_one_screen(tab, merge_page):
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    see(tab, merge_page, "explore")
+    expect(tab.get_by_text("Mean loss, measured now")).to_be_visible()
+    for part in (".mixdesk-desk", ".mixdesk-meters", "[data-testid=stMetricValue]"):
+        box = tab.locator(part).first.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 900, part
 
 
 @pytest.mark.parametrize(

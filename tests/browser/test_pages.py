@@ -253,6 +253,50 @@ def test_titles_of_axes_fit_windows_of_any_width(tab, page, path):
         tab.wait_for_function(f"{TITLES_CUT}.length === 0")
 
 
+TOO_WIDE = """[...document.querySelectorAll('.mixdesk-plot')].filter(plot =>
+    plot.querySelector('.svg-container').getBoundingClientRect().width > plot.clientWidth + 1).length"""
+
+
+@pytest.mark.parametrize("path", ["runs", "search"])
+def test_charts_follow_a_window_that_becomes_narrow(tab, page, path):
+    """Also those whose legend needs more rows then, and once more after that."""
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    visit(tab, page, path)
+    tab.wait_for_selector(".mixdesk-plot .main-svg")
+    for width in (1024, 390, 1024, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        settled(tab)
+        tab.wait_for_function(f"{TOO_WIDE} === 0")
+        main = tab.get_by_test_id("stMain")
+        assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), width
+
+
+CONTRASTS = """(() => {
+    const parts = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
+    const luminance = colour => parts(colour).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055)
+        ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+    return [...document.querySelectorAll('.mixdesk-plot .bars .bartext-inside')].map(number => {
+        const bar = number.parentNode.querySelector('path');
+        const [a, b] = [number, bar].map(one => luminance(getComputedStyle(one).fill)).sort((a, b) => b - a);
+        return (a + .05) / (b + .05);
+    });
+})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_in_bars_and_cells_can_be_read(tab, page, scheme):
+    tab.emulate_media(color_scheme=scheme)
+    visit(tab, page, "search")
+    tab.wait_for_selector(".mixdesk-plot .bartext-inside")
+    settled(tab)
+    found = tab.evaluate(CONTRASTS)
+    assert len(found) > 3 and min(found) >= 4.5, found
+    visit(tab, page, "leaderboard")
+    tab.wait_for_selector(".mixdesk-plot .heatmap-label text")
+    inks = "[...document.querySelectorAll('.heatmap-label text')].map(one => getComputedStyle(one).fill)"
+    assert set(tab.evaluate(inks)) <= {"rgb(0, 0, 0)", "rgb(255, 255, 255)"}
+
+
 def test_labels_of_many_axes_stay_apart_in_a_narrow_window(tab, page):
     """Whatever that takes, the page does not scroll sideways."""
     tab.set_viewport_size({"width": 390, "height": 900})

@@ -40,7 +40,6 @@ def render(name: str | None) -> None:
         return
     moment = ask_moment(study)
     study, fit, aggregate = moment.study, moment.fit, moment.aggregate
-    st.caption(summary(study))
     show_moment(moment, "explore")
     show_merge_headline(moment, "explore")
     points = named(moment)
@@ -63,7 +62,7 @@ def render(name: str | None) -> None:
                 one = compared(covered, aggregate, setting.point, (reference, points[reference]))
                 with right:
                     predictions(study, covered, aggregate, one, live)
-        st.caption(LEGEND + (LEGEND_PREDICTED if covered else ""))
+        st.caption(f"{summary(study)} {LEGEND}" + (LEGEND_PREDICTED if covered else ""))
         if not covered:
             open_file(study, own)
             measured_only(study, aggregate, setting)
@@ -129,8 +128,8 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
     """Predicted losses at once, and the measured ones as soon as they are there."""
     headline(one, aggregate, bool(too_few(study)))
     if isinstance(live, Measured):
-        read = reading(aggregate.unit)
-        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
+        unit = plain(reading(aggregate.unit).unit)  # on one line: the meters are to stay on the faders' screen
+        st.markdown(f"{aggregate.title.capitalize()}, measured now: **{now_words(aggregate, live)}** {unit}.")
     elif live is not None:
         st.caption(f":material/info: {plain(live)}")
     tick = ("this merge, measured now", live.losses) if isinstance(live, Measured) else None
