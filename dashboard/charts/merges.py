@@ -58,7 +58,7 @@ def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, ends, title:
             "size": 5 + 7 * near,
             "color": measured,
             "colorscale": oriented(LOSS_SCALE, better),
-            "opacity": 0.15 + 0.85 * near,
+            "opacity": 0.35 + 0.65 * near,
             "cmin": float(np.nanmin(value)),
             "cmax": float(np.nanmax(value)),
             "line": {"color": GROUND, "width": 1},

@@ -2,7 +2,6 @@
 
 import os
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.models import wording
@@ -12,7 +11,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.links import lead
 from dashboard.views.shared.study import named_of
-from dashboard.views.shared.text import baseline_phrase, duration, local, plain
+from dashboard.views.shared.text import baseline_phrase, duration, facts, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
 from engine.core.short_names import counted, listed
@@ -129,7 +128,7 @@ def evidence(moment: Moment, one: Headline) -> None:
         "noise of one run": noise,
         "data and code": f"runs {one.fit.fingerprint[:12]}, shown by Mixdesk {VERSION}",
     }
-    st.dataframe(pd.DataFrame(rows.items(), columns=["number", "from"]), hide_index=True)
+    facts(rows)
     st.caption(
         "“Sure” is the probability that the mixture is truly better at the proxies' size, by the surrogate, its refits "
         "and what was measured since. *Runs* lists the runs, *Leaderboard* judges the surrogate."

@@ -1,7 +1,6 @@
 """The honest headline of a merge study: the best merge measured, one button, and the evidence behind each number."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from dashboard.models import wording
@@ -11,7 +10,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.links import lead
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.study import named_of, too_few
-from dashboard.views.shared.text import baseline_phrase, local, plain
+from dashboard.views.shared.text import baseline_phrase, facts, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
 from engine.core.short_names import counted, listed
@@ -110,7 +109,7 @@ def evidence(moment: Moment, one: MergeAnswer) -> None:
         rows["its predicted difference"] = f"{told} {unit} to {one.run}, {moment.fit.title} on {on}"
     data = "no fit yet" if moment.fit is None else f"merges {moment.fit.fingerprint[:12]}"
     rows["data and code"] = f"{data}, shown by Mixdesk {VERSION}"
-    st.dataframe(pd.DataFrame(rows.items(), columns=["number", "from"]), hide_index=True)
+    facts(rows)
     st.caption(
         "The interval counts the two as measured on different text; they share it, so the difference is more certain "
         "than that. *Runs* lists all merges, *Leaderboard* judges the surrogate."

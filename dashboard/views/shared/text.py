@@ -54,6 +54,11 @@ def local(t: float) -> str:
     return moment(t, zone())
 
 
+def facts(rows: dict[str, str]) -> None:
+    """What numbers are and where they come from: a table of two columns, whose texts wrap."""
+    st.table({"number": [*map(plain, rows)], "from": [*map(plain, rows.values())]}, hide_index=True)
+
+
 def refusal(problem: object) -> None:
     """Show why something was refused."""
     st.error(plain(problem), icon=":material/error:")

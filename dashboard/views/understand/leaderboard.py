@@ -82,7 +82,7 @@ def table(fit: Fit) -> None:
         hide_index=True,
         height=38 + 35 * len(rows),
         column_config={
-            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "stability")},
+            **{key: number(format="%.3f") for key in ("Spearman", "aggregate")},
             "tied": st.column_config.CheckboxColumn(help="As good as the best, within noise or .002."),
             "regret": number(format="%.4f", help="How much worse the run it would have chosen is than the best one."),
             "coverage 50 / 80 / 95%": st.column_config.TextColumn(
@@ -115,7 +115,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
         "gain, 95%": "" if one.margin is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*one.margin),
         "regret": one.regret,
         "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
-        "stability": one.stability,
+        "stability": "" if one.stability is None else f"{one.stability:.3f}",
         "CPU s per fit": one.seconds / (one.fits or one.repeats * folds),
         "note": one.raced or "; ".join(members),
     }
