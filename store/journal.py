@@ -15,6 +15,7 @@ from engine.jobs.kinds import event_kinds
 from store.rights import Rights
 
 DEEPEST = 64  # lists and objects within each other; pages read what is stored from deep inside their own calls
+JOB = "job/"  # begins the key of a job's journal
 SHOWN = 2000  # characters kept of a corrupt line
 
 
