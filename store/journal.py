@@ -172,8 +172,8 @@ def line_in(raw: bytes, rights: Rights) -> Line:
 
 
 def shortened(text: str) -> str:
-    """A job's text as it is, or its beginning and how much was left out."""
-    return text if len(text) <= SAID else f"{text[:SAID]} [... and {len(text) - SAID:,} more characters]"
+    """A job's text as it is, or its beginning and how long it is."""
+    return text if len(text) <= SAID else f"{text[:SAID]} [cut off: it has {len(text):,} characters]"
 
 
 def check_letters(values: dict[str, Any]) -> None:
