@@ -2,6 +2,7 @@
 
 import json
 import resource
+import sys
 from collections import namedtuple
 
 import pytest
@@ -40,13 +41,14 @@ def imported(name: str, runs: int) -> StudyImported:
     return StudyImported(study=name, name=name, runs=rows, metrics=[metric], **about)
 
 
-def test_a_database_that_could_not_be_written_is_opened_again(store):
+def test_a_database_that_could_not_be_written_is_opened_again(store, monkeypatch):
     """DuckDB gives up a file whose checkpoint fails, for good: every answer would be a refusal until a restart."""
     store.write(imported("before", 200))
     store.rows("SET checkpoint_threshold = '10KB'")  # of the connection that is lost
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     journal = store.journal.folder / "events.jsonl"
     before = journal.stat().st_size
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # else Python would cut its own compiled files
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # less than a block of the database
     try:
         with pytest.raises(Unavailable, match="Nothing was done"):
