@@ -110,3 +110,17 @@ def test_a_page_that_is_stopped_says_nothing_of_it(desk):
     said = page.log.read_text()
     assert "Traceback" not in said and "nanobind" not in said and "leak" not in said, said
     assert not (desk.root / "web.json").exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_in_the_middle_of_a_query_is_one(end):
+    """DuckDB makes an error of its own of it."""
+    code = (
+        "import duckdb, os, threading; from engine.core.system import like_ctrl_c\n"
+        f"threading.Timer(0.3, os.kill, (os.getpid(), {int(end)})).start()\n"
+        "try:\n with like_ctrl_c():\n"
+        "  duckdb.sql('SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b').fetchall()\n"
+        "except KeyboardInterrupt as interrupt: print(*interrupt.args)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("" if end == signal.SIGINT else "15", "")
