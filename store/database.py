@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from engine.core.errors import Problem, Unavailable
-from engine.core.files import check_room, replacing
+from engine.core.files import check_room
 from engine.core.people import acting
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import JobPlanned, JobRetryAsked
@@ -20,7 +20,8 @@ from engine.jobs.events import Event
 from engine.jobs.spool import Spool
 from store.events import apply
 from store.events.bulk import Cursor, insert
-from store.journal import SHOWN, Chunk, OwnerJournal, read_on
+from store.journal import JOB, SHOWN, Chunk, OwnerJournal, read_on
+from store.opening import connect, gather_results, key_by_kind
 from store.rights import OWNER, UNPLANNED, Rights, rights_of
 
 SCHEMA = Path(__file__).with_name("schema.sql")
@@ -41,19 +42,11 @@ UNUSABLE = (
 Answer = TypeVar("Answer")
 Given = ParamSpec("Given")
 Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
-JOB = "job/"  # begins the key of a job's journal
 # Work (`apply.weight`), bytes, and journals looked at, per transaction: others write in between.
 AT_ONCE, BYTES_AT_ONCE, FOLDERS_AT_ONCE = 1000, 8 << 20, 256
 LINES_READ = AT_ONCE // apply.ONE_BY_ONE  # at once, of one journal
 PATIENCE_SECONDS = 0.25  # with malformed events, before others may write
 TURN_SECONDS = 0.0005
-OLD_RESULTS = {
-    "searches": "search.finished",
-    "proposals": "proposal.finished",
-    "merge_searches": "merge_search.finished",
-    "merge_learned": "merge.learned",
-}
-STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
 
 
 class Store:
@@ -67,7 +60,8 @@ class Store:
         self.workspace, self.version = workspace, 0
         self.file = file or workspace.root / "mixdesk.duckdb"
         self._writing, self._closing = threading.RLock(), False
-        self._connection = connect(self.file)
+        self._inside, self._begun = 0, False  # blocks of `alone` in each other, and whether the outermost has written
+        self._connection, self._lost = connect(self.file), False
         self.journal = OwnerJournal(workspace.root)
         self.spool = Spool(workspace.root)
         with self._refusing(), self.transaction() as cursor:
@@ -95,24 +89,39 @@ class Store:
 
     def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Rows of a query, on a cursor of its own: safe from any thread."""
-        return self._connection.cursor().execute(sql, parameters).fetchall()
+        return self._cursor().execute(sql, parameters).fetchall()
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
         """A query's result as a pyarrow.Table."""
-        return self._connection.cursor().sql(sql, params=parameters).to_arrow_table()
+        return self._cursor().sql(sql, params=parameters).to_arrow_table()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor. DuckDB gives a file up that it could not write, until it is opened again: that is done here."""
+        if self._lost:
+            with self._writing:
+                if self._lost:
+                    self._connection.close()
+                    self._connection, self._lost = connect(self.file), False
+        return self._connection.cursor()
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """One writer at a time; the block's writes are atomic."""
         with self._writing:
-            cursor = self._connection.cursor()
-            cursor.begin()
+            cursor = self._cursor()
             try:
-                yield cursor
-            except BaseException:
-                cursor.rollback()
+                cursor.begin()
+                try:
+                    yield cursor
+                except BaseException:
+                    cursor.rollback()
+                    raise
+                cursor.commit()
+            except duckdb.FatalException:
+                self._lost = True
                 raise
-            cursor.commit()
+            finally:
+                cursor.close()
             self.version += 1
 
     @contextmanager
@@ -128,29 +137,42 @@ class Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Exclusive writing inside the block: what is read in it is still valid when it writes."""
+        """Exclusive writing inside the block: what is read in it is still valid when it writes, and a disk that was
+        not too full for its first decision takes what follows from that."""
         with self._writing:
-            yield
+            self._inside += 1
+            try:
+                yield
+            finally:
+                self._inside -= 1
+                self._begun = self._begun and self._inside > 0
 
     def write(self, decision: Event, by: str | None = None) -> None:
         """Record a decision (engine/jobs/decisions.py): into the owner's journal first, then into the tables.
 
         by: who decided; by default the acting user. Raises Unavailable, and has decided nothing, on a full disk.
         """
-        with self._writing:
-            check_room(self.workspace.root)
+        with self.alone():
+            if not self._begun:
+                check_room(self.workspace.root)
             before = self.journal.end()
             self.journal.append(decision, by or acting().name)
             try:
+                if not self._begun:  # the tables take as much again as the line
+                    check_room(self.workspace.root, self.journal.end() - before)
                 waiting = [self.journal.folder]
                 while waiting:
                     self._take_some(waiting)
+            except Unavailable:
+                self.journal.cut(before)
+                raise
             except (OSError, duckdb.Error) as error:  # a full disk: what is refused has not happened
                 self.journal.cut(before)
                 raise Unavailable(f"Cannot write {self.file}: {error}. Nothing was done. Try again later.") from error
             unfit = "SELECT reason FROM corrupt_lines WHERE journal = ? AND read_from = ?"
             for (reason,) in self.rows(unfit, [self.journal.name, before]):
                 raise Problem(f"Cannot record {decision.kind}: {reason}")
+            self._begun = True
 
     def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
@@ -229,7 +251,7 @@ class Store:
     def _learn_rights(self, jobs: list[str]) -> None:
         """Look up what the journals of these jobs may hold."""
         if unknown := [job for job in jobs if job not in self._rights]:
-            self._rights |= rights_of(self._connection.cursor(), unknown)
+            self._rights |= rights_of(self._cursor(), unknown)
 
     def _land_all(self, batch: list[Chunk]) -> list[Chunk]:
         """Apply chunks together. An event that the database refuses must not block the others: it is found by
@@ -289,22 +311,6 @@ def why(error: Exception) -> str:
     return reason[:SHOWN]
 
 
-def gather_results(cursor: Cursor) -> None:
-    """Migrate results of a database from before 0.2, which had one table per kind, into the one table."""
-    there = {name for (name,) in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    for table, kind in OLD_RESULTS.items():
-        if table in there:
-            columns = "job, study, settings, found, t"
-            cursor.execute(f"INSERT INTO results ({columns}, kind) SELECT {columns}, ? FROM {table}", [kind])
-            cursor.execute(f"DROP TABLE {table}")
-
-
-def key_by_kind(cursor: Cursor) -> None:
-    """Migrate offsets of a database from before 0.3, where a job called "owner" had those of the owner's journal."""
-    if cursor.execute("SELECT 1 FROM journals WHERE starts_with(name, ?)", [JOB]).fetchone() is None:
-        cursor.execute("UPDATE journals SET name = ? || name WHERE name != 'owner'", [JOB])
-
-
 def storable(text: str) -> str:
     """Text without what no UTF-8 can hold: halves of surrogate pairs are written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -322,29 +328,3 @@ def remember(cursor: Cursor, chunks: list[Chunk]) -> None:
             "reason": [storable(one.reason) for _, one in aside],
         }
         insert(cursor, "corrupt_lines", columns, {})
-
-
-def connect(file: Path) -> duckdb.DuckDBPyConnection:
-    """Connect to the file read-write. Raises Problem if another process has it, or it is not a Mixdesk database."""
-    try:
-        if not file.exists():
-            make(file)
-        return duckdb.connect(str(file), config={"enable_external_access": False, "threads": 2})
-    except duckdb.Error as error:
-        reason = str(error).split("\n")[0].rstrip(".!")
-        if "lock" in reason.lower():
-            raise Problem(
-                f"Cannot open {file}: another process owns it. Use the page that is running, or stop it first."
-            ) from error
-        raise Problem(
-            f"Cannot open {file}: {reason}. Free disk space or restore the file; "
-            "`python -m store.rebuild` rebuilds it from the journals."
-        ) from error
-
-
-def make(file: Path) -> None:
-    """Create an empty database, atomically: a partial file, after a kill or a full disk, would never open again."""
-    with replacing(file) as part, duckdb.connect() as maker:
-        quoted = str(part).replace("'", "''")  # only ATTACH can set a new file's format
-        maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
-        maker.execute("DETACH fresh")

@@ -9,9 +9,10 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from engine.core.errors import Conflict, Problem
+from engine.core.errors import Conflict, Problem, Unavailable
 from engine.core.people import acting
 from engine.core.short_names import digest
 from engine.jobs.api import RequestBegun, RequestEnded
@@ -20,9 +21,9 @@ from store.database import Store
 
 KEY = re.compile(r"[!-~]{1,200}")
 SECRET = {"create_token"}  # whose answers are shown once and kept nowhere
-LONGEST = 1 << 16  # letters of an answer that is kept; longer ones are of commands that only read
 
 _running: dict[str, threading.Lock] = {}
+_ends: dict[str, str | None] = {}  # key -> the end of its request, where the disk was too full to write it down
 _lock = threading.Lock()
 
 
@@ -40,17 +41,28 @@ def once(store: Store, key: str, name: str, arguments: dict, do: Callable[[], An
     with _lock:
         own = _running.setdefault(key, threading.Lock())
     with own:
+        if key in _ends:
+            end(store, key, _ends[key])
         if (before := requests.find(store, key)) is not None:
             return answer_of(before, asked)
         store.write(RequestBegun(key, asked))
         try:
             result = do()
         except BaseException:
-            store.write(RequestEnded(key))
+            with suppress(Unavailable):
+                end(store, key, None)
             raise
-        text = json.dumps(result)
-        store.write(RequestEnded(key, text if len(text) <= LONGEST else None))
+        with suppress(Unavailable):  # it is done, whatever the disk says to this
+            end(store, key, json.dumps(result))
         return result
+
+
+def end(store: Store, key: str, answer: str | None) -> None:
+    """Write down how a request ended, None for refused. Raises Unavailable on a full disk: then it is kept till the key
+    comes again."""
+    _ends[key] = answer
+    store.write(RequestEnded(key, answer))
+    del _ends[key]
 
 
 def answer_of(before: requests.Request, asked: str) -> Any:

@@ -63,13 +63,14 @@ def replacing(path: Path, sync: bool = False) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def check_room(folder: Path) -> None:
-    """Raise Unavailable if the disk of a folder is too full to begin anything: half of it might not fit."""
-    free = shutil.disk_usage(folder).free
-    if free < ROOM:
+def check_room(folder: Path, beside: int = 0) -> None:
+    """Raise Unavailable if the disk of a folder is too full to begin anything: half of it might not fit. beside: bytes
+    that it takes for sure."""
+    free, needed = shutil.disk_usage(folder).free, ROOM + beside
+    if free < needed:
         raise Unavailable(
-            f"Cannot write into {folder}: its disk is full ({free / 1e6:.1f} MB are left, and {ROOM / 1e6:.0f} MB are "
-            "needed). Nothing was done. Free some space, then try again."
+            f"Cannot write into {folder}: its disk is full ({free / 1e6:.1f} MB are left, and {needed / 1e6:.0f} MB "
+            "are needed). Nothing was done. Free some space, then try again."
         )
 
 

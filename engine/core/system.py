@@ -60,6 +60,7 @@ def hold_standard_streams() -> None:
     os.close(number)
 
 
+INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C in the middle of a query
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,7 +72,10 @@ def like_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         taken = []
 
+    ended: list[int] = []
+
     def end(number: int, _: object) -> None:
+        ended.append(number)
         for one in taken:
             signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt(number)
@@ -80,6 +84,10 @@ def like_ctrl_c() -> Iterator[None]:
         signal.signal(one, end)
     try:
         yield
+    except RuntimeError as error:
+        if str(error) != INTERRUPTED:
+            raise
+        raise KeyboardInterrupt(*ended) from error
     finally:
         for one in taken:
             signal.signal(one, signal.SIG_DFL)

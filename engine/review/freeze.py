@@ -168,6 +168,8 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
         found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
     if len(fit.measured.ids) < study.enough:
         found.append(f"It is based on {len(fit.measured.ids)} runs, and a fit needs about {study.enough}.")
+    if study.lost:
+        found.append(f"{study.lost} of the study's {study.runs} runs failed or were cancelled: it is without them.")
     if study.imported:
         found.append("Its runs were imported; Mixdesk did not see their training.")
     if frame.pools is not None and frame.pools.unknown:

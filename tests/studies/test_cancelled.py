@@ -1,6 +1,7 @@
 """Cancelled work is counted, listed and retried, and nothing is called best from fewer runs than a fit needs."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from engine.commands import COMMANDS
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.review.freeze import caveats
 from engine.service.backup import backup
 from engine.service.restore import restore
 from engine.spec.kinds.corpus import CorpusBuilt
@@ -21,7 +23,8 @@ from engine.spec.kinds.propose import ProposalFinished
 from engine.spec.kinds.search import SearchFinished
 from engine.spec.study import StudySpec
 from engine.studies import advance
-from store import jobs, studies
+from engine.studies.measured import frame_of_study
+from store import jobs, runs, studies
 from store.database import Store
 from tests.support.two_studies import league
 from tests.support.working import small_text
@@ -93,6 +96,17 @@ def test_a_study_with_enough_runs_goes_on_and_says_what_is_missing(half):
     advance.advance(half)
     assert [job.kind for job in jobs.of_study(half, "half")] == ["train", "train", "fit"]
     assert progress_of(half, study).stages[1].state == "incomplete"
+
+
+def test_a_candidate_says_that_work_behind_it_was_cancelled(half):
+    """Whoever decides on it reads its page or its report, and not the study's."""
+    ends(half, "half-train-0", range(1, 6))
+    ends(half, "half-train-1", range(6, 15), done=False)
+    study = studies.get(half, "half")
+    measured = runs.measured(half, "half")
+    fit = SimpleNamespace(measured=measured)
+    told = caveats(study, frame_of_study(study), fit, measured.weights[0])
+    assert "6 of the study's 20 runs failed or were cancelled: it is without them." in told
 
 
 def test_a_resume_queues_what_was_cancelled(half):

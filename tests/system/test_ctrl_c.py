@@ -110,3 +110,13 @@ def test_a_page_that_is_stopped_says_nothing_of_it(desk):
     said = page.log.read_text()
     assert "Traceback" not in said and "nanobind" not in said and "leak" not in said, said
     assert not (desk.root / "web.json").exists()
+
+
+def test_a_ctrl_c_that_duckdb_made_an_error_of_is_one():
+    """In the middle of a query it tells of it in its own way."""
+    from engine.core.system import INTERRUPTED, like_ctrl_c
+
+    with pytest.raises(KeyboardInterrupt), like_ctrl_c():
+        raise RuntimeError(INTERRUPTED)
+    with pytest.raises(RuntimeError, match="other"), like_ctrl_c():
+        raise RuntimeError("other")

@@ -8,6 +8,7 @@ from engine.jobs.events import JobNote
 from engine.jobs.journal import write_event
 from store import studies
 from store.database import Store
+from store.journal import SAID
 from tests.support.two_studies import OWN, add, finished, league, one_line, tables
 
 
@@ -74,6 +75,16 @@ def test_a_report_names_each_run_once(two):
     add(two, OWN, *(one_line(report | {"runs": ["mine-1", run], "loss": [1.0, 2.0]}) for run in ("mine-1", "mine-2")))
     two.ingest()
     assert two.rows("SELECT count(*) FROM curve") == [(2,)] and "names a run twice" in said(two)
+
+
+@pytest.mark.parametrize("event", [{"kind": "job.note", "text": ""}, {"kind": "job.failed", "message": ""}])
+def test_a_job_says_no_more_than_a_page_can_show(two, event):
+    """A line may have megabytes, and every page about the job would send them to everybody."""
+    text = next(name for name in event if name != "kind")
+    add(two, OWN, one_line({**event, text: "x" * (8 << 20), "t": 1.0}))
+    two.ingest()
+    ((kept,),) = two.rows("SELECT message FROM jobs WHERE id = ?", [OWN])
+    assert len(kept) < SAID + 100 and kept.endswith("[cut off: it has 8,388,608 characters]") and not said(two)
 
 
 def test_the_owner_does_not_measure(two):

@@ -118,7 +118,7 @@ def tried(key: str, now: Position, surrogate: Surrogate, aggregate: Aggregate) -
 
 def presets(key: str, points: dict[str, np.ndarray]) -> None:
     """A row of buttons that set the desk under `key` to named points, behind a label like those of boxes beside it."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.html('<div class="mixdesk-label">Presets</div>', width="content")
         for label, point in points.items():
             if st.button(plain(label), key=f"set-{label}"):
