@@ -28,7 +28,7 @@ def test_an_older_encoding_is_asked_about_and_read(tmp_path, name):
     path.write_bytes(whole.encode(coding))
     (question,) = read_table(path).asked
     assert question.id == "encoding" and f"'{first}', '{second}'" in question.options[name]
-    assert "line 1 holds the byte 0x" in question.text and "no UTF-8" in question.text
+    assert "line 1 holds the byte 0x" in question.text and "not UTF-8" in question.text
     answers = {"encoding": name}
     found = read("flat", read_table(path, answers=answers), answers=answers)
     assert list(found.mapping.weights) == [first, "code", second]
@@ -63,5 +63,5 @@ def test_an_answer_that_is_none_of_them_is_refused(tmp_path):
 
 def test_bytes_that_are_no_text_in_any_encoding_are_refused(tmp_path):
     (tmp_path / "runs.csv").write_bytes(bytes(range(1, 256)) * 20)
-    with pytest.raises(Problem, match="no utf-8 text"):
+    with pytest.raises(Problem, match="not valid utf-8"):
         read_table(tmp_path / "runs.csv")

@@ -231,7 +231,7 @@ def test_numbers_without_the_name_of_a_metric_are_asked_about(tmp_path):
     assert [one.id for one in reading(path).questions] == ["metrics", "better"]
     (only,) = runs_of(path, answers={"metrics": "arc", "better": "higher"}).mapping.objectives
     assert only.metric == "arc" and only.higher_is_better
-    with pytest.raises(Problem, match=r"'nothing'.*asked"):
+    with pytest.raises(Problem, match=r"'nothing'.*no such question"):
         runs_of(path, answers={"metrics": "arc", "better": "higher", "nothing": "x"})
     with pytest.raises(Problem, match=r"'best'.*'better'.*lower, higher"):
         runs_of(path, answers={"metrics": "arc", "better": "best"})
