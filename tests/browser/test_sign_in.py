@@ -7,6 +7,7 @@ import pytest
 from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import expect
 
+from dashboard.views.shared.text import JOINER
 from tests.support.access_files import EXAMPLE, write_access
 from tests.support.running import Page, free_port, settled, until, watched_tab
 from tests.system.test_server import ask, door, post
@@ -122,7 +123,7 @@ def test_the_link_is_there_again_after_signing_in(tab, signed):
 @pytest.mark.parametrize(
     ("who", "said"),
     [
-        ("stranger@elsewhere.org", "stranger@elsewhere.org has no role here"),
+        ("stranger@elsewhere.org", f"stranger@{JOINER}elsewhere.org has no role here"),
         ("unsure@example.org", "does not say that"),
         ("mute@example.org", "gave no e-mail"),
     ],

@@ -26,7 +26,7 @@ from engine.jobs.decisions import (
     StudyResumed,
     StudyTextGiven,
 )
-from engine.jobs.housekeeping import StudyDeleted
+from engine.jobs.housekeeping import CorpusMarked, StudyDeleted
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.jobs.runs import PlannedRun, SubmittedRun, run_id
 from engine.service import api_tokens
@@ -90,6 +90,7 @@ def decide(store: Store) -> None:
     """Decisions of every kind that are not there yet."""
     for event in (
         CorpusPlanned("planned", {"source": {"type": "default"}}),
+        CorpusMarked("planned", True),
         StudyCreated("ended", "Ended", {"corpus": "gone"}),
         StudyPaused("ended"),
         StudyResumed("ended"),

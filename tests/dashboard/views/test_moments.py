@@ -113,8 +113,8 @@ def test_the_headline_predicts_what_the_page_predicts(store):
     (shown,) = found.metric
     gap = difference(moment.fit.surrogate, one.point, one.against[1], one.aggregate.weights)
     assert one.predicted == pytest.approx(gap.aggregate)
-    table = next(table.value for table in found.dataframe if "number" in table.value)
-    rows = dict(zip(table["number"], table["from"], strict=True))
+    table = next(table.value for table in found.table if "number" in table.value)
+    rows = dict(zip(table["number"], table["from"].str.replace("\\", ""), strict=True))  # escapes of Markdown
     assert shown.delta.startswith(rows["predicted difference"].split()[0])  # the faders stand at the best predicted
     assert f"on {moment.behind(moment.search).runs} runs, of an earlier fit" in rows["the mixture"]
     assert f"on {len(moment.fit.measured.ids)} runs" in rows["predicted difference"]

@@ -37,7 +37,7 @@ def test_live_measurements_are_the_runs(own):
         both = ((task, 0.25), (second, 0.25))
         assert until(lambda: all([live.measure(one, np.full(3, x), tokens, 0.01) for one, x in both]), 60)
         cancel = replace(task, merge=MergeSpec(method="multislerp").to_dict())
-        with pytest.raises(Problem, match="cancel"):  # a point that its method refuses; the process goes on
+        with pytest.raises(Problem, match="sum to 0"):  # a point that its method refuses; the process goes on
             until(lambda: live.measure(cancel, np.zeros(3), tokens), 60)
         assert live.measure(task, np.full(3, 0.35), tokens, patience=30) is not None
         with pytest.raises(Problem, match="Cannot measure merges live"):

@@ -124,7 +124,7 @@ def test_other_methods_are_compared_with_the_same_reference_merges(own, tmp_path
     spec = merge_spec(study)
     spec = replace(spec, merge=MergeSpec(method=method, upper=2.0), runs=8)
     rows = merges_planned(store, spec, "other", EXPERTS, EXPERTS, None, 5)
-    rows[-1]["weights"] = [0.0, 0.0, 0.0]  # multislerp knows no direction there
+    rows[-1]["weights"] = [0.0, 0.0, 0.0]  # multislerp divides by their sum
     usual = {row["id"]: row["label"] for row in rows if row["role"] == "reference"}
     (job,) = merge_jobs(spec, "other", EXPERTS, EXPERTS, EXPERTS, rows)
     known = task_of(study, merge_spec(study))
@@ -139,7 +139,7 @@ def test_other_methods_are_compared_with_the_same_reference_merges(own, tmp_path
         assert [losses[run][name] for name in EXPERTS] == pytest.approx(own_rows[label], abs=1e-5)
     refused = [event for event in events if event["kind"] == "run.refused"]
     assert [event["run"] for event in refused] == ([rows[-1]["id"]] if method == "multislerp" else [])
-    assert all("cancel" in event["message"] for event in refused)
+    assert all("sum to 0" in event["message"] for event in refused)
 
 
 def test_a_job_whose_merges_are_all_refused_has_done_its_work(own, tmp_path):
