@@ -92,14 +92,27 @@ def each(walk: Walk, items: Callable[[Any], Iterable[Any]]) -> Walk:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictedPoint(Excerpt):
-    """engine.surrogates.prediction.Prediction as a dict."""
+class PredictedValues(Excerpt):
+    """Of every metric and of their weighted sum."""
 
-    shares: Point
     mean: PerMetric
     std: PerMetric
     aggregate: float
     aggregate_std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedPoint(PredictedValues):
+    """engine.surrogates.prediction.Prediction as a dict."""
+
+    shares: Point
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedGap(PredictedValues):
+    """One point minus another."""
+
+    inside_noise: bool
 
 
 @dataclass(frozen=True, kw_only=True)

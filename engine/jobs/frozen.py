@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.core.records import Excerpt
-from engine.jobs.axes import PerMetric, Point, Shape, Weighed
+from engine.jobs.axes import PerMetric, Point, PredictedGap, PredictedValues, Shape, Weighed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,25 +16,10 @@ class FrozenMetric(Excerpt):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrozenValues(Excerpt):
+class FrozenValues(PredictedValues):
     """Predicted values at a point; noise: the part of std that comes from a run's own noise."""
 
-    mean: PerMetric
-    std: PerMetric
-    aggregate: float
-    aggregate_std: float
     noise: PerMetric | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrozenGap(Excerpt):
-    """The candidate minus a baseline."""
-
-    mean: PerMetric
-    std: PerMetric
-    aggregate: float
-    aggregate_std: float
-    inside_noise: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +27,7 @@ class FrozenBaseline(FrozenValues):
     """A baseline's point and predictions, and the candidate minus it."""
 
     point: Point
-    difference: FrozenGap
+    difference: PredictedGap
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ class AroundLaw(Conditioned, Composed):
 
     @property
     def law(self) -> str | None:
-        """The name of the law in the table, None where none holds."""
+        """The name of the law in the table, None where none has a part."""
         return next((name for name in self.members if name != PROCESS), None)
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.core.records import Excerpt
-from engine.jobs.axes import PerCoordinate, PerMetric, PredictedPoint, Question
+from engine.jobs.axes import PerCoordinate, PredictedGap, PredictedPoint, Question
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
@@ -52,15 +52,10 @@ class NearOptimal(Excerpt):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference(Excerpt):
+class Difference(PredictedGap):
     """engine.surrogates.prediction.Difference as a dict."""
 
     baseline: PredictedPoint
-    mean: PerMetric
-    std: PerMetric
-    aggregate: float
-    aggregate_std: float
-    inside_noise: bool
 
 
 @dataclass(frozen=True, kw_only=True)
