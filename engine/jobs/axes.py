@@ -7,6 +7,7 @@ To readers these are lists of numbers (engine/core/records.py). Whoever knows th
 its `Shape`, so that nothing of another length is ever stored (store/events/fitting.py).
 """
 
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -17,13 +18,31 @@ from typing import Annotated, Any
 from engine.core.errors import Problem
 from engine.core.records import Excerpt, Record, contract, shown
 
-COORDINATE, METRIC, DOMAIN, POINT = "coordinate", "metric", "domain", "point"  # POINT: of the study's space
-PerCoordinate = Annotated[list[float], COORDINATE]
-PerMetric = Annotated[list[float], METRIC]
-Measured = Annotated[list[float | None], METRIC]
-PerDomain = Annotated[list[float], DOMAIN]
-Point = Annotated[list[float], POINT]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the numbers of a list are of: each coordinate, metric or domain of a study, from `low` to `high`. shares:
+    they are shares of text, in every study or (IN_MIXTURES) where points are mixtures."""
+
+    of: str
+    low: float = -math.inf
+    high: float = math.inf
+    shares: str | None = None
+
+
+COORDINATE, METRIC, DOMAIN = "coordinate", "metric", "domain"
+ALWAYS, IN_MIXTURES = "always", "in mixtures"
 SUM, BELOW = 1e-3, -1e-6  # tolerance of the sum of shares, and the least of one
+PerCoordinate = Annotated[list[float], Axis(COORDINATE)]
+Doses = Annotated[list[float], Axis(COORDINATE, 1e-6, 1)]  # parts of each text, by which shares are divided
+PerMetric = Annotated[list[float], Axis(METRIC)]
+Measured = Annotated[list[float | None], Axis(METRIC)]
+PerDomain = Annotated[list[float], Axis(DOMAIN)]
+Spread = Annotated[list[float], Axis(METRIC, 0.0)]  # standard deviations or errors
+MeasuredSpread = Annotated[list[float | None], Axis(METRIC, 0.0)]
+Point = Annotated[list[float], Axis(COORDINATE, shares=IN_MIXTURES)]  # of the study's space
+SeenShares = Annotated[list[float], Axis(DOMAIN, shares=ALWAYS)]  # of the text that a run saw
 
 
 @dataclass(frozen=True)
@@ -35,13 +54,17 @@ class Shape:
     domains: tuple[str, ...]
     mixture: bool
 
-    def check_length(self, axis: str, values: list[Any], what: str) -> None:
-        """Raise Problem unless a list has as many items as its axis has names, and a mixture's shares are shares."""
-        names = {METRIC: self.metrics, DOMAIN: self.domains}.get(axis, self.coordinates)
+    def check_list(self, axis: Axis, values: list[Any], what: str) -> None:
+        """Raise Problem unless a list has as many items as its axis has names, each within the axis, and shares are
+        shares."""
+        names = {METRIC: self.metrics, DOMAIN: self.domains}.get(axis.of, self.coordinates)
         if len(values) != len(names):
-            one = COORDINATE if axis == POINT else axis
-            raise Problem(f"Cannot take {what}: it has {len(values)} numbers, and the study {len(names)} {one}s.")
-        if axis == POINT and self.mixture and (min(values) < BELOW or abs(sum(values) - 1) > SUM):
+            raise Problem(f"Cannot take {what}: it has {len(values)} numbers, and the study {len(names)} {axis.of}s.")
+        if odd := [one for one in values if one is not None and not axis.low <= one <= axis.high]:
+            most = f" and at most {axis.high:g}" if axis.high < math.inf else ""
+            raise Problem(f"Cannot take {what}: each number is at least {axis.low:g}{most}, and one is {odd[0]!r}.")
+        shares = axis.shares == ALWAYS or (axis.shares == IN_MIXTURES and self.mixture)
+        if shares and (min(values) < BELOW or abs(sum(values) - 1) > SUM):
             raise Problem(f"Cannot take {what}: shares are at least 0 and sum to 1, and it is {shown(values)}.")
 
     def check(self, record: Record, what: str) -> None:
@@ -68,7 +91,7 @@ def walk_of(hint: Any) -> Walk | None:
         return (lambda value, shape, what: shape.check(value, what)) if walks(hint) else None  # type: ignore[arg-type]
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return lambda value, shape, what: shape.check_length(inside[1], value, what)
+        return lambda value, shape, what: shape.check_list(inside[1], value, what)
     if origin in (typing.Union, types.UnionType):
         several = [walk for one in inside if (walk := walk_of(one)) is not None]
         return each(several[0], lambda value: [] if value is None else [value]) if several else None
@@ -96,9 +119,14 @@ class PredictedValues(Excerpt):
     """Of every metric and of their weighted sum."""
 
     mean: PerMetric
-    std: PerMetric
+    std: Spread
     aggregate: float
     aggregate_std: float
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a standard deviation below 0."""
+        if self.aggregate_std < 0:
+            raise Problem(f"Cannot read what was predicted: a standard deviation is {self.aggregate_std}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 from engine.core.errors import Problem
-from engine.core.records import Record, read_as
-from engine.jobs.axes import Measured, PerDomain, Shape, walk_of, walks
+from engine.core.records import Record, read_as, shown
+from engine.jobs.axes import Measured, MeasuredSpread, PerDomain, SeenShares, Shape, walk_of, walks
 from engine.jobs.runs import NumberedRun
 
 FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
@@ -247,15 +247,17 @@ class RunFinished(Event):
     losses: dict[str, float]
     losses_se: dict[str, float | None]
     tokens: int | None
-    shares: PerDomain | None
+    shares: SeenShares | None
     seconds: float
     cpu_seconds: float
     device: str
     parameters: int
 
     def __post_init__(self) -> None:
-        """Raises Problem for what no page could add up."""
+        """Raises Problem for what no page could add up, and a standard error below 0."""
         check_amounts(self, "tokens", "seconds", "cpu_seconds", "parameters")
+        if odd := [name for name, value in self.losses_se.items() if value is not None and value < 0]:
+            raise Problem(f"Cannot read the event {self.kind}: the standard error of {shown(odd[0])} is below 0.")
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class MeasuredRun(NumberedRun):
     label: str | None
     seed: int
     losses: Measured
-    losses_se: Measured
+    losses_se: MeasuredSpread
     seconds: float
     cpu_seconds: float
     device: str

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.core.records import Excerpt
-from engine.jobs.axes import PerMetric, Point, PredictedGap, PredictedValues, Shape, Weighed
+from engine.jobs.axes import Point, PredictedGap, PredictedValues, Shape, Spread, Weighed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class FrozenMetric(Excerpt):
 class FrozenValues(PredictedValues):
     """Predicted values at a point; noise: the part of std that comes from a run's own noise."""
 
-    noise: PerMetric | None = None
+    noise: Spread | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

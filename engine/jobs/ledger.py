@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.core.records import Record
 from engine.core.short_names import digest
-from engine.jobs.axes import Measured, PerMetric, Point
+from engine.jobs.axes import Measured, MeasuredSpread, PerMetric, Point
 from engine.jobs.events import Event
 
 
@@ -28,7 +28,7 @@ class RunPrediction(Record):
     fit: str
     weights: PerMetric
     mean: Measured
-    std: Measured
+    std: MeasuredSpread
     aggregate: float
     aggregate_std: float
     reference: Point | None = None

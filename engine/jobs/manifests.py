@@ -6,7 +6,7 @@ from typing import Any
 from engine.core.checks import is_texts, is_whole
 from engine.core.errors import Problem
 from engine.core.records import Excerpt, Record, shown
-from engine.jobs.axes import PerCoordinate
+from engine.jobs.axes import Point
 
 FILES = ("found", "read", "beyond_cap")  # of a domain, in numbers
 
@@ -137,7 +137,7 @@ class ImportedFrom(Excerpt):
     files: list[str]
     columns: dict[str, str]
     notes: list[str]
-    prior: PerCoordinate
+    prior: Point
     prior_name: str
     unseen: list[str] = field(default_factory=list)
     key: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.core.errors import Problem
 from engine.core.records import Record
-from engine.jobs.axes import Measured, PerCoordinate, Point
+from engine.jobs.axes import Doses, Measured, Point
 
 MOST = 2**31 - 1  # runs are numbered and counted in 32 bits
 
@@ -53,7 +53,7 @@ class PlannedRun(NumberedRun):
     label: str | None = None
     job: str | None = None
     fidelity: dict[str, object] | None = None
-    doses: PerCoordinate | None = None
+    doses: Doses | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,6 +135,29 @@ def test_an_event_of_the_wrong_shape_is_set_aside_and_its_neighbours_land(store)
     assert len(runs.corrupt_lines(store)) == 3
 
 
+def test_numbers_that_cannot_be_are_set_aside_with_the_reason(store):
+    """Shares of text that a run saw, its errors, and the parts of a text that it was to see."""
+    planned(store)
+    whole = json.loads(finished("demo-1", 1.0))
+    odd = {"shares": [[5, -4], [0.5, 0.4], [-0.5, 1.5], [0.5, 0.5, 0.0]], "losses_se": [{"code": -0.1, "prose": 0.1}]}
+    with journal_of(store, "demo-train") as journal:
+        for name, values in odd.items():
+            journal.writelines(json.dumps(whole | {name: value}).encode() + b"\n" for value in values)
+        rounded = whole | {"run": "demo-2", "shares": [0.3334, 0.6667]}
+        journal.write(finished("demo-1", 1.0) + json.dumps(rounded).encode() + b"\n")
+    run = {"id": "demo-9", "number": 9, "role": "dose", "weights": [0.5, 0.5], "seed": 1}
+    with open(store.journal.folder / "events.jsonl", "ab") as journal:
+        for doses in ([0.0, 1.0], [1.0, -0.5], [1.0, 2.0]):
+            journal.write(line("runs.added", by="a", study="demo", jobs=[], runs=[run | {"doses": doses}]))
+    store.ingest()
+    assert studies.get(store, "demo").done == 2 and studies.get(store, "demo").open == 1
+    told = {reason for *_, reason in runs.corrupt_lines(store)}
+    assert len(runs.corrupt_lines(store)) == 8
+    assert sum("sum to 1" in reason for reason in told) == 3
+    assert sum("at least 1e-06 and at most 1" in reason for reason in told) == 3
+    assert sum("the standard error of 'code' is below 0" in reason for reason in told) == 1
+
+
 def test_malformed_events_are_set_aside_together(store):
     """A transaction of its own for each made a start behind a thousand of them take 17 s."""
     planned(store)

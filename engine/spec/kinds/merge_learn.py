@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.core.records import Excerpt, Record
-from engine.jobs.axes import Measured
+from engine.jobs.axes import Measured, MeasuredSpread
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.spec.merge_learners import learner_of
@@ -40,7 +40,7 @@ class Learned(Excerpt):
 
     method: str
     losses: Measured
-    losses_se: Measured
+    losses_se: MeasuredSpread
     seconds: float
     run: str | None = None
     file: str | None = None

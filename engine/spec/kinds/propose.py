@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from engine.core.errors import Problem
 from engine.core.records import Excerpt
-from engine.jobs.axes import PerCoordinate, PerMetric, Point, Question
+from engine.jobs.axes import PerCoordinate, PerMetric, Point, Question, Spread
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
@@ -58,7 +58,7 @@ class Proposed(Excerpt):
 
     points: list[Point]
     mean: list[PerMetric]
-    std: list[PerMetric]
+    std: list[Spread]
     noise: float
     gain: list[float] | None = None
     relevance: Relevance | None = None
