@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dashboard.charts import style
-from dashboard.server import api, guard, session, state
+from dashboard.server import api, ending, guard, session, state
 from engine.core import access, people
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
@@ -33,6 +33,7 @@ async def lifespan(app):
     if os.environ.get("MIXDESK_DEMO", "1") != "0" and not studies.all_studies(owner.store):
         with people.as_person(people.SYSTEM):
             lifecycle.create_demo(owner.store)
+    ending.end_soon(owner.store.interrupt, lambda: endpoint.unlink(missing_ok=True))
     try:
         yield
     finally:

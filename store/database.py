@@ -60,6 +60,7 @@ class Store:
         self.workspace, self.version = workspace, 0
         self.file = file or workspace.root / "mixdesk.duckdb"
         self._writing, self._closing = threading.RLock(), False
+        self._asked = set[duckdb.DuckDBPyConnection]()  # cursors of queries that run
         self._inside, self._begun = 0, False  # blocks of `alone` in each other, and whether the outermost has written
         self._connection, self._lost = connect(self.file), False
         self.journal = OwnerJournal(workspace.root)
@@ -89,11 +90,30 @@ class Store:
 
     def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Rows of a query, on a cursor of its own: safe from any thread."""
-        return self._cursor().execute(sql, parameters).fetchall()
+        with self._asking() as cursor:
+            return cursor.execute(sql, parameters).fetchall()
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
         """A query's result as a pyarrow.Table."""
-        return self._cursor().sql(sql, params=parameters).to_arrow_table()
+        with self._asking() as cursor:
+            return cursor.sql(sql, params=parameters).to_arrow_table()
+
+    @contextmanager
+    def _asking(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for one query, which `interrupt` ends. Raises Unavailable then."""
+        cursor = self._cursor()
+        self._asked.add(cursor)
+        try:
+            yield cursor
+        except duckdb.InterruptException as error:
+            raise Unavailable("Cannot answer: Mixdesk is being stopped. Ask again once it runs.") from error
+        finally:
+            self._asked.discard(cursor)
+
+    def interrupt(self) -> None:
+        """End the queries that run. Transactions go on: they are short, and whole."""
+        for cursor in list(self._asked):
+            cursor.interrupt()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor. DuckDB gives a file up that it could not write, until it is opened again: that is done here."""
