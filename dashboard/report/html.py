@@ -6,6 +6,7 @@ people typed is escaped, the file's own policy forbids every request, and it pri
 
 import argparse
 import json
+import shlex
 import sys
 from html import escape
 
@@ -269,7 +270,7 @@ def reproduce(found: dict) -> str:
     ]
     commands = (
         f"python -m engine candidate {found['id']}\npython -m engine confirm-candidate {found['id']} --wait\n"
-        f"python -m engine export {frozen['study']} --candidate {found['id']} --format json --out recipe/"
+        f"python -m engine export {shlex.quote(frozen['study'])} --candidate {found['id']} --format json --out recipe/"
     )
     record = json.dumps(frozen, indent=1, ensure_ascii=False, sort_keys=True)
     return (

@@ -175,10 +175,13 @@ def number_of(text: str) -> float:
 
 @answering
 async def recipe(request: Request, person: Person) -> Response:
-    """GET /api/v1/recipe/<study>?format=...&candidate=...&tokens=...&file=...: one file, as a trainer takes it."""
+    """GET /api/v1/recipe/<study>?format=...&candidate=...&tokens=...&file=...: one file, as a trainer takes it.
+
+    A name that no path may hold (it has a part of "..") is asked for as recipe?study=<study>.
+    """
     asked = dict(request.query_params)
-    file = asked.pop("file", None)
-    arguments = {"name": request.path_params["study"], **asked}
+    file, name = asked.pop("file", None), request.path_params.get("study") or asked.pop("study", "")
+    arguments = {"name": name, **asked}
     if "tokens" in arguments:
         arguments["tokens"] = number_of(arguments["tokens"])
     made = await called(person, "export", arguments)
@@ -277,8 +280,9 @@ ROUTES = [
     Route(under("/api/v1/health"), health),
     Route(under("/api/v1/openapi.json"), document),
     Route(under("/api/v1/journal/{job}"), journal, methods=["GET", "POST"]),
-    Route(under("/api/v1/imports/{file}"), upload, methods=["PUT"]),
-    Route(under("/api/v1/recipe/{study}"), recipe, methods=["GET"]),
+    Route(under("/api/v1/imports/{file:path}"), upload, methods=["PUT"]),
+    Route(under("/api/v1/recipe"), recipe, methods=["GET"]),
+    Route(under("/api/v1/recipe/{study:path}"), recipe, methods=["GET"]),
     Route(under("/api/v1/{name}"), command, methods=["POST"]),
     Route(under("/assets/plotly.min.js"), plotly_js),
 ]

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Endpoint:
 
     def __init__(self, url: str, job_id: str, attempt: str, token: str):
         self.url, self.headers = (
-            f"{url.rstrip('/')}/api/v1/journal/{job_id}",
+            f"{url.rstrip('/')}/api/v1/journal/{urllib.parse.quote(job_id, safe='')}",
             {
                 "Authorization": f"Bearer {token}",
                 "X-Attempt": attempt,

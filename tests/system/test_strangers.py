@@ -2,6 +2,7 @@
 
 import json
 import threading
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -144,6 +145,24 @@ def test_an_argument_that_is_there_twice_is_refused(client):
 def test_the_budget_of_a_recipe_that_is_no_number_is_refused_with_a_cure(client):
     answer = client.get("/api/v1/recipe/Any?format=csv&tokens=ten")
     assert answer.status_code == 400 and "'ten'" in answer.text and "give a number" in answer.text
+
+
+@pytest.mark.parametrize("name", ["a/b", "a/", "50% code", "two  words", "..", "a/../b", "web.", "ü/日本?x#y&z=1+1"])
+def test_whatever_a_study_is_called_its_recipe_is_there(client, name):
+    client.post("/api/v1/label_study", json={"name": "S", "new_name": name})
+    try:
+        for place in (f"/{quote(name, safe='')}?", f"?study={quote(name, safe='')}&"):
+            if ".." in name.split("/") and place[0] == "/":
+                continue  # no path may hold it: Streamlit refuses it, and so do clients
+            answer = client.get(f"/api/v1/recipe{place}format=csv&candidate=uniform")
+            assert answer.status_code == 200 and "web" in answer.text, (place, answer.text)
+    finally:
+        client.post("/api/v1/label_study", json={"name": name, "new_name": "S"})
+
+
+def test_a_file_below_a_folder_is_refused_with_a_cure(client):
+    answer = client.put("/api/v1/imports/a%2Fb.csv", content=b"a,b\n")
+    assert answer.status_code == 400 and "use 1 to 64 letters" in answer.text
 
 
 def asked_at_once(times: int, ask) -> list:
