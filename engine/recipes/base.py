@@ -133,6 +133,7 @@ class Recipe:
                 "epochs at that:" if known else "epochs are not known without the budget and the tokens of each domain:"
             ),
             *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
+            *caveats(self.provenance),
         ]
 
 
@@ -172,6 +173,11 @@ class Format(NamedTuple):
 def shown(text: str) -> str:
     """A name of people's inside a comment: what could end the line, or turn it around, is written as an escape."""
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
+
+
+def caveats(provenance: dict) -> list[str]:
+    """Lines for a header: reasons to doubt what was predicted."""
+    return [f"Caveat: {shown(one)}" for one in provenance.get("caveats", ())]
 
 
 def comment(recipe: Recipe, *more: str) -> str:

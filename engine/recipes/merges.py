@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.core.errors import Problem
 from engine.core.safe_yaml import parsed
 from engine.core.sheets import as_typed
-from engine.recipes.base import Files, Format, shown
+from engine.recipes.base import Files, Format, caveats, shown
 from engine.spec.merge import MergeSpec, setting_of
 from engine.spec.merge_file import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
 from engine.spec.merge_point import coefficients_of
@@ -52,6 +52,7 @@ class MergeRecipe:
             f"{shown(self.name)}, a merge of study {shown(self.study)} ({state}). Written by Mixdesk.",
             "Weights are coefficients of task vectors; paths are this machine's. `python -m engine merge FILE OUT` "
             "writes the checkpoint.",
+            *caveats(self.provenance),
         ]
 
     @property
@@ -135,6 +136,7 @@ def card(recipe: MergeRecipe) -> str:
             "",
             f"- base: {escape(given['base'])}",
             f"- method: {given['method']}, {escape(json.dumps(given['knobs']))}",
+            *(f"- {escape(one)}" for one in caveats(recipe.provenance)),
             "",
             "| tensors and expert | coefficient |",
             "|---|---|",

@@ -155,6 +155,13 @@ def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> d
     return dict(sorted(found.items(), key=lambda one: one[1]["aggregate"]))
 
 
+def lost_runs(study: studies.Study) -> list[str]:
+    """A sentence where runs of the study failed or were cancelled."""
+    if not study.lost:
+        return []
+    return [f"{study.lost} of the study's {study.runs} runs failed or were cancelled: it is without them."]
+
+
 def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> list[str]:
     """Reasons to doubt the predictions, in sentences."""
     found = []
@@ -168,8 +175,7 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
         found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
     if len(fit.measured.ids) < study.enough:
         found.append(f"It is based on {len(fit.measured.ids)} runs, and a fit needs about {study.enough}.")
-    if study.lost:
-        found.append(f"{study.lost} of the study's {study.runs} runs failed or were cancelled: it is without them.")
+    found += lost_runs(study)
     if study.imported:
         found.append("Its runs were imported; Mixdesk did not see their training.")
     if frame.pools is not None and frame.pools.unknown:

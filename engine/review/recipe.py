@@ -14,7 +14,7 @@ from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe
 from engine.recipes.merges import tensor_names
 from engine.review.evidence import CANDIDATE, evidence
-from engine.review.freeze import versions
+from engine.review.freeze import caveats, lost_runs, versions
 from engine.review.standing import as_dict, rules_of, standings
 from engine.spec.merge_point import references
 from engine.studies.measured import frame_of_study, points_measured
@@ -104,6 +104,7 @@ def at_hand(store: Store, study: studies.Study, point: np.ndarray) -> tuple[tupl
         "versions": versions(),
     }
     provenance["measured"] = at_runs(store, study, point)
+    provenance["caveats"] = caveats(study, frame_of_study(study), fit, point) if fit else lost_runs(study)
     if best is not None and np.abs(best - point).max() < SAME:
         provenance["search"] = {
             "job": moment.search["job"],
@@ -143,6 +144,7 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
         "surrogate": behind["name"],
         "surrogate_sha256": behind["sha256"],
         "versions": record["versions"],
+        "caveats": record["caveats"],
         "decision": {
             "state": standing.state,
             "by_author": by_author,

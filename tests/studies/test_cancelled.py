@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from dashboard.models.jobs import overview_of
 from dashboard.models.progress import progress_of
+from dashboard.server import state
 from dashboard.views.measure.jobs import reason_of
 from dashboard.views.shared.study import too_few
+from dashboard.views.shared.text import plain
 from engine.cli.waiting import check_job, check_study, doing
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
@@ -107,6 +110,32 @@ def test_a_candidate_says_that_work_behind_it_was_cancelled(half):
     fit = SimpleNamespace(measured=measured)
     told = caveats(study, frame_of_study(study), fit, measured.weights[0])
     assert "6 of the study's 20 runs failed or were cancelled: it is without them." in told
+
+
+def export_page(study: str) -> None:
+    import streamlit as st
+
+    from dashboard.views import pages_for
+
+    st.session_state["pages"] = {}
+    pages_for("mixture")["export"].function()(study)
+
+
+def test_an_export_says_that_work_behind_it_was_cancelled(half):
+    """On the page, in each file that has a header, and in the provenance, also before anything is fitted."""
+    ends(half, "half-train-0", range(1, 6))
+    ends(half, "half-train-1", range(6, 15), done=False)
+    said = "6 of the study's 20 runs failed or were cancelled: it is without them."
+    for format in ("regmix_yaml", "megatron", "litgpt"):
+        files = COMMANDS["export"](half, "half", format=format, candidate="uniform")["files"]
+        assert json.loads(files.pop("draft_provenance.json"))["caveats"] == [said]
+        assert any(f"Caveat: {said}" in text for text in files.values()), format
+    state.use(SimpleNamespace(store=half, workspace=half.workspace))
+    try:
+        page = AppTest.from_function(export_page, args=("half",), default_timeout=120).run()
+        assert not page.exception and any(plain(said) in one.value for one in page.caption)
+    finally:
+        state.use(None)
 
 
 def test_a_resume_queues_what_was_cancelled(half):

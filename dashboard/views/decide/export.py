@@ -45,6 +45,8 @@ def render(name: str | None) -> None:
     chosen, label, point = chosen_point(moment)
     recipe = settings(study, chosen, point)
     approval(recipe)
+    for caveat in recipe.provenance["caveats"]:
+        st.caption(f":material/info: {plain(caveat)}")
     st.header("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
     names = named_of(study)
     kind = "merge" if isinstance(recipe, MergeRecipe) else "mixture"
