@@ -43,6 +43,10 @@ def test_every_page_of_an_imported_study(tab, desk, path):
     }
     if path in words:
         expect(tab.get_by_text(words[path]).first).to_be_visible()
+    if path == "runs":  # a table leaves by our own buttons only: Streamlit's would write formulas as they are
+        tab.get_by_test_id("stDataFrame").first.hover()
+        expect(tab.get_by_role("button", name="Search", exact=True).first).to_be_visible()
+        expect(tab.get_by_role("button", name="Download as CSV", exact=True)).to_have_count(0)
 
 
 def test_priorities_turn_the_number_and_its_unit_without_a_fit(tab, desk):
