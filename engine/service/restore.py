@@ -15,9 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from engine.core.errors import Problem
+from engine.core.files import refuse_below
 from engine.core.people import SYSTEM, as_person, need
 from engine.core.workspace import VERSION, Workspace
 from engine.jobs.decisions import StudyPaused
+from engine.jobs.events import OUTCOMES, JobRequeued, JobStarted
+from engine.jobs.journal import last_event
 from engine.jobs.parts import WHOLE, part_of, placed
 from engine.service.backup import FORMAT, KEPT, MANIFEST, belongs
 from engine.studies.advance import is_settled
@@ -57,6 +60,7 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
         raise Problem(f"Cannot restore into {target}: it is not a folder. Choose one that does not exist yet.")
     if target.exists() and any(target.iterdir()):
         raise Problem(f"Cannot restore into {target}: it is not empty. Choose a folder that does not exist yet.")
+    refuse_below(target)
     with part_of(target) as part:
         whole = part / WHOLE
         whole.mkdir(mode=0o700)
@@ -97,6 +101,9 @@ def _settle(workspace: Workspace, jobs: str) -> None:
         raise Problem(f"Cannot do {jobs!r} with waiting jobs: choose one of {', '.join(JOBS)}.")
     store = Store(workspace)
     try:
+        for folder in store.spool.folders("queued"):
+            if isinstance(last_event(folder, JobStarted, *OUTCOMES, JobRequeued), OUTCOMES):
+                store.spool.move(folder, "ended")  # it had just ended, and its worker had not seen it yet
         folders = store.spool.folders("queued")
         planned = [(name, spec) for name, spec, _ in jobs_there.never_started(store) if not store.spool.find(name)]
         kinds = [_kind_of(folder) for folder in folders] + [str(spec["kind"])[:40] for _, spec in planned]

@@ -11,6 +11,7 @@ from pyarrow import csv, parquet
 from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person, as_person
 from engine.core.workspace import Workspace
+from engine.jobs.decisions import StudyPaused
 from engine.jobs.spool import Spool
 from engine.service import api_tokens, backup
 from engine.service.owner import Owner
@@ -122,6 +123,19 @@ def busy(store, tmp_path):
     api_tokens.create(store, "CI")
     store.ingest()
     return store
+
+
+def test_a_job_that_ended_while_it_was_backed_up_does_not_wait(store, tmp_path):
+    """Its last line is there before its worker has seen that its process is gone: nobody is asked about it."""
+    planned(store)
+    with journal_of(store, "demo-train") as journal:
+        journal.writelines([line("job.started"), *(finished_line(f"demo-{n}", 1.0) for n in (1, 2, 3))])
+        journal.write(line("job.finished"))
+    store.spool.move(store.spool.find("demo-train"), "active")
+    store.write(StudyPaused("demo"))
+    archive, _ = archive_of(store, tmp_path)
+    restore(archive, tmp_path / "new")
+    assert Spool(tmp_path / "new").find("demo-train").parent.name in ("ended", "sealed")
 
 
 def names_in(path) -> set[str]:

@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
 HEADLESS, WHOLE = "/usr/bin/chromium-headless-shell", "/usr/bin/chromium"
 CHROMIUM = HEADLESS if os.path.exists(HEADLESS) else WHOLE  # the first draws no window
+STARTS_WITHIN = 300  # seconds, or ends: a page that cannot start ends by itself, and is not waited for
 PATIENCE = 90_000  # milliseconds for what the page will show: other tests share the cores
 
 STUDY = """
@@ -141,7 +142,7 @@ class Page:
         self.wait()
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -162,7 +163,7 @@ class Page:
             if not tab.is_closed():
                 tab.goto("about:blank")
         self.process.terminate()
-        self.process.wait(timeout=60)  # its worker ends first, and other tests share the cores
+        self.process.wait(timeout=STARTS_WITHIN)  # its worker ends first, and other tests share the cores
 
 
 def watched_tab(browser, height: int, **options):

@@ -39,7 +39,7 @@ class Nursery:
 
     def close(self) -> None:
         self.channel.close()
-        self.process.wait(20)
+        self.process.wait(300)  # it may still be importing torch, beside other tests
 
     def ask(self, question: dict, descriptors: list[int]) -> int | None:
         """Start a job (its process id), or look after one (its exit code, None while it runs)."""
