@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.files import given_path
 from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 from store.database import Store
@@ -27,7 +28,7 @@ def rebuild(workspace: Workspace, file: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m store.rebuild", description=__doc__)
-    parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
+    parser.add_argument("--workspace", type=given_path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     try:
         workspace = Workspace.there(parser.parse_args().workspace)
         workspace.lock("owner")

@@ -15,7 +15,7 @@ from typing import Any
 from dashboard.models.names import named
 from engine.commands.client import connect
 from engine.core.errors import Problem
-from engine.core.files import refuse_taken, write_text
+from engine.core.files import given_path, refuse_taken, write_text
 from engine.core.workspace import Workspace
 from engine.spec.objectives import Objective
 from engine.spec.statistics import Z95
@@ -147,9 +147,9 @@ def write_page(options: argparse.Namespace, make: Callable[[Any], str]) -> int:
 
 def with_file(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
     """The parser with the options of a file: where it goes, and of which workspace it tells."""
-    parser.add_argument("--out", type=Path, default=Path(name), help="default: %(default)s")
+    parser.add_argument("--out", type=given_path, default=Path(name), help="default: %(default)s")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
-    parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
+    parser.add_argument("--workspace", type=given_path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     return parser
 
 

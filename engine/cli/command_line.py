@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from contextlib import closing, nullcontext, suppress
-from pathlib import Path
 
 from engine import VERSION
 from engine.cli import (
@@ -30,6 +29,7 @@ from engine.cli import (
 )
 from engine.commands.client import connect
 from engine.core.errors import Problem
+from engine.core.files import given_path
 from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         prog="mixdesk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     root.add_argument("--version", action="version", version=VERSION)
-    workspace = {"type": Path, "help": "default: $MIXDESK_WORKSPACE, else ./workspace"}
+    workspace = {"type": given_path, "help": "default: $MIXDESK_WORKSPACE, else ./workspace"}
     root.add_argument("--workspace", **workspace)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

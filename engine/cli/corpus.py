@@ -5,6 +5,7 @@ from pathlib import Path
 from engine.cli.waiting import beside, waited
 from engine.cli.words import pairs, plain
 from engine.core.errors import Problem
+from engine.core.files import given_path
 
 
 def add(command) -> None:
@@ -23,7 +24,7 @@ def corpus_options(one) -> None:
     """Where the text comes from, and how it is tokenised."""
     one.add_argument("--name", default="default", help="name of the corpus (default: %(default)s)")
     source = one.add_mutually_exclusive_group()
-    source.add_argument("--folder", type=Path, help="a folder that holds one folder or file per domain")
+    source.add_argument("--folder", type=given_path, help="a folder that holds one folder or file per domain")
     source.add_argument("--file", action="append", metavar="DOMAIN=PATH", help="a domain from a file; repeat")
     source.add_argument(
         "--huggingface", action="append", metavar="DOMAIN=DATASET", help="a domain from the hub; repeat"
@@ -52,7 +53,7 @@ def corpus_build(client, workspace, options):
 def corpus_spec(options) -> dict:
     """The corpus that the command line describes, as engine.corpus.spec reads it."""
     named = pairs(options.file or options.huggingface or ())
-    if options.file and (piped := [name for name, path in named.items() if Path(path).is_fifo()]):
+    if options.file and (piped := [name for name, path in named.items() if Path(path).expanduser().is_fifo()]):
         raise Problem(
             f"Cannot read {piped[0]!r} from a pipe: a corpus is built by a job, later and perhaps more than once. "
             "Write the text into a file first."
@@ -66,7 +67,7 @@ def corpus_spec(options) -> dict:
     elif options.file:
         source = {
             "type": "files",
-            "files": {name: str(Path(path).resolve()) for name, path in named.items()},
+            "files": {name: str(Path(path).expanduser().resolve()) for name, path in named.items()},
             **column,
         }
     elif options.huggingface:
@@ -80,7 +81,7 @@ def corpus_spec(options) -> dict:
     if options.tokenizer == "bpe":
         spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary}
     elif options.tokenizer != "bytes":
-        spec["tokenizer"] = {"type": "file", "path": str(Path(options.tokenizer).resolve())}
+        spec["tokenizer"] = {"type": "file", "path": str(Path(options.tokenizer).expanduser().resolve())}
     if options.private:
         spec["private"] = True
     if options.cap_mb is not None:

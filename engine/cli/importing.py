@@ -20,7 +20,7 @@ from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.checks import once_each
 from engine.core.errors import Problem
-from engine.core.files import CHECKOUT, replacing
+from engine.core.files import CHECKOUT, given_path, replacing
 from engine.core.settings_text import text_of, toml
 from engine.core.sheets import as_text
 from engine.core.short_names import listed
@@ -44,17 +44,23 @@ def add(command) -> None:
     one = command("import", import_runs, "create a study from runs that were trained elsewhere", wait=True, makes=True)
     one.add_argument("--study", required=True, metavar="NAME", help="name of the new study")
     one.add_argument("--format", required=True, choices=list(FORMATS), help="docs/IMPORT.md describes them")
-    one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV, JSON or Parquet with the shares")
-    one.add_argument("--metrics", type=Path, metavar="CSV", help="the second file of a pair")
+    one.add_argument(
+        "--weights", required=True, type=given_path, metavar="CSV", help="CSV, JSON or Parquet with the shares"
+    )
+    one.add_argument("--metrics", type=given_path, metavar="CSV", help="the second file of a pair")
     one.add_argument("--preview", action="store_true", help="say what would be imported, and import nothing")
     answer = "an answer to what the table leaves open; repeat"
     one.add_argument("--answer", action="append", default=[], metavar="QUESTION=ANSWER", help=answer)
     column_options(one)
-    one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
-    one.add_argument("--prior", type=Path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known")
+    one.add_argument(
+        "--available-tokens", type=given_path, metavar="FILE", help="CSV or JSON: domain, available tokens"
+    )
+    one.add_argument(
+        "--prior", type=given_path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known"
+    )
     one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help="repeat; default: all 1")
     one.add_argument("--target-tokens", type=float, default=0.0, help="budget of the real run")
-    one.add_argument("--constraints", type=Path, metavar="TOML", help="bounds and groups, as in a study's file")
+    one.add_argument("--constraints", type=given_path, metavar="TOML", help="bounds and groups, as in a study's file")
     one.add_argument("--epoch-cap", type=float, default=4.0, help="max epochs of a domain in the real run")
     few = "surrogates to compare, besides the one-share baseline (default: all, which takes minutes on many runs)"
     one.add_argument("--surrogates", nargs="+", default=[], metavar="NAME", help=few)
@@ -87,8 +93,10 @@ def predict_options(one) -> None:
     one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best on the leaderboard")
     one.add_argument("--parameters", type=float, metavar="N", help="of the model, where the runs are of several sizes")
     one.add_argument("--tokens", type=float, metavar="T", help="that it trains on, where the runs are of several sizes")
-    one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with new mixtures")
-    one.add_argument("--out", required=True, type=Path, metavar="CSV", help="where the predictions go")
+    one.add_argument(
+        "--weights", required=True, type=given_path, metavar="CSV", help="CSV or Parquet with new mixtures"
+    )
+    one.add_argument("--out", required=True, type=given_path, metavar="CSV", help="where the predictions go")
     one.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 

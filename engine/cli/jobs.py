@@ -1,10 +1,10 @@
 """Commands about background jobs: list, submit, cancel, retry, move in the queue, read the log."""
 
 import json
-from pathlib import Path
 
 from engine.cli.waiting import beside, waited
 from engine.core.errors import Problem
+from engine.core.files import given_path
 from engine.core.settings_text import text_of
 from engine.core.system import UNREADABLE, read_fault
 from engine.jobs.spec import renamed
@@ -23,7 +23,7 @@ def add(command) -> None:
     one = command(
         "submit", submit, "queue a job from a JSON file with its spec (docs/CLUSTER.md)", wait=True, makes=True
     )
-    one.add_argument("file", type=Path, metavar="SPEC.json", help="the job's spec, one JSON object")
+    one.add_argument("file", type=given_path, metavar="SPEC.json", help="the job's spec, one JSON object")
     one.add_argument("--id", help="the job's id; the same id twice is one job")
     one.add_argument("--depends-on", "--after", action="append", default=[], metavar="JOB", help="repeat for several")
     for name, of, words in (

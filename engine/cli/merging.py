@@ -2,15 +2,16 @@
 
 import json
 import sys
-from pathlib import Path
 
 from tqdm import tqdm
+
+from engine.core.files import given_path
 
 
 def add(command) -> None:
     one = command("merge", run, "merge checkpoints as a mergekit file says, into a checkpoint")
-    one.add_argument("config", type=Path, metavar="CONFIG.yml", help="in mergekit's syntax")
-    one.add_argument("out", type=Path, metavar="OUT", help="a folder, or a file that ends in .safetensors")
+    one.add_argument("config", type=given_path, metavar="CONFIG.yml", help="in mergekit's syntax")
+    one.add_argument("out", type=given_path, metavar="OUT", help="a folder, or a file that ends in .safetensors")
     one.add_argument("--check", action="store_true", help="dry run: validate and estimate; writes nothing")
     one.set_defaults(alone=True)
 

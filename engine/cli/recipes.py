@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.cli.files import new_output
 from engine.cli.words import numbers, pairs
 from engine.core.errors import Problem
-from engine.core.files import replacing
+from engine.core.files import given_path, replacing
 
 
 def add(command) -> None:
@@ -20,7 +20,9 @@ def add(command) -> None:
     point_of(one)
     one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")
     one.add_argument("--path", action="append", default=[], metavar="NAME=PATH", help="data path of a domain; repeat")
-    one.add_argument("--out", type=Path, default=Path("recipe"), help="folder to write into (default: %(default)s)")
+    one.add_argument(
+        "--out", type=given_path, default=Path("recipe"), help="folder to write into (default: %(default)s)"
+    )
     one.add_argument("--force", action="store_true", help="overwrite existing files")
     point_of(command("formats", formats, "what each format counts, and what it cannot express", study=True))
 

@@ -2,22 +2,24 @@
 
 from argparse import BooleanOptionalAction
 from dataclasses import replace
-from pathlib import Path
 
 from engine.cli.importing import numbers_in
 from engine.cli.waiting import beside, wait_for_study, waited
 from engine.cli.words import numbers, plain, priorities, priority_option
+from engine.core.files import given_path
 
 
 def add(command) -> None:
     one = command("start", start, "create a study from a TOML file and start it", wait=True, makes=True)
-    one.add_argument("file", type=Path, metavar="STUDY.toml", help="its settings: docs/how-to/study-file.md")
+    one.add_argument("file", type=given_path, metavar="STUDY.toml", help="its settings: docs/how-to/study-file.md")
     counts = "CSV or JSON: domain, tokens that the real run can draw on; they win over those of the file"
-    one.add_argument("--available-tokens", type=Path, metavar="FILE", help=counts)
+    one.add_argument("--available-tokens", type=given_path, metavar="FILE", help=counts)
     one.add_argument("--target-tokens", type=float, help="budget of the real run (default: the file's)")
     said = "say how much text the real run has, and its budget; search again"
     one = command("text", give_text, said, study=True)
-    one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
+    one.add_argument(
+        "--available-tokens", type=given_path, metavar="FILE", help="CSV or JSON: domain, available tokens"
+    )
     one.add_argument("--target-tokens", type=float, help="budget of the real run (default: as before)")
     one = command("list", list_studies, "list the studies")
     one.add_argument("--archived", action="store_true", help="list archived studies, too")

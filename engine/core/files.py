@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import stat
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,12 +37,34 @@ def special(path: Path) -> str | None:
     return next((kind for matches, kind in KINDS if matches(mode)), None)
 
 
+def given_path(text: str) -> Path:
+    """A path as a command's option names it: ~ is the user's folder, as in shells, which leave `--out=~/x` as it is.
+    Raises ArgumentTypeError for one that is empty, as of a variable that is not set, or that is no text."""
+    if not text.strip():
+        raise ArgumentTypeError("the path is empty: name a file or a folder, . for this one")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{text!r} is no UTF-8 text: give it another name") from None
+    return Path(os.path.expanduser(text))
+
+
+def nearest(path: Path) -> Path:
+    """What is there of a path's parents, the lowest of them: a folder, where something can be written at the path."""
+    return next((one for one in path.absolute().parents if os.path.lexists(one)), path)
+
+
+def refuse_below(path: Path) -> None:
+    """Raise Problem if an output lies below what is no folder."""
+    if not (parent := nearest(path)).is_dir():
+        raise Problem(f"Cannot write {path}: {parent} is not a folder. Choose another place.")
+
+
 def refuse_taken(path: Path, force: bool = False) -> None:
     """Raise Problem if an output may not be written: over a file unasked, over a link, a pipe or a device ever."""
     if kind := special(path):
         raise Problem(f"Cannot write {path}: it is {kind}, not a file. Give the name of a new file.")
-    if (parent := next(one for one in path.absolute().parents if os.path.lexists(one))) and not parent.is_dir():
-        raise Problem(f"Cannot write {path}: {parent} is not a folder. Choose another place.")
+    refuse_below(path)
     if not force and path.exists():
         raise Problem(f"Cannot write {path}: it exists. Choose another name.")
 

@@ -4,9 +4,9 @@ import argparse
 import os
 import signal
 import sys
-from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.files import given_path
 from engine.core.system import hold_standard_streams
 from engine.core.workspace import Workspace
 from engine.jobs import backends
@@ -17,7 +17,7 @@ from engine.jobs.supervisor import Supervisor
 def parser() -> argparse.ArgumentParser:
     """The worker's options."""
     made = argparse.ArgumentParser(prog="python -m engine.worker", description=__doc__)
-    made.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
+    made.add_argument("--workspace", type=given_path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     made.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="CPU slots here (default: cores)")
     made.add_argument(
         "--backend", choices=list(backends.BACKENDS), default="local", help="where proxies train (default: %(default)s)"

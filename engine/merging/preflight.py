@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from engine.core.errors import Problem
+from engine.core.files import nearest
 from engine.merging.ancestry import Ancestry, Scan, scan
 from engine.merging.checkpoints import vocabulary
 from engine.merging.checkpoints.aligned import is_copy
@@ -195,7 +196,7 @@ def add_cost(config: MergeConfig, models: dict[str, Model], layout: Layout, out:
     found.disk = sum(one.slot.bytes for one in planned) + sum(
         file.stat().st_size for file in files_to_copy(lead).values()
     )
-    parent = next(one for one in out.absolute().parents if one.exists())
+    parent = nearest(out)
     found.free = shutil.disk_usage(parent).free
     if said := misplaced(out, models):
         found.refusals.append(said)

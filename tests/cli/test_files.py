@@ -16,6 +16,7 @@ from engine.cli.importing import copied, numbers_in
 from engine.cli.recipes import write
 from engine.commands.contract import check_json
 from engine.core.errors import Problem
+from engine.core.files import given_path, nearest
 from engine.core.workspace import Workspace
 from engine.importing import read_table
 from engine.service.backup import backup
@@ -143,6 +144,35 @@ def test_a_file_is_written_over_when_asked(tmp_path):
     assert (tmp_path / "out.csv").read_text() == "new" and (tmp_path / "more" / "b.csv").read_text() == "b"
     with pytest.raises(Problem, match=r"out\.csv is not a folder"):
         new_output(tmp_path / "out.csv" / "a.csv", force=True)
+
+
+@pytest.mark.parametrize("above", ["a file", "a link to nothing"])
+def test_an_output_below_what_is_no_folder_is_refused_with_that_cure(tmp_path, above, monkeypatch):
+    """Each command's output, before anything is read or computed for it."""
+    workspace, place = Workspace.open(tmp_path / "workspace"), tmp_path / "above"
+    Store(workspace).close()
+    backup(workspace, tmp_path / "a.tar.zst")
+    place.write_text("mine") if above == "a file" else place.symlink_to(tmp_path / "nowhere")
+    outputs = [
+        lambda: new_output(place / "x.csv"),
+        lambda: backup(workspace, place / "deep" / "x"),
+        lambda: write({place / "x" / "y.csv": b"x"}, False),
+    ]
+    if above == "a file":  # whoever restores below a link to nothing gets the folder that it names
+        outputs.append(lambda: restore(tmp_path / "a.tar.zst", place / "x"))
+    for output in outputs:
+        with pytest.raises(Problem, match="above is not a folder"):
+            output()
+    assert nearest(Path("/")) == Path("/")
+
+
+def test_a_path_is_read_as_a_shell_reads_it_and_an_empty_one_is_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert given_path("~/x.csv") == tmp_path / "x.csv" and given_path("a~b") == Path("a~b")
+    for path, said in {"": "the path is empty", os.fsdecode(b"a\xff"): "no UTF-8 text"}.items():
+        with pytest.raises(SystemExit):
+            main(["backup", path])
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
