@@ -23,6 +23,7 @@ from engine.importing.tables import Table
 from engine.importing.text_files import Columns, read_text
 
 PARQUET = b"PAR1"
+TAR = slice(257, 262)  # where an archive of tar's says what it is
 PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 # What people have instead of a table -> what to do about it.
 OTHER = {
@@ -38,6 +39,14 @@ OTHER = {
     b"\x28\xb5\x2f\xfd": "packed with Zstandard. Unpack it, or pack it with gzip",
     b"FEA1": "a Feather file of the first version. Save the table as Parquet",
     b"ARROW1": "an Arrow or Feather file. Save the table as Parquet",
+    b"\xff\xff\xff\xff": "a stream of Arrow's. Save the table as Parquet",
+    b"ORC": "an ORC file. Save the table as Parquet",
+    b"Obj\x01": "an Avro file. Save the table as Parquet",
+    b"\x04\x22\x4d\x18": "packed with LZ4. Unpack it, or pack it with gzip",
+    b"\xff\x06\x00\x00sNaPpY": "packed with Snappy. Unpack it, or pack it with gzip",
+    b"\x1f\x9d": "packed with compress. Unpack it, or pack it with gzip",
+    b"7z\xbc\xaf": "an archive of 7-Zip's. Unpack it, or pack the table alone with gzip",
+    b"Rar!": "an archive of RAR's. Unpack it, or pack the table alone with gzip",
     b"%PDF": "a PDF. Give the table itself, as CSV",
     b"<": "a web page or XML. Give the table itself, as CSV",
 }
@@ -81,11 +90,15 @@ def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, 
     return columns, lines, [question] if question else []
 
 
+def refuse_other(head: bytes, name: str) -> None:
+    """Raise Problem for a file, or what is packed in one, that begins as another kind of file does."""
+    if what := next((what for magic, what in OTHER.items() if head.startswith(magic)), None):
+        raise Problem(f"Cannot read {name}: it is {what}.")
+
+
 def _bytes(path: Path, head: bytes, name: str) -> bytes:
     """A text file's bytes, unpacked. Raises Problem for other kinds of files, and for too many bytes."""
-    for magic, what in OTHER.items():
-        if head.startswith(magic):
-            raise Problem(f"Cannot read {name}: it is {what}.")
+    refuse_other(head, name)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise Problem(f"Cannot read {name}: it is not a Parquet file, whatever its name says. Write it again.")
     opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), None)
@@ -93,6 +106,9 @@ def _bytes(path: Path, head: bytes, name: str) -> bytes:
         data: bytes = file.read(BYTES + 1)
     if opener is not None and data.startswith(PARQUET):
         raise Problem(f"Cannot read {name}: it is a packed Parquet file. Unpack it: Parquet is packed inside.")
+    if data[TAR] == b"ustar":
+        raise Problem(f"Cannot read {name}: it is an archive of files. Unpack it, and give the table alone.")
+    refuse_other(data[:16], name)
     if len(data) > BYTES:
         raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row per run.")
     return data

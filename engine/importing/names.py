@@ -52,12 +52,16 @@ SURE_NOISE = re.compile(
 )
 MAYBE_NOISE = re.compile(
     r"(?<![a-z])(se|sd|sdev|var|sigma|mad|iqr|spread|margin|half_?width|err(or)?|uncertainty|unc"
-    r"|ci(_?\d\d)?(_?(low|high|lower|upper|half))?|lower|upper|min|max|plus_?minus)(?![a-z\d])|±|\+/-",
+    r"|ci([_ -]?\d\d)?([_ -]?(low|high|lower|upper|half))?|bootstrap_(se|sd)|jackknife|lower|upper|min|max"
+    r"|plus_?minus)(?![a-z\d])|±|\+/-",
     re.I,
 )
+LEVEL = re.compile(r"(?<!\d)\d\d(\.\d)?\s*%?[ _-]*$")  # of an interval: `val_loss (95% CI)`
+MIDDLES = ("mean", "Mean", "avg", "average", "median", "p50", "estimate")  # of a metric beside its spread
 # Words that make of a metric's name that of something else about it: how often, how sure, compared with what.
 ABOUT = re.compile(
-    r"(?<![a-z])(n|num|count|samples|examples|rank|delta|diff|baseline|pred(icted|iction)?|p_?value|z_?score|t_?stat"
+    r"(?<![a-z])(n|num|count|samples|examples|rank|delta|diff|(vs_)?baseline|vs_[a-z]+|improvement|normali[sz]ed"
+    r"|smoothed|ema|best|pred(icted|iction)?|p_?value|z_?score|t_?stat"
     r"(istic)?|cov|cv|rel(ative)?_err(or)?|initial|first|q\d+|p\d\d|quantile_?\d*|percentile_?\d*)(?![a-z\d])",
     re.I,
 )
@@ -228,13 +232,15 @@ def noise_of(name: str, others: set[str]) -> str | None:
 
 def _without(name: str, found: re.Match[str]) -> set[str]:
     """The names that a metric may have whose spread is called `name`."""
-    head, tail = name[: found.start()].removesuffix("("), name[found.end() :].removeprefix(")")
+    before, after = LEVEL.sub("", name[: found.start()]), name[found.end() :]
+    head, tail = before.removesuffix("("), after.removeprefix(")")
     joined = {
         head.rstrip("_-./ ") + tail,
         head + tail.lstrip("_-./ "),
         re.sub(r"_(?=,)|^[_/.]|[_/.]$", "", head + tail),
     }
-    return {*joined, f"metric{tail}", *(f"{head}{word}{tail}" for word in ("mean", "avg"))} - {name, ""}
+    middles = {f"{a}{word}{b}" for a, b in ((head, tail), (before, after)) for word in MIDDLES}
+    return {*joined, f"metric{tail}", *middles} - {name, ""}
 
 
 def words_of(prefix: str) -> set[str]:

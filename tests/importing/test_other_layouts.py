@@ -1,5 +1,6 @@
 """Siblings of the layouts that people have: other trackers, spellings and phases are read, asked about, or named."""
 
+import gzip
 import json
 
 import numpy as np
@@ -53,6 +54,7 @@ def test_it_is_read_without_a_question(tmp_path, name):
 
 
 ABOUT = ("n", "q05", "p95", "rank", "pred", "baseline", "p_value", "rel_error", "initial")
+ABOUT += ("vs_uniform", "improvement", "normalised", "smoothed", "ema", "best")
 
 
 @pytest.mark.parametrize("word", ABOUT)
@@ -236,6 +238,11 @@ REFUSED = {
     "only what was measured": (text({**RUN, "val_loss": LOSSES}), "first file of a pair"),
     "a zero byte": (text(PLAIN).replace("code", "co\0de", 1).encode(), "zero bytes"),
     "an old Feather file": (b"FEA1" + bytes(40), "Feather file of the first version"),
+    "a stream of Arrow's": (b"\xff\xff\xff\xff" + bytes(40), "a stream of Arrow's. Save the table as Parquet"),
+    "an ORC file": (b"ORC" + bytes(40), "an ORC file. Save the table as Parquet"),
+    "LZ4": (b"\x04\x22\x4d\x18" + bytes(40), "packed with LZ4. Unpack it"),
+    "a database in gzip": (gzip.compress(b"SQLite format 3\0" + bytes(40)), "it is a database"),
+    "an archive in gzip": (gzip.compress(bytes(257) + b"ustar" + bytes(400)), "an archive of files. Unpack it"),
 }
 
 
