@@ -91,7 +91,7 @@ class Access:
 
     def _groups(self, claims: dict[str, Any]) -> tuple[str, ...]:
         """Those of somebody's groups that have a role here. Raises Refused where the provider held them back."""
-        claimed = claims.get(self.groups_claim)
+        claimed = claim_at(claims, self.groups_claim)
         elsewhere = claims.get("_claim_names")  # Entra: where they could be asked for, or only that there are some
         held_back = (isinstance(elsewhere, dict) and self.groups_claim in elsewhere) or claims.get("hasgroups")
         if self.groups and claimed is None and held_back in (True, "true"):
@@ -99,7 +99,7 @@ class Access:
                 "Cannot let you in: you are in more groups than the provider sends. Ask whoever runs this workspace to "
                 "have it send only the groups that are assigned to this application."
             )
-        there = [claimed] if isinstance(claimed, str) else claimed if isinstance(claimed, list) else []
+        there = [claimed] if isinstance(claimed, str) else claimed if isinstance(claimed, list | dict) else []
         return tuple(sorted({group for group in there if isinstance(group, str) and group in self.groups}))
 
     @property
@@ -130,6 +130,15 @@ class Access:
                 "client_kwargs": {"scope": self.scope},
             }
         }
+
+
+def claim_at(claims: dict[str, Any], name: str) -> object:
+    """A claim by its name; or, where none is called so, the one inside others, a dot between two (Keycloak's
+    `realm_access.roles`). None where it is not there. Roles may be the names of an object, as with Zitadel."""
+    found: object = claims
+    for part in [name] if name in claims else name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def seconds(value: object) -> float:

@@ -200,6 +200,19 @@ def test_groups_give_roles(tmp_path, email, groups, role):
         assert access.read(tmp_path).person(claims).role == role
 
 
+PLACED = [("a.roles", {"a": {"roles": ["x", "admins"]}}), ("u:z", {"u:z": {"admins": {}}})]  # Keycloak, Zitadel
+
+
+@pytest.mark.parametrize(("name", "claims"), PLACED)
+def test_groups_stand_where_providers_put_them(tmp_path, name, claims):
+    write_access(tmp_path, FINE.replace("[roles]", f'groups_claim = "{name}"\n\n[roles]') + GROUPS)
+    there = signed_in(email="x@elsewhere.org", email_verified=True, **claims)
+    assert access.read(tmp_path).person(there).role == "operator"
+    for odd in ({"a": "admins"}, {"a": {"roles": [["admins"]]}}, {name: None}, {name: 5}):
+        with pytest.raises(Refused, match="has no role here"):
+            access.read(tmp_path).person(signed_in(email="x@elsewhere.org", email_verified=True, **odd))
+
+
 @pytest.mark.parametrize("said", [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}, {"hasgroups": "true"}])
 def test_groups_that_the_provider_held_back_are_a_sentence(tmp_path, said):
     write_access(tmp_path, FINE + GROUPS)

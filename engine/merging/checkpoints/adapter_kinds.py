@@ -11,6 +11,7 @@ CONFIG = "adapter_config.json"
 BY_PEFT = "Merge it into its base with peft's merge_and_unload first."
 BY_ITS_MAKER = "Save it as peft does (lora_A.weight, lora_B.weight), or merge it into its base with what trained it."
 BY_INPUT = "It acts on some inputs only, which no merged weights can do: leave it out."
+BESIDE = "It acts beside the weights, and no merged weights can do that: leave it out."
 # Settings under which the weights are not base + scale B A -> the kind, and what can be done.
 UNREADABLE = {
     "use_dora": ("DoRA", BY_PEFT),
@@ -25,6 +26,11 @@ UNREADABLE = {
     "arrow_config": ("an Arrow router of several LoRAs", BY_INPUT),
     "alora_invocation_tokens": ("an activated LoRA (aLoRA)", BY_INPUT),
 }
+# Kinds that peft has no merge for: they act beside the weights, on what goes in or by what is asked.
+UNMERGED = (
+    *("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT", "CARTRIDGE", "ADAPTION_PROMPT"),
+    *("XLORA", "POLY", "LILY", "SHADOW"),
+)
 STILL = ("none", "true", "false", "gaussian", "eva", "orthogonal", "mica")  # beginnings that leave the base as it is
 # What was set for training or for peft itself, and does not change what the weights mean.
 HARMLESS = (
@@ -62,8 +68,8 @@ def refuse_kind(folder: Path, settings: dict) -> None:
     """Raise Problem for an adapter that is no plain LoRA."""
     kind, beginning = settings.get("peft_type"), str(settings.get("init_lora_weights")).lower()
     said = [(f"{key}: it is {name}", cure) for key, (name, cure) in UNREADABLE.items() if settings.get(key)]
-    if str(kind or "LORA").upper() != "LORA":
-        said.insert(0, (f"peft_type {kind}: it is no LoRA", BY_PEFT))
+    if (named := str(kind or "LORA").upper()) != "LORA":
+        said.insert(0, (f"peft_type {kind}: it is no LoRA", BESIDE if named in UNMERGED else BY_PEFT))
     if beginning not in STILL:
         cure = (
             "Save it as a plain LoRA where it was trained (path_initial_model_for_weight_conversion of peft's "

@@ -126,6 +126,16 @@ def test_other_kinds_are_named_before_their_tensors_are_looked_up(tmp_path, sett
     assert "adapter_config.json" in str(refused.value) and "trained on" not in str(refused.value)
 
 
+@pytest.mark.parametrize("kind", ["PREFIX_TUNING", "p_tuning", "XLORA", "LILY", "IA3", "BONE"])
+def test_a_kind_that_nothing_merges_is_not_sent_to_be_merged(tmp_path, kind):
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, {"prompt_embeddings": torch.ones(2, 2)}, peft_type=kind, r=None)
+    with pytest.raises(Problem, match=f"peft_type {kind}") as refused:
+        open_model(f"{base}+{adapter}")
+    assert ("merge_and_unload" in str(refused.value)) == (kind in ("IA3", "BONE"))
+    assert ("leave it out" in str(refused.value)) == (kind not in ("IA3", "BONE"))
+
+
 @pytest.mark.parametrize("name", ["a.hada_w1_a", "a.oft_R.default", "a.lora_magnitude_vector", "a.vera_lambda_b"])
 def test_other_kinds_are_named_by_their_tensors(tmp_path, name):
     """Where adapter_config.json says nothing of it."""
