@@ -19,7 +19,6 @@ from engine.core.errors import Problem
 from engine.core.records import Excerpt, Record, contract, shown
 
 
-
 @dataclass(frozen=True)
 class Axis:
     """What the numbers of a list are of: each coordinate, metric or domain of a study, from `low` to `high`. shares:
