@@ -21,6 +21,7 @@ from dashboard.charts.style import (
     short_labels,
 )
 from dashboard.models.colours import nth_colour
+from dashboard.models.units import digits
 from engine.spec.statistics import ci_half_width
 
 
@@ -204,7 +205,7 @@ def coefficients(names: list[str], coordinates: list[str], colours, points: np.n
             orientation="h",
             name=shown,
             marker={"color": [faded(colours[one], 1.0 if row == 0 else 0.35) for one in coordinates]},
-            text=[f"{x:.2f}" for x in point],
+            text=[digits(x, ".2f") for x in point],
             textposition="auto",
             textangle=0,
             hovertemplate=f"{escape(name)}, %{{y}}: %{{x:.3f}}<extra></extra>",

@@ -245,7 +245,7 @@ def flips(size: dict) -> None:
             "change of the mean": reading().gap(one["change"]),
             "± 95%": None if one["half"] is None else reading().gap(one["half"]),
             "text windows": one["windows"],
-            "worse beyond noise": one["worse"],
+            "worse beyond noise, 95%": count_words(one["worse"], one.get("worse_interval")),
             "expected by chance": one["by_chance"],
         }
         for one in size["domains"]
@@ -265,6 +265,11 @@ def flips(size: dict) -> None:
         f"{reading().gap_unit}, candidate minus reference. "
         + ("With one seed, the noise is unknown." if size["seeds"] < 2 else "")
     )
+
+
+def count_words(count: int | None, ends: list[float] | None) -> str:
+    """A count with the ends of its interval; empty where the noise is unknown."""
+    return "" if count is None else f"{count}" + ("" if ends is None else f" ({ends[0]:.1f} to {ends[1]:.1f})")
 
 
 def examples(domains: list[dict]) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.charts import merges as merge_charts
 from dashboard.charts.style import BAD, GOOD, INK
 from dashboard.models.names import Named
+from dashboard.models.units import digits
 from dashboard.models.wording import without
 from dashboard.server import state
 from dashboard.views.merges.desk import Setting
@@ -246,7 +247,7 @@ def paired(found, names: Named, aggregate_title: str, unit: str) -> None:
 def verdict(found, count: int) -> str:
     """Whether merges can replace proxies, from the aggregate's interval."""
     low, high = found.low[-1], found.high[-1]
-    interval = f"{found.rank[-1]:.2f} [{low:.2f}, {high:.2f}]"
+    interval = f"{digits(found.rank[-1], '.2f')} ({digits(low, '.2f')} to {digits(high, '.2f')})"
     text = f"Over {count} mixtures, the rank correlation of the aggregate is {interval}. "
     if low >= 0.8:
         return text + "Merges rank mixtures nearly as proxies do: they can replace most proxy runs."

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.charts import merges as merge_charts
 from dashboard.models.moments import behind_words
+from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
 from dashboard.views.shared.buttons import needs_role, say_if_there
@@ -185,7 +186,7 @@ def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
                 f"the best minus this [{read.gap_unit}]": apart,
                 "place": place,
                 **{
-                    coordinate: f"{x:.3f}"
+                    coordinate: digits(x, ".3f")
                     for coordinate, x in zip(moment.study.coordinates, one["shares"], strict=True)
                 },
             }

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.models import wording
+from dashboard.models.units import with_ends
 from dashboard.server import state
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
@@ -48,10 +49,10 @@ def show(value: Value, aggregate: Aggregate) -> None:
     """The verdict, what it rests on, and the studies that do not count."""
     read, sign = reading(aggregate.unit), aggregate.sign
     low, high = sorted((read.gap(sign * value.low), read.gap(sign * value.high)))
+    told = with_ends(read.gap(sign * value.change), [low, high], "+.4f")
     change = (
         f"{value.share:.1%} of {plain(value.source)}, taken from all domains of {plain(value.candidate)} "
-        f"proportionally, is predicted to change the {plain(aggregate.title)} by {read.gap(sign * value.change):+.4f} "
-        f"({low:+.4f} to {high:+.4f}, 95%) {plain(read.gap_unit)}"
+        f"proportionally, is predicted to change the {plain(aggregate.title)} by {told} {plain(read.gap_unit)}, 95%"
     )
     box = {"better": st.success, "worse": st.warning}.get(value.verdict, st.info)
     box(f"**{value.verdict.capitalize()}.** {change}: {plain(value.why)}", icon=":material/inventory_2:")
