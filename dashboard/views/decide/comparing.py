@@ -16,6 +16,7 @@ from dashboard.server import state
 from dashboard.views.decide.frozen import ruler_of
 from dashboard.views.shared.levels import Values, rows_with_total
 from dashboard.views.shared.plot import plot
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import named_as, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -250,15 +251,9 @@ def flips(size: dict) -> None:
         }
         for one in size["domains"]
     ]
-    st.dataframe(
-        rows,
-        hide_index=True,
-        column_config={
-            "change of the mean": st.column_config.NumberColumn(format="%+.3f"),
-            "± 95%": st.column_config.NumberColumn(format="%.3f", help="Over text windows, not over seeds."),
-            "expected by chance": st.column_config.NumberColumn(format="%.1f"),
-        },
-    )
+    forms = {"change of the mean": "+.3f", "± 95%": ".3f", "expected by chance": ".1f"}
+    hint = {"± 95%": st.column_config.Column(help="Over text windows, not over seeds.")}
+    st.dataframe(signed(rows, forms), hide_index=True, column_config=hint)
     st.caption(
         f"Validation text in windows of {size['fidelity']['context']} tokens, measured by the largest models confirmed "
         f"for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; "

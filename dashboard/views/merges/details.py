@@ -17,6 +17,7 @@ from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.analysis import slices
@@ -233,11 +234,7 @@ def paired(found, names: Named, aggregate_title: str, unit: str) -> None:
     }
     left, right = st.columns([1, 1])
     left.markdown("**Can merges replace proxy runs here?**")
-    left.dataframe(
-        table,
-        hide_index=True,
-        column_config={key: st.column_config.NumberColumn(format="%.2f") for key in list(table)[1:]},
-    )
+    left.dataframe(signed(table, dict.fromkeys(list(table)[1:], ".2f")), hide_index=True)
     left.markdown(verdict(found, len(found.runs)))
     with right:
         figure = merge_charts.paired(names.metrics, names.colours, found.trained, found.merged, found.runs, unit)

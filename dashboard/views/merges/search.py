@@ -19,6 +19,7 @@ from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import study_of
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -222,11 +223,8 @@ def table(
                 **dict(zip(study.coordinates, point.tolist(), strict=True)),
             }
         )
-    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in study.coordinates}
-    formats["seconds"] = st.column_config.NumberColumn(format="%.1f")
-    picked = st.dataframe(
-        rows, hide_index=True, column_config=formats, on_select="rerun", selection_mode="single-row", key="found-merges"
-    )
+    shown = signed(rows, dict.fromkeys(study.coordinates, ".3f") | {"seconds": ".1f"})
+    picked = st.dataframe(shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="found-merges")
     if chosen := picked.selection.rows:
         if st.button("Set faders to this merge", icon=":material/tune:"):
             set_faders(study, np.array(found[chosen[0]]["found"]["weights"]))

@@ -1,11 +1,11 @@
 """What a source of text would be worth before a proxy has seen it: asked on Next runs."""
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.models import wording
 from dashboard.models.units import with_ends
 from dashboard.server import state
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -73,10 +73,6 @@ def show(value: Value, aggregate: Aggregate) -> None:
         }
         for one, rank in value.studies
     ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={"rank by the others' runs": st.column_config.NumberColumn(format="%.2f")},
-    )
+    st.dataframe(signed(rows, {"rank by the others' runs": ".2f"}), hide_index=True)
     for note in value.notes:
         st.caption(plain(note))
