@@ -16,7 +16,7 @@ FILLS = ("", "/", ".", "x", "\\", "-", "+")
 def reach(values: np.ndarray) -> tuple[float, float]:
     """The ends of an axis of coefficients that holds all of some points (N, D), and the numbers at their bars."""
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    room = 0.12 * (high - low or 1.0)
+    room = 0.18 * (high - low or 1.0)
     return (low - room if low < 0 else 0.0, high + room)
 
 
@@ -40,6 +40,8 @@ def points(
             text=[digits(x, ".2f") for x in values[k]],
             textposition="outside",
             textangle=0,
+            textfont={"size": 12},
+            cliponaxis=False,
             hovertemplate=f"{escape(label)}, %{{y}}: %{{x:.3f}}<extra></extra>",
         )
     return fig.update_layout(

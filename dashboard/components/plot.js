@@ -207,6 +207,7 @@ function listen(host, setStateValue) {
 function draw(host, Plotly, first) {
   const style = getComputedStyle(host), figure = read(host.drawn, style);
   host.colour = textColour(style);
+  document.documentElement.style.setProperty("--mixdesk-page", ground(style)); // for what lies outside of components
   host.titles = titlesOf(figure.layout);
   if (!first) {
     for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;

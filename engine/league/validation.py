@@ -148,9 +148,9 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray,
     return standing, drawn[:, 0], regrets
 
 
-def _interval(drawn: np.ndarray, value: float) -> list[float] | None:
+def _interval(drawn: np.ndarray, value: float | None) -> list[float] | None:
     """95% of the draws (DRAWS,) around a value, which may be the best there is; None where it is not a number."""
-    if np.isnan(value) or np.isnan(drawn).all():
+    if value is None or np.isnan(value) or np.isnan(drawn).all():
         return None
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return [float(min(low, value)), float(max(high, value))]
