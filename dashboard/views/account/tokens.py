@@ -21,7 +21,7 @@ INTRODUCTION = (
 
 def render(study: str | None) -> None:
     st.title("API tokens")
-    st.markdown(f"{INTRODUCTION}[Every command, as OpenAPI]({under('/api/v1/openapi.json')})")
+    st.markdown(f"{INTRODUCTION}[Every command and what it takes, as JSON]({under('/api/v1/openapi.json')})")
     ask()
     if secret := st.session_state.get("token-made"):
         st.success("Copy the token now: it is not shown again.", icon=":material/key:")
