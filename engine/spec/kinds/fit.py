@@ -11,7 +11,6 @@ from engine.jobs.kinds import JobKind
 from engine.jobs.runs import MOST
 from engine.jobs.spec import Task
 
-
 Ends = Annotated[list[list[float] | None], METRIC]  # of each metric's interval
 
 
