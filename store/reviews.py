@@ -5,7 +5,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from engine.core.errors import Problem
+from engine.spec.statistics import ordered
 from store.database import Store
 
 ID = 16  # characters of a candidate's id: the beginning of the SHA-256 of its frozen text
@@ -13,7 +16,8 @@ ID = 16  # characters of a candidate's id: the beginning of the SHA-256 of its f
 
 @dataclass(frozen=True)
 class Candidate:
-    """A nominated point. frozen: as engine/review/freeze.py wrote it; t: seconds since 1970."""
+    """A nominated point. frozen: as engine/review/freeze.py wrote it, but for the order of the baselines; t: seconds
+    since 1970."""
 
     id: str
     study: str
@@ -60,7 +64,17 @@ def get(store: Store, candidate: str) -> Candidate:
 
 
 def _candidate(id_: str, study: str, text: str, t: float) -> Candidate:
-    return Candidate(id_, study, json.loads(text), text, t)
+    frozen = json.loads(text)
+    return Candidate(id_, study, {**frozen, "baselines": _in_order(frozen["kind"], frozen["baselines"])}, text, t)
+
+
+def _in_order(kind: str, baselines: dict[str, Any]) -> dict[str, Any]:
+    """Baselines with the one first that everything compares with: the prior of mixtures; of merges, whose usual ones
+    may be far off, the best predicted. Records of earlier versions have those as they were computed."""
+    if kind != "merge":
+        return baselines
+    names, predicted = list(baselines), np.array([one["aggregate"] for one in baselines.values()], float)
+    return {names[k]: baselines[names[k]] for k in ordered(predicted)}
 
 
 def id_of(frozen: str) -> str:

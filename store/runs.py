@@ -244,8 +244,8 @@ def last_number(store: Store, study: str) -> int:
 
 
 def curves(store: Store, study: str, points: int = 120, most: int = 200, numbers: list[int] | None = None) -> pa.Table:
-    """Training curves of at most about `most` runs (of these numbers), evenly by number, thinned to about `points` per
-    run: run, number, step, tokens, loss (bits per byte)."""
+    """Training curves of at most about `most` runs (of these numbers), evenly by number, of about `points` per run:
+    run, number, step, tokens, loss (bits per byte): the mean over the steps since the point before."""
     return store.arrow(
         """
         WITH chosen AS (
@@ -256,11 +256,13 @@ def curves(store: Store, study: str, points: int = 120, most: int = 200, numbers
             SELECT run, number, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
             FROM curve JOIN chosen ON chosen.id = curve.run GROUP BY ALL
         ), ranked AS (
-            SELECT *, row_number() OVER (PARTITION BY run ORDER BY step) AS place,
-                   count(*) OVER (PARTITION BY run) AS lines FROM last
+            SELECT *, step - lag(step, 1, 0) OVER (PARTITION BY run ORDER BY step) AS steps,
+                   (row_number() OVER (PARTITION BY run ORDER BY step) - 1)
+                       // greatest(1, count(*) OVER (PARTITION BY run) // $points) AS part FROM last
         )
-        SELECT run, number, step, tokens, loss FROM ranked
-        WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, step
+        SELECT run, number, max(step) AS step, max(tokens) AS tokens,
+               sum(loss * steps) / sum(steps) FILTER (loss IS NOT NULL) AS loss
+        FROM ranked GROUP BY run, number, part ORDER BY number, step
         """,
         {"study": study, "points": points, "most": most, "numbers": numbers},
     )

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import BAD, FAINT, GOOD, GRID, INK, escape, faded, figure
+from dashboard.models.units import digits
 from engine.league import LEVELS
 
 SEQUENTIAL = [[0, "rgba(138,130,121,0.08)"], [0.5, faded(GOOD, 0.25)], [1, GOOD]]
@@ -31,10 +32,11 @@ def ranking(rows: list[dict], title: str) -> go.Figure:
     return fig
 
 
-def per_metric(titles: list[str], metrics: list[str], spearman: np.ndarray) -> go.Figure:
-    """Held-out rank correlation (S, M) of each surrogate for each metric; NaN for a constant metric."""
+def per_metric(titles: list[str], metrics: list[str], spearman: np.ndarray, words: list[list[str]]) -> go.Figure:
+    """Held-out rank correlation (S, M) of each surrogate for each metric, NaN for a constant metric; words (S, M): the
+    same with its interval."""
     fig = figure(110 + 26 * len(titles), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
-    text = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in spearman]
+    text = [["" if np.isnan(value) else digits(value, ".2f") for value in row] for row in spearman]
     low = float(np.nanquantile(spearman, 0.1))
     fig.add_heatmap(
         z=spearman,
@@ -48,7 +50,8 @@ def per_metric(titles: list[str], metrics: list[str], spearman: np.ndarray) -> g
         xgap=2,
         ygap=2,
         colorbar={"title": {"text": "Spearman"}, "thickness": 10},
-        hovertemplate="%{y}, %{x}: %{z:.3f}<extra></extra>",
+        customdata=words,
+        hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
     )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 

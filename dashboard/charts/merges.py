@@ -18,7 +18,6 @@ from dashboard.charts.style import (
     faded,
     figure,
     oriented,
-    short_labels,
 )
 from dashboard.models.colours import nth_colour
 from engine.spec.statistics import ci_half_width
@@ -187,29 +186,6 @@ def cosines(experts: list[str], values: np.ndarray) -> go.Figure:
         hovertemplate="%{x} and %{y}: %{z:.3f}<extra></extra>",
     )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
-
-
-def coefficients(names: list[str], coordinates: list[str], colours, points: np.ndarray) -> go.Figure:
-    """The coefficients of a few merges side by side: names (N,), points (N, D)."""
-    fig = figure(
-        110 + 22 * len(coordinates) * len(names),
-        barmode="group",
-        xaxis_title="coefficient",
-        yaxis={"autorange": "reversed"},
-    )
-    for row, (name, shown, point) in enumerate(zip(names, short_labels(names), points, strict=True)):
-        fig.add_bar(
-            x=point,
-            y=short_labels(coordinates),
-            orientation="h",
-            name=shown,
-            marker={"color": [faded(colours[one], 1.0 if row == 0 else 0.35) for one in coordinates]},
-            text=[f"{x:.2f}" for x in point],
-            textposition="auto",
-            textangle=0,
-            hovertemplate=f"{escape(name)}, %{{y}}: %{{x:.3f}}<extra></extra>",
-        )
-    return fig.update_layout(showlegend=len(names) > 1)
 
 
 def traces(lines: dict[str, np.ndarray], levels: dict[str, float], unit: str, better: str) -> go.Figure:

@@ -6,14 +6,17 @@ import plotly.graph_objects as go
 from dashboard.charts import style
 from dashboard.charts.mixtures import shares_bar
 from dashboard.charts.style import FAINT, GOOD, INK, escape, figure
-from dashboard.models.colours import nth_colour
 from dashboard.models.names import Named
+from dashboard.models.units import digits
+
+# The bars of each point: colours are of domains and experts, and these are neither.
+FILLS = ("", "/", ".", "x", "\\", "-", "+")
 
 
 def reach(values: np.ndarray) -> tuple[float, float]:
-    """The ends of an axis of coefficients that holds all of some points (N, D)."""
+    """The ends of an axis of coefficients that holds all of some points (N, D), and the numbers at their bars."""
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    room = 0.04 * (high - low or 1.0)
+    room = 0.18 * (high - low or 1.0)
     return (low - room if low < 0 else 0.0, high + room)
 
 
@@ -24,14 +27,21 @@ def points(
     axis of coefficients, where another figure has the same."""
     if kind == "mixture":
         return shares_bar(labels, names.coordinates, names.colours, values)
-    fig = figure(110 + len(names.coordinates) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
+    fig = figure(110 + len(names.coordinates) * (12 + 18 * len(labels)), xaxis_title="coefficient", barmode="group")
+    own = {"color": [names.colours[name] for name in names.coordinates]}  # of one point, as its faders
     for k, (label, shown) in enumerate(zip(labels, style.short_labels(labels), strict=True)):
+        pattern = {"shape": FILLS[k % len(FILLS)], "fillmode": "replace", "size": 6}
         fig.add_bar(
             x=values[k],
             y=style.short_labels(names.coordinates),
             orientation="h",
             name=shown,
-            marker={"color": nth_colour(k) if len(labels) > 1 else [names.colours[name] for name in names.coordinates]},
+            marker={"color": INK, "pattern": pattern, "line": {"color": INK, "width": 1}} if len(labels) > 1 else own,
+            text=[digits(x, ".2f") for x in values[k]],
+            textposition="outside",
+            textangle=0,
+            textfont={"size": 12},
+            cliponaxis=False,
             hovertemplate=f"{escape(label)}, %{{y}}: %{{x:.3f}}<extra></extra>",
         )
     return fig.update_layout(

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, LEVELS, escape, faded, figure, short_labels, unless
+from dashboard.models.units import digits
 from engine.spec.statistics import ci_half_width
 
 
@@ -96,7 +97,7 @@ def relevance(domains: list[str], metrics: list[str], strength: np.ndarray, supp
         90 + 36 * len(domains), xaxis={"side": "top", "title": {"text": "matters for"}}, yaxis={"autorange": "reversed"}
     )
     text = [
-        [f"{s:.2f}" if sure >= 0.9 else "" if sure < 0.5 else "?" for s, sure in zip(*row, strict=True)]
+        [digits(s, ".2f") if sure >= 0.9 else "" if sure < 0.5 else "?" for s, sure in zip(*row, strict=True)]
         for row in zip(strength, support, strict=True)
     ]
     fig.add_heatmap(

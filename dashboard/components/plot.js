@@ -73,10 +73,34 @@ function keepFitting(host, Plotly) {
   };
   const resize = () => host.offsetWidth && Plotly.Plots.resize(host).then(fit);
   host.on("plotly_afterplot", inNextFrame(fit));
-  host.on("plotly_afterplot", () => inkNumbers(host));
+  host.on("plotly_afterplot", () => {
+    inkNumbers(host);
+    minusSigns(host);
+  });
   new ResizeObserver(inNextFrame(resize)).observe(host);
   fit();
   inkNumbers(host);
+  minusSigns(host);
+}
+
+const NUMBERS = ".heatmap-label text, .bartext, .parcoords .axis text";  // that Plotly writes with hyphens, beside hover
+
+// A minus sign before every number, as elsewhere on the page; ticks of other axes have it already.
+function withMinus(root) {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, text = node.data.replace(/(?<![\w-])-(?=[\d.])/g, "−");
+    if (text !== node.data) node.data = text;
+  }
+}
+
+// In the drawing, and in what is shown where the pointer is, whenever that changes.
+function minusSigns(host) {
+  host.querySelectorAll(NUMBERS).forEach(withMinus);
+  const layer = host.querySelector(".hoverlayer");
+  if (!layer || layer === host.hoverLayer) return;
+  host.hoverLayer = layer;
+  new MutationObserver(() => withMinus(layer)).observe(layer, { childList: true, subtree: true, characterData: true });
 }
 
 // The function, called once in the next frame however often it is asked for.
@@ -183,6 +207,7 @@ function listen(host, setStateValue) {
 function draw(host, Plotly, first) {
   const style = getComputedStyle(host), figure = read(host.drawn, style);
   host.colour = textColour(style);
+  document.documentElement.style.setProperty("--mixdesk-page", ground(style)); // for what lies outside of components
   host.titles = titlesOf(figure.layout);
   if (!first) {
     for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;

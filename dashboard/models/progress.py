@@ -57,12 +57,15 @@ class Progress:
 
 
 def progress_of(store: Store, study: studies.Study) -> Progress:
-    """The stages of one study: corpus, proxies, surrogates, search."""
-    own = jobs.of_study(store, study.id)
-    if study.imported:
-        return imported_progress(store, study, own)
-    if study.kind == "merge":
-        return merge_progress(store, study, own)
+    """The stages of one study; without an end where nobody works on it."""
+    stages_of = merge_progress if study.kind == "merge" else mixture_progress
+    found = (imported_progress if study.imported else stages_of)(store, study, jobs.of_study(store, study.id))
+    works = study.state == "active" and store.workspace.is_held("worker")
+    return found if works else replace(found, first_answer=None, end=None)
+
+
+def mixture_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
+    """The stages of a study of mixtures: corpus, proxies, surrogates, search."""
     corpus_job = corpora.job(store, study.spec["corpus"])
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
     corpus = (

@@ -6,6 +6,7 @@ perplexities, so it stays in bits per byte, and says so. Other units (accuracy, 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,24 @@ INTERVAL = ("± 95%", "95% from", "to")  # columns of a table: half its width, o
 READINGS = {"bits": BITS, "nats": NATS, "perplexity": PERPLEXITY}  # as links hold them -> the unit of a loss
 
 
+MINUS = "−"
+
+
+def digits(value: float, form: str) -> str:
+    """A number in one of Python's formats, such as "+.3f", with a minus sign where Python writes a hyphen."""
+    return f"{value:{form}}".replace("-", MINUS)
+
+
+def with_ends(value: float | None, ends: Sequence[float] | None, form: str = ".3f") -> str:
+    """A value with the ends of its interval, as far as they are known."""
+    if value is None:
+        return ""
+    return digits(value, form) + ("" if ends is None else " ({} to {})".format(*(digits(end, form) for end in ends)))
+
+
 def number(value: float, sign: str = "") -> str:
     """A number with three decimals, or none from 1000 on. sign: "+" to show it always."""
-    return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
+    return digits(value, f"{sign}.3f" if abs(value) < 1000 else f"{sign},.0f")
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ class Shown:
 
     def _number(self, value) -> str:
         """A value; perplexities from 10 on with two decimals, since three say no more."""
-        return f"{value:.2f}" if self.exponential and 10 <= value < 1000 else number(float(value))
+        return digits(value, ".2f") if self.exponential and 10 <= value < 1000 else number(float(value))
 
     def columns(self, value: float | None, half: float | None, gap: bool = False) -> dict[str, float | None]:
         """The interval of a value (or of a difference) as columns of a table: half its width, or both of its ends."""

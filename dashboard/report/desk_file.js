@@ -3,7 +3,8 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const model = predictor(DATA.surrogate), { aggregate, scale, names, metrics } = DATA;
 const mixture = DATA.kind !== "merge", byId = (id) => document.getElementById(id);
-const number = (x, sign = "") => (sign && x >= 0 ? "+" : "") + (Math.abs(x) < 1000 ? x.toFixed(3) : Math.round(x).toLocaleString("en"));
+const minus = (text) => text.replace("-", "−");
+const number = (x, sign = "") => (sign && x >= 0 ? "+" : "") + minus(Math.abs(x) < 1000 ? x.toFixed(3) : Math.round(x).toLocaleString("en"));
 const halfWidth = (std) => DATA.z95 * std; // of a 95% interval
 const of = (values) => aggregate.weights.reduce((total, w, m) => (w ? total + w * values[m] : total), 0);
 const state = { values: DATA.start, reference: DATA.reference, reset: 0, focus: 0, tried: [] };
@@ -87,7 +88,7 @@ function drawResponse() {
   svg("line", { x1: X(at), x2: X(at), y1: 10, y2: H - BOTTOM, class: "here" }, chart);
   const label = (x, y, text, anchor) => (svg("text", { x, y, "text-anchor": anchor }, chart).textContent = text);
   for (const y of [low, (low + high) / 2, high]) label(LEFT - 6, Y(y) + 4, number(y), "end");
-  for (const x of [lower, (lower + upper) / 2, upper]) label(X(x), H - 10, mixture ? `${(100 * x).toFixed(0)}%` : x.toFixed(2), "middle");
+  for (const x of [lower, (lower + upper) / 2, upper]) label(X(x), H - 10, mixture ? `${(100 * x).toFixed(0)}%` : minus(x.toFixed(2)), "middle");
   byId("response-words").textContent = `${aggregate.title} (${aggregate.unit}) along ${mixture ? "the share of " : ""}${names[state.focus]}, the others ${mixture ? "in proportion" : "as they are"}. The band is 95%, for one run.`;
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from dashboard.models import wording
 from dashboard.models.names import Named, named_in
-from dashboard.models.units import shown_in
+from dashboard.models.units import digits, shown_in
 from dashboard.report import desk as desk_file
 from engine.core.errors import Problem
 from engine.review.evidence import CANDIDATE
@@ -92,7 +92,7 @@ def bar(shares: list[float], names: Named) -> str:
 def bars(kind: str, points: dict[str, list[float]], names: Named) -> str:
     """Mixtures as bars, one under the other, with a key; merges, whose coefficients do not add up, as a table."""
     if kind == "merge":
-        rows = [[name, *(f"{value:.3f}" for value in values)] for name, values in points.items()]
+        rows = [[name, *(digits(value, ".3f") for value in values)] for name, values in points.items()]
         return table(["", *names.coordinates], rows, len(names.coordinates))
     key = "".join(
         f'<span class="key" style="background:{names.colours[name]}"></span>{escape(name)}'
@@ -142,7 +142,7 @@ def point(frozen: dict, names: Named) -> str:
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
     seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.coordinates)
     rows = [
-        [name, f"{value:.4f}"] + ([f"{value * frozen['budget']:,.0f}", passed(passes)] if known else [])
+        [name, digits(value, ".4f")] + ([f"{value * frozen['budget']:,.0f}", passed(passes)] if known else [])
         for name, value, passes in zip(names.coordinates, frozen["point"], seen, strict=True)
     ]
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
@@ -180,8 +180,8 @@ def by_metric(here: dict, gap: dict, names: Named) -> list[list[str]]:
         [
             metric,
             unit,
-            f"{mean:.4f} ± {ci_half_width(std):.4f}",
-            f"{d:+.4f} ± {ci_half_width(s):.4f}",
+            f"{digits(mean, '.4f')} ± {ci_half_width(std):.4f}",
+            f"{digits(d, '+.4f')} ± {ci_half_width(s):.4f}",
             "within noise" if abs(d) <= ci_half_width(s) else "beyond noise",
         ]
         for metric, unit, mean, std, d, s in zip(*columns, strict=True)
@@ -193,7 +193,7 @@ def by_baseline(frozen: dict, aggregate: Aggregate) -> list[list[str]]:
     return [
         [
             name,
-            f"{aggregate.sign * gap['aggregate']:+.4f} ± {ci_half_width(gap['aggregate_std']):.4f}",
+            f"{digits(aggregate.sign * gap['aggregate'], '+.4f')} ± {ci_half_width(gap['aggregate_std']):.4f}",
             "within noise" if gap["inside_noise"] else "beyond noise",
         ]
         for name, gap in ((name, there["difference"]) for name, there in frozen["baselines"].items())
@@ -214,13 +214,13 @@ def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
             text = wording.gap_words(one, aggregate, shown_in("bits", aggregate.unit))
             parts.append(f"<p><b>{escape(text)}</b></p>")
             gaps = zip(names.metrics, names.units, one["gap"]["mean"], one["gap"]["half"], strict=True)
-            rows = [[metric, unit, f"{gap:+.4f}" + plus_minus(half)] for metric, unit, gap, half in gaps]
+            rows = [[metric, unit, digits(gap, "+.4f") + plus_minus(half)] for metric, unit, gap, half in gaps]
             parts.append(table(["metric", "unit", "measured minus predicted"], rows, 1))
         rows = [
             [
                 name,
-                f"{aggregate.sign * gap['predicted']:+.4f} ± {gap['predicted_half']:.4f}",
-                f"{aggregate.sign * gap['measured']:+.4f}" + plus_minus(gap["measured_half"]),
+                f"{digits(aggregate.sign * gap['predicted'], '+.4f')} ± {gap['predicted_half']:.4f}",
+                digits(aggregate.sign * gap["measured"], "+.4f") + plus_minus(gap["measured_half"]),
                 wording.verdict(gap),
             ]
             for name, gap in one["differences"].items()

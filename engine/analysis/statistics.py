@@ -50,3 +50,18 @@ def interval(predicted: np.ndarray, mean: np.ndarray, error: np.ndarray, seed: i
 def overlap(predicted: np.ndarray, mean: np.ndarray, k: int) -> float:
     """Fraction of the predicted best k that are among the measured best k."""
     return len(set(ordered(predicted)[:k].tolist()) & set(ordered(mean)[:k].tolist())) / k
+
+
+def overlap_interval(
+    predicted: np.ndarray, mean: np.ndarray, error: np.ndarray, k: int, seed: int = 0
+) -> tuple[float, float]:
+    """95% of the overlap, drawn as in `interval`."""
+    rng, size = np.random.default_rng(seed), (DRAWS, len(mean))
+    shaken = mean + error * rng.standard_normal(size)  # first, so that a mixture drawn twice is tied with itself
+    rows = rng.integers(len(mean), size=size)
+    measured = np.take_along_axis(shaken, rows, axis=1)
+    wanted, found = (np.argsort(values, axis=1, kind="stable")[:, :k] for values in (predicted[rows], measured))
+    drawn = (wanted[:, :, None] == found[:, None]).any(axis=2).mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    here = overlap(predicted, mean, k)
+    return float(min(low, here)), float(max(high, here))

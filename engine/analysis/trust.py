@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.analysis.statistics import interval, margin, overlap, pooled_noise, rank_correlation
+from engine.analysis.statistics import interval, margin, overlap, overlap_interval, pooled_noise, rank_correlation
 from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, ordered
 
@@ -19,17 +19,19 @@ class Trust:
     """The comparison of larger models with predictions from small ones.
 
     rank: Spearman between predicted and measured aggregates, rank_interval: 95%, over mixtures and seeds; top: of the
-    predicted best k (`k`), the fraction that is among the measured best k; regret: how much worse the mixture that the
-    prediction would choose measures than the best measured one, regret_std of that; gap, gap_std: predicted minus
-    measured at the chosen mixture, relative to the mean of all mixtures (sizes differ in level), positive where it
-    measures better than predicted; noise: standard deviation between seeds; best: row of the lowest measured mean,
-    and rivals: rows tied with it within noise (the best among them). seeds (P,): runs behind each.
+    predicted best k (`k`), the fraction that is among the measured best k, top_interval: its 95%; regret: how much
+    worse the mixture that the prediction would choose measures than the best measured one, regret_std of that; gap,
+    gap_std: predicted minus measured at the chosen mixture, relative to the mean of all mixtures (sizes differ in
+    level), positive where it measures better than predicted; noise: standard deviation between seeds; best: row of the
+    lowest measured mean, and rivals: rows tied with it within noise (the best among them). seeds (P,): runs behind
+    each.
     """
 
     rank: float
     rank_interval: tuple[float, float]
     k: int
     top: float
+    top_interval: tuple[float, float]
     regret: float
     regret_std: float
     gap: float
@@ -66,6 +68,7 @@ def trust(predicted: np.ndarray, predicted_std: np.ndarray, measured: list[np.nd
         interval(predicted, mean, error),
         k,
         overlap(predicted, mean, k),
+        overlap_interval(predicted, mean, error, k),
         float(mean[pick] - mean[best]),
         float(np.hypot(error[pick], error[best])),
         float(level[0][chosen] - level[1][chosen]),

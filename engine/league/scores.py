@@ -33,7 +33,8 @@ def score_of(ranks: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(losses: np.ndarray, predicted: np.ndarray, metric_weights: np.ndarray, seed: int) -> np.ndarray:
-    """(DRAWS, 2) score and mean Spearman on runs drawn with replacement; the same draws for every surrogate.
+    """(DRAWS, 3 + M) score, Spearman's mean over metrics, of the aggregate, and of each metric, on runs drawn with
+    replacement; the same draws for every surrogate.
 
     A draw is how often each run is in it. Runs are sorted once, and their ranks in a draw are sums of these counts: the
     same numbers as from sorting every draw, fifty times sooner. losses, predicted (R, M).
@@ -45,7 +46,7 @@ def bootstrap(losses: np.ndarray, predicted: np.ndarray, metric_weights: np.ndar
     whole = _drawn_spearman(weighted_sum(losses, metric_weights), weighted_sum(predicted, metric_weights), counts)
     known = ~np.isnan(each)
     mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-    return np.stack([score_of(np.stack([whole, mean], axis=1)), mean], axis=1)
+    return np.stack([score_of(np.stack([whole, mean], axis=1)), mean, whole, *each], axis=1)
 
 
 def drawn_regrets(losses: np.ndarray, predicted: np.ndarray, metric_weights: np.ndarray, seed: int) -> np.ndarray:

@@ -119,18 +119,24 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray,
     standardised = missed / (std * scale)
     whole = ~np.isnan(losses).any(axis=1)
     drawn = bootstrap(losses, mean.mean(axis=0), trial.metric_weights, trial.seed)
+    regrets = drawn_regrets(losses, mean.mean(axis=0), trial.metric_weights, trial.seed)
+    regret = regret_of(losses, mean, trial.metric_weights)
+    aggregate, *each = (_interval(*pair) for pair in zip(drawn[:, 2:].T, (ranks[0], *ranks[2:]), strict=True))
     standing = Standing(
         name=name,
         spearman=or_null(ranks[2:]),
         mean_spearman=float(ranks[1]),
         aggregate_spearman=or_null(ranks[:1])[0],
         score=float(score_of(ranks)),
+        spearman_intervals=each,
+        aggregate_interval=aggregate,
         interval=np.nanquantile(drawn[:, 1], [0.025, 0.975]).tolist(),
         rmse=np.sqrt(np.nanmean(missed**2, axis=(0, 1))).tolist(),
         coverage=coverage(missed / std),
         calibrated_coverage=_checked_coverage(standardised, trial.parts[0][:, one.tested]),
         widths=widths_of(standardised),
-        regret=regret_of(losses, mean, trial.metric_weights),
+        regret=regret,
+        regret_interval=_interval(regrets, regret),
         stability=_stability(trial, one.aggregates),
         seconds=one.seconds,
         repeats=len(mean),
@@ -139,8 +145,15 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray,
         scale=scale.tolist(),
         correlation=error_correlation(standardised.mean(axis=0)[whole]).tolist(),
     )
-    regrets = drawn_regrets(losses, mean.mean(axis=0), trial.metric_weights, trial.seed)
     return standing, drawn[:, 0], regrets
+
+
+def _interval(drawn: np.ndarray, value: float | None) -> list[float] | None:
+    """95% of the draws (DRAWS,) around a value, which may be the best there is; None where it is not a number."""
+    if value is None or np.isnan(value) or np.isnan(drawn).all():
+        return None
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return [float(min(low, value)), float(max(high, value))]
 
 
 def _checked_coverage(standardised: np.ndarray, parts: np.ndarray) -> dict[str, float]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.proxies.train import Training
 
 REPORT_SECONDS = 1.0
+AVERAGED, AVERAGED_PART = 10, 0.02  # steps that a report averages, or this part of all: one batch says little
 LOOKS = (0.25, 0.5)  # when validation losses are measured during training, in fractions of the steps
 LOOK_TOKENS = 2048  # and on how many validation tokens per domain
 
@@ -31,6 +32,7 @@ class Reporter:
         self.job, self.task, self.training, self.corpus, self.over = job, task, training, corpus, set(over)
         self.domains, fidelity, self.metrics = task.domains, training.fidelity, measured_by(task.metrics)
         self.looks = {math.ceil(part * fidelity.steps) for part in LOOKS}
+        self.averaged = min(AVERAGED, math.ceil(AVERAGED_PART * fidelity.steps))
         self.step_tokens = fidelity.batch * fidelity.context
         self.counted = time.monotonic(), time.process_time()
         self.reported = self.counted[0], training.step
@@ -57,13 +59,17 @@ class Reporter:
         """Report if one is due. Cheap otherwise: nothing here waits for a GPU."""
         step, steps = self.training.step, self.training.fidelity.steps
         self.progress(f"training {len(self.training.ids)} proxies: step {step} of {steps}")
-        if time.monotonic() - self.reported[0] > REPORT_SECONDS or step == steps:
+        if step == steps or (self.enough_to_average(step) and time.monotonic() - self.reported[0] > REPORT_SECONDS):
             self.report()
         if step in self.looks:
             self.look()
 
+    def enough_to_average(self, step: int) -> bool:
+        """Whether a report now has enough steps behind it, and leaves enough for the last one."""
+        return min(step - self.reported[1], self.training.fidelity.steps - step) >= self.averaged
+
     def report(self) -> None:
-        """Emit training losses, and diverged members."""
+        """Emit training losses, each the mean over the steps since the last report, and diverged members."""
         training, step = self.training, self.training.step
         losses = training.bits_per_byte()
         now, tokens = time.monotonic(), (step - self.reported[1]) * self.step_tokens * len(training.ids)

@@ -27,8 +27,8 @@ def flips(store: Store, study: str, corpus: str | None, point: list[float], refe
 
     {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "half": of its 95%
     interval over windows, None for one, "windows", "worse": outside the noise, None if one seed leaves the noise
-    unknown, "higher": windows that are higher at all, "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty
-    if no windows were saved.
+    unknown, "worse_interval": its 95% as a binomial count, "higher": windows that are higher at all, "by_chance",
+    "examples": [{"place", "change", "text"}]}]}. Empty if no windows were saved.
     """
     both: dict[str, list] = {}
     rows = [run for run in runs.confirmations(store, study) if run.losses is not None]
@@ -73,10 +73,20 @@ def of_domain(domain: str, change: np.ndarray, text) -> dict:
         "half": float(ci_half_width(mean.std(ddof=1) / np.sqrt(len(mean)))) if len(mean) > 1 else None,
         "windows": len(mean),
         "worse": None if worse is None else int(worse.sum()),
+        "worse_interval": None if worse is None else count_interval(int(worse.sum()), len(worse)),
         "higher": int((mean > 0).sum()),
         "by_chance": BY_CHANCE * len(mean),
         "examples": [{"place": place, "change": float(mean[place]), "text": text(place)} for place in worst],
     }
+
+
+def count_interval(count: int, among: int) -> list[float]:
+    """95% of the expected count of windows, by Clopper and Pearson: as if each counted independently of the others."""
+    from scipy.special import betaincinv
+
+    low = betaincinv(count, among - count + 1, 0.025) if count else 0.0
+    high = betaincinv(count + 1, among - count, 0.975) if count < among else 1.0
+    return [float(among * low), float(among * high)]
 
 
 def noise_of(change: np.ndarray) -> float | None:

@@ -130,9 +130,7 @@ def behind(fit: Fit) -> dict:
 
 
 def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> dict[str, dict]:
-    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ. Pages
-    compare with the first: the prior of mixtures, and of merges, whose usual ones may be far off, the best predicted.
-    """
+    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ."""
     found: dict[str, dict] = {}
     for name, baseline in frame.baselines.items():
         change = difference(fit.surrogate, point, np.asarray(baseline, float), aggregate.weights)
@@ -150,9 +148,7 @@ def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> d
                 "inside_noise": change.inside_noise,
             },
         }
-    if isinstance(frame.space, Simplex):
-        return found
-    return dict(sorted(found.items(), key=lambda one: one[1]["aggregate"]))
+    return found
 
 
 def lost_runs(study: studies.Study) -> list[str]:

@@ -18,6 +18,7 @@ def test_a_faithful_proxy():
     found = trust(truth + 0.7, np.full(8, 0.02), seeds(truth, 0.002), chosen=0)
     assert found.rank == pytest.approx(1) and found.rank_interval[0] > 0.7
     assert found.top == 1 and found.regret == 0 and found.best == 0
+    assert found.top_interval == (1, 1), "the differences are far beyond the seeds' noise"
     assert abs(found.gap) < 0.01, "a common level between sizes is no error"
     assert found.noise == pytest.approx(0.002, rel=0.6) and found.rivals == [0]
     assert found.seeds.tolist() == [3] * 8
@@ -36,6 +37,8 @@ def test_nothing_wins_inside_the_noise():
     assert len(found.rivals) >= 4
     low, high = found.rank_interval
     assert low < 0 < high
+    low, high = found.top_interval
+    assert low == 0 <= found.top <= high == 1
 
 
 def test_single_seeds_say_so():

@@ -38,7 +38,7 @@ def of_kind(store: Store, kind: str) -> studies.Study:
 
 
 def numbers(text: str) -> list[float]:
-    return [float(x) for x in re.findall(r"[+-]?\d+\.\d+", text)]
+    return [float(x.replace("−", "-")) for x in re.findall(r"[+−]?\d+\.\d+", text)]
 
 
 @pytest.mark.parametrize("kind", ["mixture", "merge"])

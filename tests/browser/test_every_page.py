@@ -121,7 +121,7 @@ FILLED = {  # path and query of a page -> a text that is there once it is drawn
     "candidates?vote={1},{2}": "Names stay hidden",
     "candidates?compare={0},{1},{2}": "Epochs at the target budget",
     "review?candidate={0}": "1 comment",
-    "review?candidate={1}": "arrow keys to navigate",
+    "review?candidate={1}": "nominated by",
     "inbox?": "For you",
 }
 
@@ -139,6 +139,10 @@ def test_a_review_that_is_filled(tab, reviewed, looks):
             found[path] = wrong
         sideways = "document.querySelector('[data-testid=stMain]').scrollWidth > innerWidth"
         assert not tab.evaluate(sideways), f"{path} is wider than a phone"
+        if path.startswith("review"):  # on a phone the candidate comes first, and what leads on stays in sight
+            places = [tab.locator("h1"), tab.get_by_role("button", name="Next")]
+            title, button = (one.bounding_box()["y"] for one in places)
+            assert title < 100 < button < tab.viewport_size["height"], (title, button)
     assert found == {}
 
 

@@ -28,7 +28,7 @@ def test_the_mean_is_first_and_what_is_not_counted_is_said_to_be_so():
     assert [one.total for one in found] == [True, False, False, False]
     assert [one.counted for one in found] == [True, True, True, False]
     assert found[0].change == pytest.approx(-0.05) and found[0].better and found[0].value == "2.500 ± 0.050"
-    assert "-0.050 ± 0.050 bits per byte vs. natural" in found[0].words
+    assert "−0.050 ± 0.050 bits per byte vs. natural" in found[0].words
     assert found[3].change == 4.0 and "left is better" in by.caption("natural")
 
 

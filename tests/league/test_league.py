@@ -76,6 +76,7 @@ def test_the_bootstrap_is_that_of_sorted_draws():
     found = bootstrap(losses, predicted, share, 7)
     np.testing.assert_allclose(found[:, 1], wanted[:, 1])
     np.testing.assert_allclose(found[:, 0], score_of(wanted))
+    np.testing.assert_allclose(found[:, 2:], wanted[:, [0, *range(2, 5)]])
 
 
 def test_noise_alone_gives_no_skill():

@@ -17,6 +17,7 @@ from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics.base import Text
 from engine.metrics.loss import bits_per_byte
+from engine.proxies import reporter
 from engine.proxies.evaluate import evaluate, validation_windows
 from engine.proxies.model import stack
 from engine.proxies.sampling import Sampler
@@ -137,6 +138,15 @@ def test_stopped_job_goes_on_as_if_it_never_stopped(workspace, tmp_path, share):
     before = len(read_events(job.folder))
     run(make_job(workspace, tmp_path / "broken"))
     assert len(read_events(job.folder)) == before  # nothing is measured twice
+
+
+def test_a_point_of_a_curve_averages_several_batches(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.0)  # as where every step takes longer than that
+    for count, gaps in ((100, [2] * 50), (3, [1] * 3)):  # of three steps there are no more
+        short = dataclasses.replace(QUICK, tokens=count * QUICK.batch * QUICK.context).to_dict()
+        run(make_job(workspace, tmp_path / str(count), fidelity=short, runs=specs(MIXED[:1])))
+        steps = [event["step"] for event in read_events(tmp_path / str(count)) if event["kind"] == "runs.progress"]
+        assert np.diff([0, *steps]).tolist() == gaps
 
 
 def test_divergence_stays_with_its_member(workspace, tmp_path):

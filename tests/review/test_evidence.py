@@ -100,9 +100,11 @@ def test_flips_are_counted_beyond_the_noise():
     change = truth + rng.normal(0, 0.05, (3, 400)) + rng.normal(0, 0.3, (3, 1))
     found = flips.of_domain("web", change - change.mean() + truth.mean(), str)
     assert found["change"] < 0 and found["worse"] == 10 and found["windows"] == 400
+    low, high = found["worse_interval"]
+    assert 4 < low < 10 < high < 19 and flips.count_interval(0, 20)[0] == 0 and flips.count_interval(20, 20)[1] == 20
     assert {int(one["place"]) for one in found["examples"]} <= set(range(10))
     alone = flips.of_domain("web", change[:1], str)
-    assert alone["worse"] is None and alone["higher"] >= 0
+    assert alone["worse"] is alone["worse_interval"] is None and alone["higher"] >= 0
 
 
 def test_windows_keep_a_bounded_number(tmp_path):

@@ -1,5 +1,6 @@
 """Merges as candidates: nominated, measured on all text, and taken along as files that give the same weights."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,13 +12,14 @@ from safetensors.torch import load_file
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.corpus import windows
+from engine.jobs.decisions import CandidatePut
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.recipes import MergeRecipe, export, standing
 from engine.recipes.merges import tensor_names
 from engine.spec.merge import MergeSpec, coordinates
 from engine.spec.merge_point import references
 from engine.studies.merges.questions import merge_spec, task_of
-from store import runs, studies
+from store import reviews, runs, studies
 from store.database import Store
 from tests.support.running import ROOT, answer, copied
 
@@ -54,6 +56,23 @@ def test_it_is_measured_once_on_all_text(desk, candidate):
     run = runs.confirmations(store, studies.get(store, "Small merge").id)[0]
     kept = windows.load(windows.file_of(store.workspace.root, run.id))
     assert min(kept.count.values()) > 64, "more text than a run of the study measures"
+    store.close()
+
+
+def test_a_record_of_an_earlier_version_is_compared_with_the_best_baseline_too(desk, candidate):
+    store = Store(Workspace.open(desk))
+    frozen = reviews.get(store, candidate).frozen
+    best, *others = frozen["baselines"]
+    text = json.dumps(
+        {
+            **frozen,
+            "name": "An older one",
+            "baselines": {name: frozen["baselines"][name] for name in (*others[::-1], best)},
+        }
+    )
+    store.write(CandidatePut(reviews.id_of(text), frozen["study"], text))
+    old = reviews.get(store, reviews.id_of(text))
+    assert list(old.frozen["baselines"]) == [best, *others] and old.text == text
     store.close()
 
 

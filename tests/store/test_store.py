@@ -273,3 +273,18 @@ def test_what_an_expert_saw_is_told_by_its_texts_domains(store):
     assert runs.corrupt_lines(store) == []
     (row,) = list_runs(store, "m")
     assert row["shares"] == dict.fromkeys(DOMAINS, 0.5) and set(row["weights"]) == set(names)
+
+
+def test_a_curve_of_many_points_is_thinned_by_averaging_them(store):
+    planned(store, count=1)
+    losses = [None if place == 3 else float(place) for place in range(9)]  # after 10, 20, ... steps, then 5 more
+    steps = [10 * place for place in range(1, 9)] + [85]
+    with journal_of(store, "demo-train") as journal:
+        for step, loss in zip(steps, losses, strict=True):
+            progress = {"runs": ["demo-1"], "step": step, "steps": 85, "tokens": 2 * step, "loss": [loss]}
+            journal.write(line("runs.progress", **progress, tokens_per_second=1.0))
+    store.ingest()
+    found = runs.curves(store, "demo", points=4).to_pydict()
+    assert found["step"] == [20, 40, 60, 80, 85] and found["tokens"] == [40, 80, 120, 160, 170]
+    assert found["loss"] == [0.5, 2.0, 4.5, 6.5, 8.0]  # the fourth was not a number
+    assert len(runs.curves(store, "demo")) == 9

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.components import drafts
 from dashboard.server import state
+from dashboard.server.paths import under
 from dashboard.views.shared.refused import attempt, show_refusal
 from dashboard.views.shared.text import local, plain
 from engine.core.people import ROLES, acting, allows
@@ -14,13 +15,13 @@ from store.api_tokens import TokenRow
 
 INTRODUCTION = (
     "With a token, training jobs post results as runs and CI fetches recipes. It acts on your behalf, and its "
-    "permissions follow yours. docs/API.md lists every command, with examples."
+    "permissions follow yours. "
 )
 
 
 def render(study: str | None) -> None:
     st.title("API tokens")
-    st.markdown(INTRODUCTION)
+    st.markdown(f"{INTRODUCTION}[Every command and what it takes, as JSON]({under('/api/v1/openapi.json')})")
     ask()
     if secret := st.session_state.get("token-made"):
         st.success("Copy the token now: it is not shown again.", icon=":material/key:")

@@ -16,6 +16,7 @@ from dashboard.server import state
 from dashboard.views.decide.frozen import ruler_of
 from dashboard.views.shared.levels import Values, rows_with_total
 from dashboard.views.shared.plot import plot
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import named_as, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -245,26 +246,25 @@ def flips(size: dict) -> None:
             "change of the mean": reading().gap(one["change"]),
             "± 95%": None if one["half"] is None else reading().gap(one["half"]),
             "text windows": one["windows"],
-            "worse beyond noise": one["worse"],
+            "worse beyond noise, 95%": count_words(one["worse"], one.get("worse_interval")),
             "expected by chance": one["by_chance"],
         }
         for one in size["domains"]
     ]
-    st.dataframe(
-        rows,
-        hide_index=True,
-        column_config={
-            "change of the mean": st.column_config.NumberColumn(format="%+.3f"),
-            "± 95%": st.column_config.NumberColumn(format="%.3f", help="Over text windows, not over seeds."),
-            "expected by chance": st.column_config.NumberColumn(format="%.1f"),
-        },
-    )
+    forms = {"change of the mean": "+.3f", "± 95%": ".3f", "expected by chance": ".1f"}
+    hint = {"± 95%": st.column_config.Column(help="Over text windows, not over seeds.")}
+    st.dataframe(signed(rows, forms), hide_index=True, column_config=hint)
     st.caption(
         f"Validation text in windows of {size['fidelity']['context']} tokens, measured by the largest models confirmed "
         f"for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; "
         f"{reading().gap_unit}, candidate minus reference. "
         + ("With one seed, the noise is unknown." if size["seeds"] < 2 else "")
     )
+
+
+def count_words(count: int | None, ends: list[float] | None) -> str:
+    """A count with the ends of its interval; empty where the noise is unknown."""
+    return "" if count is None else f"{count}" + ("" if ends is None else f" ({ends[0]:.1f} to {ends[1]:.1f})")
 
 
 def examples(domains: list[dict]) -> None:

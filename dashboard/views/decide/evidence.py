@@ -13,6 +13,7 @@ from dashboard.views.decide.frozen import ruler_of
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.claims import claims_table
 from dashboard.views.shared.levels import Values, rows_with_total
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import duration, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -85,10 +86,8 @@ def differences(one: dict, aggregate: Aggregate) -> None:
         }
         for name, gap in one["differences"].items()
     ]
-    number = st.column_config.NumberColumn(format="%+.3f")
-    plus = st.column_config.NumberColumn(format="%.3f")
-    formats = {"predicted": number, "measured": number, "± 95%": plus, "± 95% ": plus}
-    st.dataframe(rows, hide_index=True, column_config=formats)
+    forms = dict.fromkeys(("predicted", "measured"), "+.3f") | dict.fromkeys(("± 95%", "± 95% "), ".3f")
+    st.dataframe(signed(rows, forms), hide_index=True)
 
 
 def ask(study: studies.Study, found: dict) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.charts import review as review_charts
 from dashboard.models import wording
+from dashboard.models.units import digits
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as
 from dashboard.views.shared.units import reading
@@ -94,9 +95,9 @@ def table(found: dict, names: dict[str, str]) -> None:
             {
                 "point": names.get(row["id"], row["name"]),
                 "votes": row["votes"],
-                "Gaussian process": f"{row['mean']:+.2f} ± {row['half']:.2f}",
+                "Gaussian process": f"{digits(row['mean'], '+.2f')} ± {row['half']:.2f}",
                 "most preferred": row["best"],
-                "Bradley-Terry": f"{pair['strength']:+.2f} ± {pair['half']:.2f}" if pair else "-",
+                "Bradley-Terry": f"{digits(pair['strength'], '+.2f')} ± {pair['half']:.2f}" if pair else "–",
                 f"{aggregate.title}, predicted [{read.unit}]": (
                     read.words(aggregate.sign * loss["aggregate"], loss["half"]) if loss else "-"
                 ),

@@ -35,6 +35,12 @@ LARGE = """<style>
   .st-key-session .mixdesk-meters table { font-size: 0.9rem; }
   .st-key-session h1 { font-size: 2.4rem; }
   .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 1.9rem; }
+  .st-key-session-numbers { row-gap: 0.8rem; }
+  /* On a phone the candidate comes first; what leads on stays under the thumb, and there are no arrow keys. */
+  :has(> .st-key-review-navigation) { order: 1; position: sticky; bottom: 0; z-index: 1; padding: 0.5rem 0; }
+  :has(> .st-key-review-navigation) { background: var(--mixdesk-page); }
+  :has(> .st-key-room-link) { order: 2; }
+  .st-key-review-keys { display: none; }
 }
 </style>"""
 ORDER = ("open", "approved", "rejected", "superseded")  # undecided ones first
@@ -64,7 +70,8 @@ def render(name: str | None) -> None:
 
 def navigated(ids: list[str], at: int) -> int:
     """Buttons and keys to go back and forth; the link keeps the place."""
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")  # one line, also on a phone
+    key = "review-navigation"
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small", key=key)  # one line, also on a phone
     if row.button("Back", shortcut="Left", icon=":material/arrow_back:", disabled=at == 0):
         at -= 1
     if row.button("Next", shortcut="Right", icon=":material/arrow_forward:", disabled=at == len(ids) - 1):
@@ -75,7 +82,9 @@ def navigated(ids: list[str], at: int) -> int:
     if st.query_params.get("candidate") != ids[at]:
         st.query_params["candidate"] = ids[at]
         st.rerun()  # so that the buttons know where they are
-    row.markdown(f"{at + 1} of {len(ids)} · arrow keys to navigate, **O** opens the discussion", width="content")
+    row.markdown(f"{at + 1} of {len(ids)}", width="content")
+    keys = row.container(key="review-keys", width="content")
+    keys.markdown("arrow keys to navigate, **O** opens the discussion", width="content")
     return at
 
 
@@ -114,7 +123,7 @@ def large(figure):
 def numbers(found: dict, aggregate: Aggregate) -> None:
     """Predicted, against the first baseline, and measured, each with its verdict."""
     frozen = found["frozen"]
-    line = st.container(horizontal=True, gap="large")  # breaks where numbers would be cut
+    line = st.container(horizontal=True, gap="large", key="session-numbers")  # breaks where numbers would be cut
     value, half = aggregate.sign * frozen["predicted"]["aggregate"], ci_half_width(frozen["predicted"]["aggregate_std"])
     read = reading(aggregate.unit)
     title = f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dashboard.charts import merges as merge_charts
+from dashboard.charts import review as review_charts
 from dashboard.models.progress import Progress
 from dashboard.server import state
 from dashboard.views.shared.merge_headline import show_merge_headline
@@ -47,5 +47,5 @@ def answer(study: studies.Study) -> None:
     if one.baseline.any() and not one.itself:  # the base: a row of zeros says nothing
         shown[one.against[0]] = one.baseline
     names, points = named_of(study), np.array(list(shown.values()))
-    figure = merge_charts.coefficients(list(shown), names.coordinates, names.colours, points)
+    figure = review_charts.points("merge", list(shown), names, points)
     plot(figure, key=f"answer-{study.id}")

@@ -24,6 +24,7 @@ from engine.spec.statistics import ci_half_width
 from engine.studies.measured import aggregate_noise, noise_floor, points_measured
 from store import runs, studies
 
+POINTS = "Each point is the mean over the training batches since the point before it."
 MOST = 6  # runs side by side: more are not told apart
 FACTS = {"role": "role", "state": "state", "seed": "seed", "device": "device", "job": "job"}
 COUNTS = {"parameters": "parameters", "tokens": "tokens", "seconds": "seconds"}
@@ -87,6 +88,7 @@ def curves(study: studies.Study, numbers: list[int], titles: list[str]) -> None:
     colours = {title: nth_colour(place) for place, title in enumerate(titles)}
     figure = run_charts.curves(drawn, {number: named[number] for number in drawn}, colours, logarithmic)
     plot(figure, key=f"run-curves-{logarithmic}")
+    st.caption(POINTS)
 
 
 def losses(study: studies.Study, table: RunTable, names: Named, rows: list[int], titles: list[str]) -> pd.DataFrame:

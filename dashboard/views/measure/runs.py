@@ -16,7 +16,7 @@ from dashboard.models.wording import ROLES, RUN
 from dashboard.server import state
 from dashboard.views.measure import brushing
 from dashboard.views.measure.brushing import Ranges
-from dashboard.views.measure.run import MOST, ask_look, look_at
+from dashboard.views.measure.run import MOST, POINTS, ask_look, look_at
 from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
@@ -92,8 +92,8 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
     of = "" if len(lines) == trained else f" of {trained:,}"
     only = ", those that are brushed or chosen below" if asked else ""
     st.caption(
-        f"{len(lines):,}{of} runs{only}. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
-        "compare proxies by their losses per domain below."
+        f"{len(lines):,}{of} runs{only}. {POINTS} A curve is the loss on the proxy's own mixture, so easy mixtures lie "
+        "lower: compare proxies by their losses per domain below."
     )
 
 

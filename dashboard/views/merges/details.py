@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.charts import merges as merge_charts
 from dashboard.charts.style import BAD, GOOD, INK
 from dashboard.models.names import Named
+from dashboard.models.units import digits
 from dashboard.models.wording import without
 from dashboard.server import state
 from dashboard.views.merges.desk import Setting
@@ -16,6 +17,7 @@ from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.analysis import slices
@@ -232,11 +234,7 @@ def paired(found, names: Named, aggregate_title: str, unit: str) -> None:
     }
     left, right = st.columns([1, 1])
     left.markdown("**Can merges replace proxy runs here?**")
-    left.dataframe(
-        table,
-        hide_index=True,
-        column_config={key: st.column_config.NumberColumn(format="%.2f") for key in list(table)[1:]},
-    )
+    left.dataframe(signed(table, dict.fromkeys(list(table)[1:], ".2f")), hide_index=True)
     left.markdown(verdict(found, len(found.runs)))
     with right:
         figure = merge_charts.paired(names.metrics, names.colours, found.trained, found.merged, found.runs, unit)
@@ -246,7 +244,7 @@ def paired(found, names: Named, aggregate_title: str, unit: str) -> None:
 def verdict(found, count: int) -> str:
     """Whether merges can replace proxies, from the aggregate's interval."""
     low, high = found.low[-1], found.high[-1]
-    interval = f"{found.rank[-1]:.2f} [{low:.2f}, {high:.2f}]"
+    interval = f"{digits(found.rank[-1], '.2f')} ({digits(low, '.2f')} to {digits(high, '.2f')})"
     text = f"Over {count} mixtures, the rank correlation of the aggregate is {interval}. "
     if low >= 0.8:
         return text + "Merges rank mixtures nearly as proxies do: they can replace most proxy runs."

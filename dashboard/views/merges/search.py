@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.charts import merges as merge_charts
 from dashboard.models.moments import behind_words
+from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
 from dashboard.views.shared.buttons import needs_role, say_if_there
@@ -18,6 +19,7 @@ from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import study_of
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -185,7 +187,7 @@ def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
                 f"the best minus this [{read.gap_unit}]": apart,
                 "place": place,
                 **{
-                    coordinate: f"{x:.3f}"
+                    coordinate: digits(x, ".3f")
                     for coordinate, x in zip(moment.study.coordinates, one["shares"], strict=True)
                 },
             }
@@ -221,11 +223,8 @@ def table(
                 **dict(zip(study.coordinates, point.tolist(), strict=True)),
             }
         )
-    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in study.coordinates}
-    formats["seconds"] = st.column_config.NumberColumn(format="%.1f")
-    picked = st.dataframe(
-        rows, hide_index=True, column_config=formats, on_select="rerun", selection_mode="single-row", key="found-merges"
-    )
+    shown = signed(rows, dict.fromkeys(study.coordinates, ".3f") | {"seconds": ".1f"})
+    picked = st.dataframe(shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="found-merges")
     if chosen := picked.selection.rows:
         if st.button("Set faders to this merge", icon=":material/tune:"):
             set_faders(study, np.array(found[chosen[0]]["found"]["weights"]))

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard.charts import effects as effect_charts
 from dashboard.charts import leaderboard as leaderboard_charts
+from dashboard.models.units import with_ends
 from dashboard.server import state
 from dashboard.views.shared.metrics import metrics_of_one_unit
 from dashboard.views.shared.plot import plot
@@ -70,9 +71,8 @@ def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> N
     own = aggregate_of(state.store(), study)
     facts = []
     if standing.aggregate_spearman is not None:
-        facts.append(
-            f"With the study's own priorities ({own.title}): held-out Spearman {standing.aggregate_spearman:.3f}"
-        )
+        rank = with_ends(standing.aggregate_spearman, standing.aggregate_interval)
+        facts.append(f"With the study's own priorities ({own.title}): held-out Spearman {rank}")
     if standing.regret is not None:
         by = reading(own.unit)
         facts.append(

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.models.moments import behind_words, noise_unknown
+from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.links import lead
@@ -105,7 +106,7 @@ def evidence(moment: Moment, one: Headline) -> None:
     read, sign, standing = reading(one.aggregate.unit), one.aggregate.sign, one.fit.standing
     unit = read.gap_unit
     folds = f"{one.fit.league.folds} folds, {counted(standing.repeats, 'repeat')}"
-    rank = "" if standing.score is None else f"; held-out rank correlation {standing.score:.2f} ({folds})"
+    rank = "" if standing.score is None else f"; held-out rank correlation {digits(standing.score, '.2f')} ({folds})"
     optimism = one.fit.league.optimism
     chosen = "unknown: no refits for this question"
     if one.bias is not None:

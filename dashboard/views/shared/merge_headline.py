@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard.models import wording
 from dashboard.models.moments import behind_words
+from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.links import lead
@@ -65,7 +66,7 @@ def sentence(moment: Moment, one: MergeAnswer) -> str:
 def coefficients(moment: Moment, point: np.ndarray) -> str:
     """The largest coefficients of a merge (D,), and how many more are not 0."""
     names, order = named_of(moment.study).coordinates, np.argsort(-np.abs(point), kind="stable")
-    there = [f"{plain(names[i])} {point[i]:.2f}" for i in order if abs(point[i]) >= 0.005]
+    there = [f"{plain(names[i])} {digits(point[i], '.2f')}" for i in order if abs(point[i]) >= 0.005]
     return listed(there, SHOWN) or "The base alone"
 
 

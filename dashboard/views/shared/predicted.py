@@ -70,7 +70,8 @@ def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
         f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})",
         read.words(aggregate.sign * here.aggregate, ci_half_width(here.aggregate_std)),
         f"{change}{unit} vs. {plain(one.reference)}",
-        delta_color="off" if few or gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
+        delta_color="gray" if few or gap.inside_noise else "green" if gap.aggregate < 0 else "red",
+        delta_arrow="down" if aggregate.sign * gap.aggregate < 0 else "up",
     )
     noise = (
         "**Within noise**: one run of each would not tell them apart." if gap.inside_noise else "Beyond noise (95%)."

@@ -184,7 +184,7 @@ def looks_at(one: Visitor) -> str:
 
 def room() -> None:
     """For Review: who is here, one's own name where nobody signs in, and the link by which others follow."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="room-link"):
         with st.popover("Copy link to this room", icon=":material/link:"):
             st.markdown("Whoever opens it sees what you see, and follows you until they go elsewhere.")
             query = {**parameters(), "follow": my_name()}

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.models.moments import fitted_words
 from dashboard.models.progress import progress_of
+from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
@@ -84,9 +85,10 @@ def warn_if_trivial(moment: Moment) -> None:
     fit = moment.fit
     trivial = next((s for s in fit.league.standings if s.name == "own_share" and not s.problem), None)
     if trivial and fit.name != "own_share" and fit.standing.score <= trivial.score:
+        own, other = (digits(one.score, ".2f") for one in (fit.standing, trivial))
         st.warning(
             f"{fit.title} ranks held-out runs no better than one {WORDS[moment.study.kind].value} alone does "
-            f"({fit.standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Measure more runs."
+            f"({own} against {other}): it has learned nothing yet. Measure more runs."
         )
 
 

@@ -10,6 +10,7 @@ from dashboard.models import wording
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.best import best_for
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -244,9 +245,8 @@ def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, b
         }
         for one in found
     ]
-    numbers = {name: st.column_config.NumberColumn(format="%.3g") for name in ("epochs", "epochs of the dose run")}
-    numbers |= {name: st.column_config.NumberColumn(format="%.4f") for name in ("change", "± 95%")}
-    st.dataframe(rows, hide_index=True, column_config=numbers)
+    forms = dict.fromkeys(("epochs", "epochs of the dose run"), ".3g") | {"change": "+.4f", "± 95%": ".4f"}
+    st.dataframe(signed(rows, forms), hide_index=True)
     st.caption(
         f"Dose runs: the same shares with one domain's text cut. Change of the {plain(aggregate.title)} "
         f"({plain(read.gap_unit)}, {aggregate.better} is better); epochs at the study's own {budget:,.0f} tokens. "

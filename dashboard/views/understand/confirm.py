@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.charts import rounds as round_charts
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
-from dashboard.models.units import INTERVAL
+from dashboard.models.units import INTERVAL, digits, with_ends
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
@@ -160,8 +160,8 @@ def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     row = st.container(horizontal=True, gap="medium")  # breaks into lines where numbers would be cut
     row.metric(
         "Rank correlation, small to large",
-        f"{trust.rank:.2f}",
-        f"95%: {low:.2f} to {high:.2f}",
+        digits(trust.rank, ".2f"),
+        f"95%: {digits(low, '.2f')} to {digits(high, '.2f')}",
         delta_color="off",
         delta_arrow="off",
         width="content",
@@ -169,7 +169,8 @@ def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     row.metric(
         f"Top-{trust.k} overlap",
         f"{trust.top:.0%}",
-        f"{round(trust.top * trust.k)} of {trust.k}, of {len(one.names)} mixtures",
+        f"{round(trust.top * trust.k)} of {trust.k}, of {len(one.names)} mixtures; 95%: "
+        f"{trust.top_interval[0]:.0%} to {trust.top_interval[1]:.0%}",
         delta_color="off",
         delta_arrow="off",
         width="content",
@@ -239,7 +240,6 @@ def scale(study: studies.Study, aggregate: Aggregate) -> None:
         st.caption(plain(next(iter(check.refused.values()))))
         return
     best = check.ways[0]
-    low, high = best.rank_interval
     level = (
         f"Its error is {np.median(best.relative_error):.2f} of the standard deviation over mixtures (median over "
         f"metrics), and {best.inside_95:.0%} of the losses lie inside the 95% intervals."
@@ -248,13 +248,13 @@ def scale(study: studies.Study, aggregate: Aggregate) -> None:
     )
     st.markdown(
         f"**{best.title}**, fitted without the largest of {len(check.sizes)} sizes, misses its {check.runs[-1]} runs "
-        f"least, and ranks them with a correlation of **{best.rank:.2f}** (95%: {low:.2f} to {high:.2f}); the next "
-        f"smaller size alone reaches {check.small_rank:.2f}. {level}"
+        f"least, and ranks them with a correlation of {with_ends(best.rank, best.rank_interval, '.2f')}, 95%; the next "
+        f"smaller size alone reaches {digits(check.small_rank, '.2f')}. {level}"
     )
     for way in check.ways[1:]:
         st.caption(
-            f"{way.title}: correlation {way.rank:.2f}, error {np.median(way.relative_error):.2f}, {way.inside_95:.0%} "
-            "inside the 95% intervals."
+            f"{way.title}: correlation {with_ends(way.rank, way.rank_interval, '.2f')}, error "
+            f"{np.median(way.relative_error):.2f}, {way.inside_95:.0%} inside the 95% intervals."
         )
     for title, why in check.refused.items():
         st.caption(f"{title}: {plain(why)}")

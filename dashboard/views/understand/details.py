@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard.charts import effects as effect_charts
 from dashboard.models.names import Named
+from dashboard.models.units import digits
 from dashboard.models.wording import without
 from dashboard.views.shared.diagnostics import diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
@@ -133,7 +134,7 @@ def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: 
     st.caption(
         f"SHAP values of {trees.title}: how far each domain's share at the faders moves its prediction from the mean "
         f"over the runs; each column sums to the difference. They have no intervals and explain the model, not the "
-        f"world; its held-out Spearman correlation is {standing.mean_spearman:.3f}.{other}"
+        f"world; its held-out Spearman correlation is {digits(standing.mean_spearman, '.3f')}.{other}"
     )
 
 

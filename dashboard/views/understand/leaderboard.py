@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import leaderboard as leaderboard_charts
+from dashboard.models.units import digits, with_ends
 from dashboard.server import state
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.plot import cells, plot
@@ -13,7 +14,6 @@ from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
 from engine.league.curve import GAIN, Curve
 from engine.league.notes import WORDS, notes
-from engine.spec.statistics import ci_half_width
 from engine.studies import sizes
 from engine.studies.fits import Fit
 from engine.surrogates import title_of
@@ -61,12 +61,11 @@ def verdicts(fit: Fit, baseline: str) -> None:
     text = f"**{title_of(league.default)}** is the default"
     text += f": {league.why}" if league.why else ""
     text += f". Equally good within noise: {'; '.join(tied)}. " if tied else ". "
-    text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
-    text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
+    text += f"Its held-out rank correlation is {digits(best.mean_spearman, '.3f')} (mean over metrics, 95%: "
+    text += " to ".join(digits(end, ".3f") for end in best.interval) + ")"
     if best.margin:
-        gap, low, high = best.margin
-        sure = "" if low > 0 else ": **this may be noise**"
-        text += f", a gain of {gap:+.3f} ({low:+.3f} to {high:+.3f}) over the {baseline}{sure}"
+        sure = "" if best.margin[1] > 0 else ": **this may be noise**"
+        text += f", a gain of {with_ends(best.margin[0], best.margin[1:], '+.3f')} over the {baseline}{sure}"
     st.markdown(text + ".")
     if league.curve:
         st.markdown(plain(Curve(**league.curve).verdict))
@@ -82,9 +81,10 @@ def table(fit: Fit) -> None:
         hide_index=True,
         height=38 + 35 * len(rows),
         column_config={
-            **{key: number(format="%.3f") for key in ("Spearman", "aggregate")},
             "tied": st.column_config.CheckboxColumn(help="As good as the best, within noise or .002."),
-            "regret": number(format="%.4f", help="How much worse the run it would have chosen is than the best one."),
+            "regret, 95%": st.column_config.TextColumn(
+                help="How much worse the run it would have chosen is than the best one."
+            ),
             "coverage 50 / 80 / 95%": st.column_config.TextColumn(
                 help="Measured losses inside the intervals, before calibration."
             ),
@@ -109,11 +109,10 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
     return {
         **row,
         "tied": one.tied,
-        "Spearman": one.mean_spearman,
-        "95%": "{:.3f} to {:.3f}".format(*one.interval),
-        "aggregate": one.aggregate_spearman,
-        "gain, 95%": "" if one.margin is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*one.margin),
-        "regret": one.regret,
+        "Spearman, 95%": with_ends(one.mean_spearman, one.interval),
+        "aggregate, 95%": with_ends(one.aggregate_spearman, one.aggregate_interval),
+        "gain, 95%": "" if one.margin is None else with_ends(one.margin[0], one.margin[1:], "+.3f"),
+        "regret, 95%": with_ends(one.regret, one.regret_interval, ".4f"),
         "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
         "stability": "" if one.stability is None else f"{one.stability:.3f}",
         "CPU s per fit": one.seconds / (one.fits or one.repeats * folds),
@@ -165,15 +164,21 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
     st.markdown("**Per metric**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [title_of(one.name) for one in fit.league.fitted]
-    cells(leaderboard_charts.per_metric(titles, metrics, spearman), "per-metric", len(metrics))
-    low, high = np.tanh(np.arctanh(0.9) + np.array([-1, 1]) * ci_half_width(1 / np.sqrt(max(1, fit.league.runs - 3))))
+    words = [told_per_metric(one) for one in fit.league.fitted]
+    cells(leaderboard_charts.per_metric(titles, metrics, spearman, words), "per-metric", len(metrics))
     empty = " Empty: the metric is constant over the runs, so there is nothing to rank." * bool(
         np.isnan(spearman).any()
     )
     st.caption(
-        f"Spearman's over {fit.league.runs} held-out runs. By chance alone a correlation of 0.90 over so many is from "
-        f"{low:.2f} to {high:.2f} (95%, by Fisher's transformation).{empty}"
+        f"Spearman's over {fit.league.runs} held-out runs. Point at a cell for its 95% interval, bootstrapped over the "
+        f"runs.{empty}"
     )
+
+
+def told_per_metric(one: Standing) -> list[str]:
+    """The rank correlation of each metric (M,) with its interval."""
+    ends = one.spearman_intervals or [None] * len(one.spearman)  # a fit of an earlier version has none
+    return [with_ends(*pair) for pair in zip(one.spearman, ends, strict=True)]
 
 
 def calibration(fit: Fit) -> None:

@@ -10,6 +10,7 @@ from dashboard.server import state
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import local
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
@@ -97,9 +98,7 @@ def records(done: list[ledger.Entry], by: str, names: dict[str, str]) -> None:
         for one in ledger.records(done, by)
     ]
     formats = dict.fromkeys(("inside 80%", "inside 95%"), st.column_config.NumberColumn(format="percent"))
-    formats |= {"optimism, std": st.column_config.NumberColumn(format="%+.2f")}
-    formats |= {"± 95%": st.column_config.NumberColumn(format="%.2f")}
-    st.dataframe(rows, hide_index=True, column_config=formats)
+    st.dataframe(signed(rows, {"optimism, std": "+.2f", "± 95%": ".2f"}), hide_index=True, column_config=formats)
     if by == "surrogate":
         st.caption(
             "Optimism: how much worse runs measured than predicted, in standard deviations of the prediction; each "
@@ -126,9 +125,8 @@ def table(found: list[ledger.Entry]) -> None:
     asked = {name: studies.get(state.store(), name) for name in {one.registered.study for one in shown}}
     aggregates = {name: aggregate_of(state.store(), study) for name, study in asked.items()}
     rows = [row(one, aggregates[one.registered.study]) for one in shown]
-    number = st.column_config.NumberColumn(format="%.4f")
-    formats = dict.fromkeys(("predicted", *INTERVAL, "measured", "predicted minus measured"), number)
-    st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
+    forms = dict.fromkeys(("predicted", *INTERVAL, "measured"), ".4f") | {"predicted minus measured": "+.4f"}
+    st.dataframe(signed(rows, forms), hide_index=True)
     if changed := [one for one in found if not one.registered.whole]:
         st.error(
             f"{wording.counted(len(changed), 'prediction')} no longer fit their hash: somebody changed the record.",
@@ -147,11 +145,9 @@ def sources(scope: str | None) -> None:
     st.header("Prices of new sources", anchor=False)
     asked = {name: studies.get(store, name) for name in {one.priced.study for one in found}}
     rows = [source_row(one, asked[one.priced.study]) for one in found]
-    number = st.column_config.NumberColumn(format="%+.4f")
-    formats = dict.fromkeys(("predicted change", "measured", "predicted minus measured"), number)
-    formats |= {"± 95%": st.column_config.NumberColumn(format="%.4f")}
-    formats |= {"share": st.column_config.NumberColumn(format="percent")}
-    st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
+    forms = dict.fromkeys(("predicted change", "measured", "predicted minus measured"), "+.4f") | {"± 95%": ".4f"}
+    formats = {"share": st.column_config.NumberColumn(format="percent")}
+    st.dataframe(signed(rows, forms), hide_index=True, column_config=formats)
     if any(not one.priced.whole for one in found):
         st.error("A price no longer fits its hash: somebody changed the record.", icon=":material/gpp_bad:")
     st.caption(

@@ -1,10 +1,11 @@
 """What a source of text would be worth before a proxy has seen it: asked on Next runs."""
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.models import wording
+from dashboard.models.units import with_ends
 from dashboard.server import state
+from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -48,10 +49,10 @@ def show(value: Value, aggregate: Aggregate) -> None:
     """The verdict, what it rests on, and the studies that do not count."""
     read, sign = reading(aggregate.unit), aggregate.sign
     low, high = sorted((read.gap(sign * value.low), read.gap(sign * value.high)))
+    told = with_ends(read.gap(sign * value.change), [low, high], "+.4f")
     change = (
         f"{value.share:.1%} of {plain(value.source)}, taken from all domains of {plain(value.candidate)} "
-        f"proportionally, is predicted to change the {plain(aggregate.title)} by {read.gap(sign * value.change):+.4f} "
-        f"({low:+.4f} to {high:+.4f}, 95%) {plain(read.gap_unit)}"
+        f"proportionally, is predicted to change the {plain(aggregate.title)} by {told} {plain(read.gap_unit)}, 95%"
     )
     box = {"better": st.success, "worse": st.warning}.get(value.verdict, st.info)
     box(f"**{value.verdict.capitalize()}.** {change}: {plain(value.why)}", icon=":material/inventory_2:")
@@ -72,10 +73,6 @@ def show(value: Value, aggregate: Aggregate) -> None:
         }
         for one, rank in value.studies
     ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={"rank by the others' runs": st.column_config.NumberColumn(format="%.2f")},
-    )
+    st.dataframe(signed(rows, {"rank by the others' runs": ".2f"}), hide_index=True)
     for note in value.notes:
         st.caption(plain(note))

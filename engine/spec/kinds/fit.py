@@ -1,15 +1,17 @@
 """The job that fits the leaderboard: cross-validated surrogates of a study's runs, each fitted to all of them."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from engine.core.errors import Problem
 from engine.core.records import Excerpt, Record
-from engine.jobs.axes import Measured, PerMetric
+from engine.jobs.axes import METRIC, Measured, PerMetric
 from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
 from engine.jobs.runs import MOST
 from engine.jobs.spec import Task
+
+Ends = Annotated[list[list[float] | None], METRIC]  # of each metric's interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class Standing(Excerpt):
     held out from all folds (racing.py); its numbers are of those that it had, and it is neither tied nor the default.
     tied: with the best, by engine.league.standing.WORTH or within noise. correlation (M, M): of the metrics'
     standardised errors. members: name -> weight, of a stack. problem: why it could not be fitted, instead of all the
-    rest.
+    rest. spearman_intervals (M,), aggregate_interval, regret_interval: their 95% (None in earlier versions).
     """
 
     name: str
@@ -92,6 +94,9 @@ class Standing(Excerpt):
     correlation: list[PerMetric] | None = None
     members: dict[str, float] | None = None
     problem: str | None = None
+    spearman_intervals: Ends | None = None
+    aggregate_interval: list[float] | None = None
+    regret_interval: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,11 @@ class StandingTold(Standing):
         needed = (self.spearman, self.mean_spearman, self.interval, self.score, self.rmse, self.coverage, self.scale)
         if self.problem is None and None in needed:
             raise Problem(f"Cannot read the standing of {self.name[:80]!r}: it has neither its scores nor a problem.")
-        for name, length in {"interval": 2, "margin": 3}.items():
+        ends = [one for one in self.spearman_intervals or [] if one is not None]
+        if any(len(one) != 2 for one in ends):
+            raise Problem(f"Cannot read the standing of {self.name[:80]!r}: an interval of it is not 2 numbers.")
+        lengths = {"interval": 2, "margin": 3, "aggregate_interval": 2, "regret_interval": 2}
+        for name, length in lengths.items():
             if (told := getattr(self, name)) is not None and len(told) != length:
                 raise Problem(f"Cannot read the standing of {self.name[:80]!r}: its {name} is not {length} numbers.")
 

@@ -1,7 +1,9 @@
 """The progress of a study: every run that has ended counts, whatever came of it."""
 
+import os
+
 from dashboard.models.progress import progress_of, seconds_left
-from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.jobs.decisions import StudyCreated, StudyPaused, StudyPlanned
 from engine.spec.study import StudySpec
 from store import studies
 from store.jobs import JobRow
@@ -36,6 +38,24 @@ def test_a_refused_merge_has_ended(store):
     stage = next(one for one in progress.stages if one.name == "Merges")
     assert (stage.state, stage.note) == ("done", "2 of 3 measured, 1 refused")
     assert progress.failures == [] and progress.current == "Surrogates"
+
+
+def test_an_end_is_estimated_only_where_a_worker_runs(store):
+    rows = [{"id": "s-1", "number": 1, "role": "design", "weights": [0.5, 0.5], "seed": 1, "job": "s-train"}]
+    job = {"job": "s-train", "spec": {"kind": "train"}}
+    spec = StudySpec.from_dict({"name": "Small", "corpus": "c", "runs": 8}).to_dict()
+    store.write(StudyCreated("s", "Small", spec))
+    store.write(StudyPlanned(study="s", domains=["python", "prose"], corpus={}, runs=rows, jobs=[job]))
+    store.spool.submit(job["spec"], job["job"])
+    with journal_of(store, "s-train") as journal:
+        journal.write(line("job.started") + line("job.progress", done=1000, total=1000, note="almost"))
+    store.ingest()
+    assert progress_of(store, studies.get(store, "s")).end is None
+    lock = store.workspace.lock("worker")
+    assert progress_of(store, studies.get(store, "s")).end is not None
+    store.write(StudyPaused("s"))
+    assert progress_of(store, studies.get(store, "s")).end is None
+    os.close(lock)
 
 
 def training(done: float, speed: float | None, state: str = "running", begun: float = 0.0) -> JobRow:

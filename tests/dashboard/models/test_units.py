@@ -34,12 +34,12 @@ def test_values_and_intervals_in_words():
     assert shown_in("perplexity", BITS).words(2.0, 1.0) == "4.000 (2.000 to 8.000)", "each end by itself"
     assert shown_in("perplexity", BITS).words(2.0, math.nan) == "4.000"
     assert shown_in("perplexity", BITS).words(4.0, 1.0) == "16.00 (8.000 to 32.00)"
-    assert shown_in("nats", BITS).gap_words(-1.0, 0.1) == "-0.693 ± 0.069"
+    assert shown_in("nats", BITS).gap_words(-1.0, 0.1) == "−0.693 ± 0.069"
 
 
 def test_a_difference_of_perplexities_stays_in_bits_and_says_so():
     one = shown_in("perplexity", BITS)
-    assert one.gap_words(-0.1, 0.02) == "-0.100 ± 0.020" and one.gap_unit == BITS
+    assert one.gap_words(-0.1, 0.02) == "−0.100 ± 0.020" and one.gap_unit == BITS
     assert one.note == " Differences and noise are in bits per byte."
 
 

@@ -2,11 +2,13 @@
 
 import logging
 import math
+import re
 
 import pytest
+from streamlit.proto.Metric_pb2 import Metric
 from streamlit.testing.v1 import AppTest
 
-from dashboard.models.units import NATS
+from dashboard.models.units import MINUS, NATS
 from dashboard.server import state
 from dashboard.views import MERGE, MIXTURE, pages_for
 from dashboard.views.shared import plot
@@ -18,6 +20,7 @@ from store import studies
 from tests.support.running import copied
 
 OTHERS = {"tokens", "import", "corpus", "jobs"}  # pages that are about no losses
+HYPHEN = re.compile(r"(?<![\w.\\-])\\?-\d")  # where a minus sign is meant
 TEXTS = ("caption", "markdown", "metric", "info", "success", "warning", "error")
 
 
@@ -63,6 +66,10 @@ def shown(path: str, kind: str, study: str, unit: str, monkeypatch) -> list[str]
     assert not found.exception and not found.error, (path, found.exception, found.error)
     texts = [str(one.value) for kind_of in TEXTS for one in getattr(found, kind_of)]
     texts += [one.label for one in found.metric]
+    falling = [one for one in found.metric if one.delta.startswith(MINUS)]  # Streamlit tells them by a hyphen
+    assert all(one.proto.direction == Metric.MetricDirection.DOWN for one in falling)
+    words = [cell for one in found.dataframe for cell in one.value.to_numpy().ravel() if isinstance(cell, str)]
+    assert [text for text in texts + words if HYPHEN.search(text)] == [], path
     return texts + [one.value.to_csv() for one in found.dataframe] + drawn
 
 
