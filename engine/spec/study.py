@@ -34,6 +34,7 @@ LISTS = {
     "strength",
     "groups",
     "metrics",
+    "tasks",
     "surrogates",
 }  # settings that are lists in TOML and tuples in StudySpec
 
@@ -54,7 +55,8 @@ class StudySpec:
     dose_runs: how many design mixtures are trained again with one domain's text cut; bounds: domain -> [min, max]
     share, or one fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or
     {domain: number} for fixed proportions inside}; both apply to design and search; priorities: how much each metric
-    counts in the mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/);
+    counts in the mean, 1 where absent, 0 for a task; metrics: measured besides each domain's loss (engine/metrics/);
+    tasks: of the workspace, whose items every model answers (engine/tasks/);
     surrogates: which ones the leaderboard compares, empty means all; compute: how its training is split into jobs
     (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A merge study of
     external checkpoints has no fidelity.
@@ -84,6 +86,7 @@ class StudySpec:
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
     surrogates: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
@@ -196,7 +199,9 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     """The study's domains, in corpus order. Raises Problem if the corpus lacks one, or there are fewer than two."""
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
-    weighed = () if spec.metrics else spec.priorities  # other metrics' names are checked where these are known
+    weighed = (
+        () if spec.metrics or spec.tasks else spec.priorities
+    )  # other metrics' names are checked where these are known
     named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
     missing = [name for name in named if name not in there]
     if missing:

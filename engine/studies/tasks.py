@@ -1,0 +1,63 @@
+"""Tasks of a workspace: from files, generators or a corpus' text; what studies measure on them. Uses the store."""
+
+from dataclasses import replace
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.metrics import item_metrics, objectives_of
+from engine.spec.objectives import Objective
+from engine.spec.study import StudySpec
+from engine.studies.corpora import opened
+from engine.tasks import shelf
+from engine.tasks.cut import cut
+from engine.tasks.files import from_bytes
+from engine.tasks.generated import generate
+from engine.tasks.task import EvalTask
+from store import corpora, studies
+from store.database import Store
+
+
+def objectives_in(store: Store, spec: StudySpec, domains: list[str]) -> list[Objective]:
+    """What a study of these settings measures on domains and tasks."""
+    return objectives_of(spec.metrics, domains, shelf.loaded(store.workspace.root, spec.tasks))
+
+
+def add_file(store: Store, name: str, data: bytes, private: bool) -> EvalTask:
+    """Add a task from a file's bytes. Raises Problem if it cannot be measured, or the name is taken by another."""
+    return _kept(store, replace(from_bytes(data, name), private=private))
+
+
+def add_generated(store: Store, name: str, kind: str, count: int, seed: int) -> EvalTask:
+    """Add a task of generated items."""
+    return _kept(store, generate(kind, name, count, seed))
+
+
+def add_cut(store: Store, name: str, corpus: str, domain: str, kind: str, count: int, seed: int) -> EvalTask:
+    """Add a task of items that are cut from a corpus' validation text."""
+    return _kept(store, cut(opened(store, corpus), domain, kind, name, count, seed))
+
+
+def _kept(store: Store, task: EvalTask) -> EvalTask:
+    need("operator", "add a task")
+    item_metrics(task)  # raises if one cannot be measured
+    shelf.save(store.workspace.root, task)
+    return task
+
+
+def used_by(store: Store, name: str) -> list[str]:
+    """The names of the studies that measure a task."""
+    return [study.name for study in studies.all_studies(store) if name in study.spec.get("tasks", ())]
+
+
+def is_private(store: Store, task: EvalTask) -> bool:
+    """Whether none of its text may be shown: it is private itself, or the corpus that it was cut from is now."""
+    return task.private or (task.corpus is not None and corpora.is_private(store, task.corpus))
+
+
+def remove(store: Store, name: str) -> None:
+    """Delete a task. Raises Problem while studies measure it: their runs could not be compared any more."""
+    need("operator", "remove a task")
+    if users := used_by(store, name):
+        raise Problem(f"Cannot remove the task {name!r}: {users[0]!r} measures it. Delete that study first.")
+    shelf.load(store.workspace.root, name)
+    shelf.file_of(store.workspace.root, name).unlink()
