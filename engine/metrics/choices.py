@@ -32,7 +32,7 @@ def of_choice(nats: np.ndarray, task: EvalTask) -> np.ndarray:
 
 
 def per_byte(answers: Answers) -> np.ndarray:
-    """(G, I) the score of the choice with the fewest bits per byte: long choices are not held against it."""
+    """(G, I) the score of the choice with the fewest bits per byte: so that long choices are not at a disadvantage."""
     size = np.ones(answers.nats.shape[1:])
     for place, item in enumerate(answers.task.items):
         size[place, : len(item.choices)] = [len(choice.encode()) for choice in item.choices]

@@ -144,7 +144,7 @@ def measured(metric: ItemMetric, answers: Answers) -> tuple[np.ndarray, np.ndarr
             f"{answers.models.context} tokens. Use models of a longer context, or shorter items."
         )
     own = scores[:, kept]
-    lost = ~np.isfinite(own).reshape(len(own), -1).all(1)  # models whose losses are no numbers
+    lost = ~np.isfinite(own).reshape(len(own), -1).all(1)  # models whose losses are not numbers
     own = np.nan_to_num(own)
     drawn = np.random.default_rng(0).integers(own.shape[1], size=(RESAMPLES, own.shape[1]))
     spread = np.stack([metric.value(own[:, rows], task) for rows in drawn]).std(0)

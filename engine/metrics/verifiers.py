@@ -1,7 +1,7 @@
 """Verifiers: what scores an answer that a model wrote, from 0 to 1. A function here, or a program of the workspace.
 
 A program is a file in `verifiers/` of the workspace, which only who has that folder can put there. It reads one JSON
-object a line, {"prompt", "answer", "right"}, and writes one number a line. It runs in a process of its own, for so
+object per line, {"prompt", "answer", "right"}, and writes one number per line. It runs in a process of its own, for so
 many seconds, in so much memory, and is read no further than the numbers that were asked for.
 """
 
@@ -101,7 +101,7 @@ def _by_program(name: str, asked: list[tuple[str, str, list[str]]], workspace: P
         why = f"it ended with {code}" if code > 0 else f"it was ended by {signal.Signals(-code).name}"
         raise Problem(
             f"Cannot score answers by the verifier {name!r}: {why}. It has {SECONDS} seconds of CPU, {MEMORY >> 30} GB "
-            f"of memory, and {A_NUMBER} bytes for each number. Run it by hand on a line of JSON, and mend it."
+            f"of memory, and {A_NUMBER} bytes for each number. Run it by hand on a line of JSON."
         )
     return _numbers(text, len(asked), name)
 

@@ -37,7 +37,7 @@ class Objective:
 
     @property
     def usual(self) -> float:
-        """How much it counts where nobody says: 1, and a task's score not at all, which may be nothing but noise."""
+        """How much it counts where nobody says: 1, and a task's score 0, since it may be only noise."""
         return 1.0 if self.task is None else 0.0
 
 

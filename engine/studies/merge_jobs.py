@@ -95,19 +95,16 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
         tokens=max(1, round(spec.merge.token_fraction * spec.fidelity.tokens)),
         learning_rate=spec.merge.rate * spec.fidelity.learning_rate,
     )
-    folder = expert_file(study, rows[0]["id"]).rpartition("/")[0]
+    first = expert_file(study, rows[0]["id"])
     made = []
-    for group, fidelity, more in (
-        (rows[:1], spec.fidelity, {}),
-        (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"])}),
-    ):
+    for group, fidelity, more in ((rows[:1], spec.fidelity, {}), (rows[1:], tuned, {"start": first})):
         trained = [TaskRun(id=row["id"], weights=shares[row["label"]].tolist(), seed=row["seed"]) for row in group]
         task = TrainTask(
             corpus=spec.corpus,
             domains=domains,
             runs=trained,
             fidelity=fidelity.to_dict(),
-            save=folder,
+            save=first.rpartition("/")[0],
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
             **spec.compute.own(),

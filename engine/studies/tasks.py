@@ -10,7 +10,6 @@ from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
 from engine.tasks.cut import cut
-from engine.tasks.files import from_bytes
 from engine.tasks.generated import generate
 from engine.tasks.task import EvalTask
 from store import corpora, studies
@@ -22,26 +21,23 @@ def objectives_in(store: Store, spec: StudySpec, domains: list[str]) -> list[Obj
     return objectives_of(spec.metrics, domains, shelf.loaded(store.workspace.root, spec.tasks))
 
 
-def add_file(store: Store, name: str, data: bytes, private: bool) -> EvalTask:
-    """Add a task from a file's bytes. Raises Problem if it cannot be measured, or the name is taken by another."""
-    return _kept(store, replace(from_bytes(data, name), private=private))
+def add(store: Store, task: EvalTask, private: bool = False) -> EvalTask:
+    """Add a task. Raises Problem if it cannot be measured, or the name is taken by another."""
+    need("operator", "add a task")
+    task = replace(task, private=task.private or private)
+    item_metrics(task)  # raises if one cannot be measured
+    shelf.save(store.workspace.root, task)
+    return task
 
 
 def add_generated(store: Store, name: str, kind: str, count: int, seed: int) -> EvalTask:
     """Add a task of generated items."""
-    return _kept(store, generate(kind, name, count, seed))
+    return add(store, generate(kind, name, count, seed))
 
 
 def add_cut(store: Store, name: str, corpus: str, domain: str, kind: str, count: int, seed: int) -> EvalTask:
     """Add a task of items that are cut from a corpus' validation text."""
-    return _kept(store, cut(opened(store, corpus), domain, kind, name, count, seed))
-
-
-def _kept(store: Store, task: EvalTask) -> EvalTask:
-    need("operator", "add a task")
-    item_metrics(task)  # raises if one cannot be measured
-    shelf.save(store.workspace.root, task)
-    return task
+    return add(store, cut(opened(store, corpus), domain, kind, name, count, seed))
 
 
 def used_by(store: Store, name: str) -> list[str]:

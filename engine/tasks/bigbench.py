@@ -26,9 +26,7 @@ def read(value: dict[str, Any], name: str) -> EvalTask:
     )
     examples = value["examples"]
     if not isinstance(examples, list) or not all(isinstance(one, dict) for one in examples):
-        raise Problem(
-            f"Cannot read {name}: its examples are no list of objects. Compare it with BIG-bench's own tasks."
-        )
+        raise Problem(f"Cannot read {name}: its examples must be a list of objects, as in BIG-bench's own tasks.")
     items = [_item(one, number, name, (start, before, after)) for number, one in enumerate(examples, 1)]
     asked = value.get("metrics") or [value.get("preferred_score")]
     known = [METRICS[one] for one in asked if one in METRICS]
@@ -52,12 +50,12 @@ def read(value: dict[str, Any], name: str) -> EvalTask:
 def _item(example: dict[str, Any], number: int, name: str, around: tuple[str, str, str]) -> Item:
     start, before, after = around
     if not isinstance(example.get("input"), str):
-        raise Problem(f"Cannot read {name}: its example {number} has no input. Mend or leave out that example.")
+        raise Problem(f"Cannot read {name}: its example {number} has no input. Fix it, or leave it out.")
     prompt = start + before + example["input"] + example.get("example_output_prefix", after)
     target, scores = example.get("target"), example.get("target_scores")
     answers = [target] if isinstance(target, str) else target or []
     if scores is not None and not (isinstance(scores, dict) and all(map(_is_score, scores.values()))):
-        raise Problem(f"Cannot read {name}: the target_scores of its example {number} are no table of numbers.")
+        raise Problem(f"Cannot read {name}: the target_scores of its example {number} must be a table of numbers.")
     if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
         raise Problem(f"Cannot read {name}: the target of its example {number} is {target!r:.60}; it must be a text.")
     choices = scores or {}

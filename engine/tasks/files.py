@@ -60,6 +60,6 @@ def parsed(data: bytes, name: str) -> Any:
                 found.append(json.loads(line))
             except (ValueError, RecursionError):
                 raise Problem(
-                    f"Cannot read the task {name!r}: line {number} is no JSON: {line.strip()[:60]!r}. Mend that line."
+                    f"Cannot read the task {name!r}: line {number} is not JSON: {line.strip()[:60]!r}. Fix that line."
                 ) from None
     return found

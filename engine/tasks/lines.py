@@ -54,7 +54,7 @@ def _row(row: object, number: int, name: str) -> tuple[str, list[str] | None, li
     if isinstance(choices, dict):  # as the ARC sets have them
         letters, choices = choices.get("label"), choices.get("text")
     if choices is not None and not (isinstance(choices, list) and all(isinstance(one, str) for one in choices)):
-        raise Problem(f"Cannot read {name}: the choices of row {number} are no list of texts.")
+        raise Problem(f"Cannot read {name}: the choices of row {number} must be a list of texts.")
     answer = next((row[key] for key in ANSWERS if row.get(key) not in (None, "", [])), None)
     if answer is None:
         raise Problem(

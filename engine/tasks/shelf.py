@@ -20,7 +20,7 @@ def names(workspace: Path) -> list[str]:
 
 
 def save(workspace: Path, task: EvalTask) -> None:
-    """Add a task; the same one again is no other. Raises Problem if it cannot be measured, or its name is taken."""
+    """Add a task; the same one again changes nothing. Raises Problem if it cannot be measured, or the name is taken."""
     check_task(task)
     path = file_of(workspace, task.name)
     if path.exists() and load(workspace, task.name) != task:

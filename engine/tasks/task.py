@@ -91,7 +91,7 @@ def check_task(task: EvalTask) -> None:
         raise Problem(f"Cannot use {said}: it has {len(task.items)} items, and 2 to {MOST_ITEMS:,} are needed.")
     for number, item in enumerate(task.items, 1):
         if why := fault_of(item):
-            raise Problem(f"Cannot use {said}: item {number} {why}. Mend or leave out that item.")
+            raise Problem(f"Cannot use {said}: item {number} {why}. Fix it, or leave it out.")
     one = task.sampling
     if not (1 <= one.most_tokens <= 1000 and 1 <= one.samples <= 256 and 0 < one.temperature <= 10):
         raise Problem(

@@ -87,7 +87,7 @@ def test_completions():
     ("data", "why"),
     [
         (b"", "it has 0 items"),
-        (b"hello", "line 1 is no JSON: 'hello'"),
+        (b"hello", "line 1 is not JSON: 'hello'"),
         (b'{"a": 1}\n{"a": 2}', "row 1 has none of prompt, question"),
         (b"[1, 2]", "row 1 is 1, and must be an object"),
         (lines({"prompt": "a", "answer": "b"}, {"prompt": "a"}), "row 2 has no right answer"),
@@ -103,7 +103,7 @@ def test_completions():
         (json.dumps({"examples": [{"input": "a"}] * 2}).encode(), "item 1 has no right answer"),
         (json.dumps({"examples": [{"target": "a"}] * 2}).encode(), "its example 1 has no input"),
         (json.dumps({"examples": [{"input": "a", "target_scores": {"x": 0, "y": 0}}] * 2}).encode(), "have one score"),
-        (json.dumps({"examples": 3}).encode(), "its examples are no list"),
+        (json.dumps({"examples": 3}).encode(), "its examples must be a list"),
         (b"\xff\xfe{", "no utf-8 text"),
         (b"[" * 10**5, "it is nested too deep"),
         (lines(*[{"prompt": "a" * 200_000, "answer": "b"}] * 2), "200,000 characters, and 100,000 are allowed"),
