@@ -10,8 +10,8 @@ CHOICES = [{"question": f"{k} and {k} is ", "choices": [str(2 * k), "no"], "answ
 
 
 @pytest.fixture(scope="module")
-def workspace(finished, tmp_path_factory):
-    return copied(finished, tmp_path_factory.mktemp("tasks") / "workspace")
+def workspace(tasked, tmp_path_factory):
+    return copied(tasked, tmp_path_factory.mktemp("tasks") / "workspace")
 
 
 def told(workspace, *words: str):
@@ -36,7 +36,7 @@ def test_a_task_is_added_shown_and_removed(workspace, tmp_path):
         "--items",
         "9",
     )
-    assert [one["name"] for one in told(workspace, "tasks")] == ["closing", "next", "sums"]
+    assert [one["name"] for one in told(workspace, "tasks")] == ["brackets", "closing", "next", "sums"]
     assert told(workspace, "show-task", "sums")["shown"] == [], "nothing of a private task is shown"
     assert len(told(workspace, "show-task", "closing", "--first", "29")["shown"]) == 2
     told(workspace, "mark-corpus", "small")
@@ -46,11 +46,7 @@ def test_a_task_is_added_shown_and_removed(workspace, tmp_path):
     assert told(workspace, "remove-task", "next") == {"removed": "next"}
 
 
-def test_a_study_measures_its_tasks_and_counts_them_where_told(workspace, tmp_path):
-    told(workspace, "add-task", "brackets", "--generate", "brackets", "--items", "40")
-    tasked = TINY.replace('"Tiny"', '"Tasked"').replace("[fidelity]", 'tasks = ["brackets"]\n[fidelity]')
-    (tmp_path / "study.toml").write_text(tasked)
-    engine(workspace, "start", str(tmp_path / "study.toml"), "--wait")
+def test_a_study_measures_its_tasks_and_counts_them_where_told(workspace):
     shown = told(workspace, "show", "Tasked")
     by_name = {one["metric"]: one for one in shown["metrics"]} if "metrics" in shown else {}
     assert by_name == {} or by_name["brackets accuracy"]["priority"] == 0
