@@ -1,17 +1,18 @@
 """Tasks of a workspace: from files, generators or a corpus' text; what studies measure on them. Uses the store."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.metrics import item_metrics, objectives_of
+from engine.metrics.verifiers import check_verifier
 from engine.spec.objectives import Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
 from engine.tasks.cut import cut
-from engine.tasks.generated import generate
-from engine.tasks.task import EvalTask
+from engine.tasks.task import EvalTask, Sampling
 from store import corpora, studies
 from store.database import Store
 
@@ -21,23 +22,36 @@ def objectives_in(store: Store, spec: StudySpec, domains: list[str]) -> list[Obj
     return objectives_of(spec.metrics, domains, shelf.loaded(store.workspace.root, spec.tasks))
 
 
-def add(store: Store, task: EvalTask, private: bool = False) -> EvalTask:
+@dataclass(frozen=True)
+class How:
+    """How a task is measured: private: none of its text is shown; metrics: by which, None for those that its items
+    are usually scored by; sampling: fields of engine.tasks.task.Sampling that are not its own."""
+
+    private: bool = False
+    metrics: Sequence[str] | None = None
+    sampling: Mapping[str, object] | None = None
+
+
+def add(store: Store, task: EvalTask, how: How = How()) -> EvalTask:
     """Add a task. Raises Problem if it cannot be measured, or the name is taken by another."""
     need("operator", "add a task")
-    task = replace(task, private=task.private or private)
+    asked = {**task.sampling.to_dict(), **(how.sampling or {})}
+    task = replace(
+        task,
+        private=task.private or how.private,
+        metrics=list(how.metrics or task.metrics),
+        sampling=Sampling.read(asked, "how answers are generated"),
+    )
     item_metrics(task)  # raises if one cannot be measured
+    if "best_of_n" in task.metrics:
+        check_verifier(task.sampling.verifier, store.workspace.root)
     shelf.save(store.workspace.root, task)
     return task
 
 
-def add_generated(store: Store, name: str, kind: str, count: int, seed: int) -> EvalTask:
-    """Add a task of generated items."""
-    return add(store, generate(kind, name, count, seed))
-
-
-def add_cut(store: Store, name: str, corpus: str, domain: str, kind: str, count: int, seed: int) -> EvalTask:
-    """Add a task of items that are cut from a corpus' validation text."""
-    return add(store, cut(opened(store, corpus), domain, kind, name, count, seed))
+def cut_from(store: Store, name: str, corpus: str, domain: str, kind: str, count: int, seed: int) -> EvalTask:
+    """A task of items that are cut from a corpus' validation text."""
+    return cut(opened(store, corpus), domain, kind, name, count, seed)
 
 
 def used_by(store: Store, name: str) -> list[str]:

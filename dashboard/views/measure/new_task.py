@@ -7,10 +7,11 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
+from engine.metrics import ITEM_METRICS
 from engine.studies import tasks
 from engine.tasks.cut import CUTS
 from engine.tasks.files import from_bytes
-from engine.tasks.generated import GENERATORS
+from engine.tasks.generated import GENERATORS, generate
 from engine.tasks.task import MOST_ITEMS
 from store import corpora
 
@@ -24,9 +25,18 @@ def new_task() -> None:
     name = st.text_input("Name", "my-task", max_chars=64)
     source = st.segmented_control("Items from", [FILE, RULE, TEXT], default=FILE, required=True)
     make = {FILE: ask_file, RULE: ask_rule, TEXT: ask_text}[source](name)
+    metrics = st.multiselect(
+        "Scored by",
+        list(ITEM_METRICS),
+        format_func=lambda one: ITEM_METRICS[one].title,
+        help="By default as such items usually are.",
+    )
+    private = source != RULE and st.checkbox(
+        "Private", help="None of its text is shown, on pages, in files or in answers."
+    )
     if st.button("Add", type="primary", icon=":material/add:", **needs_role("operator", make is None)):
         try:
-            make()
+            tasks.add(state.store(), make(), tasks.How(private, metrics or None))
         except Problem as problem:
             refusal(problem)
             return
@@ -35,17 +45,16 @@ def new_task() -> None:
 
 
 def ask_file(name: str):
-    """A file of items, and whether their text may be shown."""
+    """A file of items."""
     given = st.file_uploader("BIG-bench's JSON, or items as JSON or JSON lines", type=["json", "jsonl"])
-    private = st.checkbox("Private", help="None of its text is shown, on pages, in files or in answers.")
-    return None if given is None else lambda: tasks.add(state.store(), from_bytes(given.getvalue(), name), private)
+    return None if given is None else lambda: from_bytes(given.getvalue(), name)
 
 
 def ask_rule(name: str):
     """A generator, and how many items."""
     kind = st.selectbox("Rule", list(GENERATORS))
     count, seed = ask_count()
-    return lambda: tasks.add_generated(state.store(), name, kind, count, seed)
+    return lambda: generate(kind, name, count, seed)
 
 
 def ask_text(name: str):
@@ -60,7 +69,7 @@ def ask_text(name: str):
     domain = middle.selectbox("Domain", list(manifest["domains"]))
     kind = right.selectbox("What is asked", list(CUTS), help="What goes on, the last word, or the body of a function.")
     count, seed = ask_count()
-    return lambda: tasks.add_cut(state.store(), name, corpus, domain, kind, count, seed)
+    return lambda: tasks.cut_from(state.store(), name, corpus, domain, kind, count, seed)
 
 
 def ask_count() -> tuple[int, int]:

@@ -94,7 +94,7 @@ def test_answers_of_two_runs_stand_side_by_side(owner):
 def test_a_private_task_shows_none_of_its_text(owner):
     base = generate("brackets", "hidden", 5, 0)
     items = [type(item)(SECRET + item.prompt, [], item.choices, item.scores) for item in base.items]
-    tasks.add(owner.store, type(base)("hidden", base.metrics, items, "by hand"), private=True)
+    tasks.add(owner.store, type(base)("hidden", base.metrics, items, "by hand"), tasks.How(private=True))
     found = drawn(None, **{"task-shown": "hidden"})
     assert "This task is private" in texts(found)
     assert SECRET not in texts(found) and not any(SECRET in str(one.value.to_dict()) for one in found.dataframe)
