@@ -301,7 +301,12 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
         ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     }
-    rest = {
+    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start)
+
+
+def ask_repeats(a, b, c, start: StudySpec) -> dict:
+    """How many mixtures are trained again, and the seeds; a, b, c: where they are asked."""
+    return {
         "repeats": a.number_input(
             "Repeats", 0, 100, start.repeats, help="With other seeds, to estimate the seed noise."
         ),
@@ -319,4 +324,3 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
             help="Same data order and initialisation for every mixture, which makes differences far less noisy.",
         ),
     }
-    return dataclasses.replace(preset, **changes), rest
