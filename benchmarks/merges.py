@@ -24,7 +24,9 @@ from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.merge import merge
 from engine.proxies.evaluate import evaluate
 from engine.proxies.model import stack
-from engine.spec.merge_point import merge_file, references
+from engine.spec.merge import setting_of
+from engine.spec.merge_file import mergekit_yaml
+from engine.spec.merge_point import coefficients_of, merge_file, references
 from engine.spec.tasks import Merging
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of
@@ -118,7 +120,11 @@ def by_command(
     """What a shell does: one command (ours, or mergekit's) merges to disk, another loads and evaluates."""
     merges = ProxyMerges(task, root, "cpu")
     config, file = out.with_suffix(".yml"), out.with_suffix(".safetensors")
-    config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths, mergekit=mergekit))
+    text = merge_file(merges.merge, merges.experts, merges.names, point, paths)
+    if mergekit:
+        setting = setting_of(merges.merge, merges.experts, merges.names, point)
+        text = mergekit_yaml(merges.merge.method, paths[0], paths[1:], coefficients_of(setting, []), setting.knobs)
+    config.write_text(text)
     ours = [sys.executable, "-m", "engine", "merge", str(config), str(file)]
     theirs = [str(Path(sys.executable).with_name("mergekit-pytorch")), str(config), str(out)]
     subprocess.run(theirs if mergekit else ours, check=True, capture_output=True)

@@ -7,7 +7,7 @@ import argparse
 import re
 import sys
 from dataclasses import MISSING, fields
-from importlib.metadata import PackageNotFoundError, distribution, metadata
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -22,6 +22,7 @@ GROUPS = {
     "requirements-slurm.txt": "Optional: Slurm",
     "requirements-transformers.txt": "Optional: language models",
     "requirements-dev.txt": "For tests and checks only",
+    "requirements-loaders.txt": "For `make soak` only: the loaders of exports, and what they require",
     "requirements-docs.txt": "For this documentation only",
 }
 
@@ -105,10 +106,12 @@ def required(file: str) -> list[str]:
 
 def licence(name: str) -> str:
     """A package's licence: its SPDX expression, else its classifiers, else the first line that it says itself."""
-    try:
-        said, files = metadata(name), distribution(name).files or ()
-    except PackageNotFoundError:
-        return "not installed"
+    found = next(distributions(name=name, path=[*sys.path, str(ROOT / ".venv/loaders")]), None)
+    if found is None:  # what only the soak installs: as the page had it
+        page = (ROOT / "docs/LICENSES.md").read_text()
+        known = re.search(rf"^\| {re.escape(name)} \| (.*) \|$", page, re.M)
+        return known[1] if known else "not installed"
+    said, files = found.metadata, found.files or ()
     if said.get("License-Expression"):
         return said["License-Expression"]
     named = [one.split(" :: ")[-1] for one in said.get_all("Classifier") or [] if one.startswith("License :: ")]

@@ -6,11 +6,10 @@ was before, N and T that rise together leave open which of the two did it, and t
 S sizes; fidelity (S, 2): parameters and tokens, 1 where they are unknown.
 """
 
-import itertools
-
 import numpy as np
 
 EXPONENTS = (0.05, 0.15, 0.3, 0.5, 0.8)
+GRID = np.stack(np.meshgrid(EXPONENTS, EXPONENTS), axis=-1).reshape(-1, 2)  # (E, 2): a, b
 MISFITS = (0.002, 0.005, 0.015, 0.05)  # standard deviations of a size around the law, relative
 STEEPNESS = 0.15  # standard deviation of the relative change by e-fold more parameters or tokens, before any run
 
@@ -25,24 +24,24 @@ def curve(
     logs, there = np.log(fidelity) - np.log(fidelity[-1]), np.log(target) - np.log(fidelity[-1])
     scaled, errors = values / unit, variances / unit**2
     prior = np.array([100.0, STEEPNESS**2, STEEPNESS**2])
-    found = []
-    for a, b in itertools.product(EXPONENTS, EXPONENTS):
-        known, point = _features(logs, a, b), _features(there[None], a, b)[0]
-        spread = known * prior @ known.T
-        for misfit in MISFITS:
-            covariance = spread + np.diag(errors + misfit**2)
-            cross = known * prior @ point
-            solved = np.linalg.solve(covariance, np.stack([scaled - 1, cross], axis=1))
-            likelihood = -((scaled - 1) @ solved[:, 0] + np.linalg.slogdet(covariance)[1]) / 2
-            variance = point * prior @ point - cross @ solved[:, 1] + misfit**2
-            found.append((likelihood, 1 + cross @ solved[:, 0], variance))
-    likelihoods, means, spreads = np.array(found).T
+    known, point = _features(logs), _features(there[None])[:, 0]  # (E, S, 3), (E, 3): of each pair of exponents
+    cross = np.einsum("esf,ef->es", known * prior, point)
+    misfit = np.array(MISFITS)[:, None] ** 2
+    own = (errors + misfit)[:, :, None] * np.eye(len(values))  # (F, S, S): of each misfit
+    covariance = np.einsum("esf,etf->est", known * prior, known)[:, None] + own  # (E, F, S, S)
+    right = np.stack([np.broadcast_to(scaled - 1, cross.shape), cross], axis=-1)[:, None]
+    from_values, from_cross = np.moveaxis(np.linalg.solve(covariance, right), -1, 0)  # (E, F, S) each
+    likelihoods = -(from_values @ (scaled - 1) + np.linalg.slogdet(covariance)[1]) / 2
+    means = 1 + np.einsum("es,efs->ef", cross, from_values)
+    before = np.einsum("ef,ef->e", point * prior, point)
+    spreads = before[:, None] - np.einsum("es,efs->ef", cross, from_cross) + misfit[:, 0]
     weights = np.exp(likelihoods - likelihoods.max())
     weights /= weights.sum()
-    mean = weights @ means
-    return unit * mean, unit**2 * float(weights @ (spreads + (means - mean) ** 2))
+    mean = float((weights * means).sum())
+    return unit * mean, unit**2 * float((weights * (spreads + (means - mean) ** 2)).sum())
 
 
-def _features(logs: np.ndarray, a: float, b: float) -> np.ndarray:
-    """(S, 3) features of log N and log T (S, 2) from the last size: of slope 1 there."""
-    return np.stack([np.ones(len(logs)), np.expm1(-a * logs[:, 0]) / -a, np.expm1(-b * logs[:, 1]) / -b], axis=1)
+def _features(logs: np.ndarray) -> np.ndarray:
+    """(E, S, 3) features of log N and log T (S, 2) from the last size, of slope 1 there, for each pair of exponents."""
+    n, t = (np.expm1(-GRID[:, one, None] * logs[:, one]) / -GRID[:, one, None] for one in (0, 1))
+    return np.stack([np.ones_like(n), n, t], axis=-1)

@@ -47,17 +47,14 @@ def refuse_taken(path: Path, force: bool = False) -> None:
 
 
 @contextmanager
-def replacing(path: Path, sync: bool = False) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A path in the same folder to write to: it takes the place of `path` when the block ends, and goes if it fails.
 
-    Its name is random, so writers on several hosts never share one. sync: the bytes are on the disk before that.
+    Its name is random, so writers on several hosts never share one.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
-        if sync:
-            with open(part, "rb") as file:
-                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

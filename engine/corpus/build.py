@@ -46,12 +46,13 @@ from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
 from engine.corpus.splits import split
-from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, sources_of
+from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, size_of, sources_of
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
 from engine.jobs.spool import Job
 from engine.spec.kinds.corpus import CorpusBuilt, CorpusTask
 
 PROCESSES = 2
+LITTLE = 4_000_000  # bytes of files that one process has read by the time that others have started
 EXAMPLES, EXAMPLE_CHARACTERS = 3, 300
 BPE_BYTES = 2_000_000  # of each domain's training text that the BPE learns from
 READING, WRITING = 0.8, 0.95  # fractions of the work at which reading, and writing, end
@@ -86,13 +87,14 @@ def build(
     out: Path,
     progress: Progress = lambda done, total, note: None,
     scratch: Path | None = None,
-    processes: int = PROCESSES,
+    processes: int | None = None,
 ) -> dict:
     """Build a corpus into the folder `out`, atomically, and return its manifest.
 
     progress(done, total, note): called often; what it raises (Stopped) ends the build, and the next one with
     the same `scratch` folder (default: beside `out`) does not read finished domains again. A corpus that is
-    there with the same spec is left as it is. Raises Problem for one with another spec, and for bad data.
+    there with the same spec is left as it is. processes: readers at once, 1 to read here; by how much there is, if
+    None. Raises Problem for one with another spec, and for bad data.
     """
     if out.exists():
         return same_corpus(spec, out)
@@ -100,6 +102,8 @@ def build(
     own_scratch = scratch is None
     scratch = (scratch or out.with_name(f".{out.name}.parts")) / spec.fingerprint
     domains = list(sources_of(spec))
+    if processes is None:
+        processes = 1 if size_of(spec) < LITTLE else PROCESSES
     gather(spec, domains, scratch, processes, reading_progress(spec, domains, progress))
     progress(READING, 1.0, "dropping duplicates")
     ready, missing = prepare({name: read_part(scratch / name) for name in domains}, spec)

@@ -1,5 +1,6 @@
 """The source of every domain's text: one table over the types of source."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -103,6 +104,13 @@ def cap_of(spec: CorpusSpec, domain: str) -> int:
     """Bytes of text to read for a domain at most: the corpus' cap, or the default domain's part of it."""
     part = sources.DOMAINS[domain].part if spec.source["type"] == "default" else 1.0
     return int(spec.cap_bytes * part)
+
+
+def size_of(spec: CorpusSpec) -> float:
+    """Bytes of the files of own data; infinite for other sources, whose size nobody knows before they are read."""
+    if spec.source["type"] not in ("files", "folder"):
+        return math.inf
+    return sum(file.size for files in scan_of(spec).domains.values() for file in files)
 
 
 def begin(read: Callable[[Tally], Iterator[Document]]) -> tuple[Iterator[Document], Tally]:

@@ -215,12 +215,10 @@ class CandidatePut(Event):
     frozen: str
 
 
-VERDICTS = ("approved", "rejected", "superseded")
-
-
 @dataclass(frozen=True)
 class ReviewAdded(Event):
-    """A line of a candidate's history, or of the study's rules (candidate null)."""
+    """A line of a candidate's history, or of the study's rules (candidate null). body: the fields of a record of
+    engine/jobs/reviews.py, by `what`."""
 
     kind = "review.added"
     study: str

@@ -12,9 +12,10 @@ job.py the background job.
 
 from engine.league.job import held_out_of, run
 from engine.league.scores import LEVELS, rank_correlations
-from engine.league.standing import BASELINE, League, Standing
+from engine.league.standing import BASELINE, League
 from engine.league.trial import FEWEST_RUNS, with_members
 from engine.league.validation import cross_validate
+from engine.spec.kinds.fit import Standing
 
 __all__ = [
     "BASELINE",

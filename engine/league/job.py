@@ -19,13 +19,13 @@ from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
 from engine.league.optimism import optimism_of
 from engine.league.racing import Progress
-from engine.league.standing import BASELINE, League, Standing
+from engine.league.standing import BASELINE, League
 from engine.league.trial import Dosed, Trial, trial_of, with_members
 from engine.league.validation import judged
 from engine.space.box import Box
 from engine.space.dirichlet import dirichlet
 from engine.space.simplex import STRENGTHS, Space, space_from
-from engine.spec.kinds.fit import FitTask, LeagueFinished
+from engine.spec.kinds.fit import FitTask, LeagueFinished, Standing
 from engine.surrogates import SURROGATES, load, save
 from engine.surrogates.base import Surrogate
 from engine.surrogates.stack import Stack

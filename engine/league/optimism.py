@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from engine.league.standing import Standing
 from engine.league.trial import Trial
 from engine.search.methods import evolve_from
 from engine.space.simplex import Simplex, Space
+from engine.spec.kinds.fit import Standing
 from engine.spec.statistics import first_lowest, ordered, weighted_sum
 from engine.surrogates.base import FEWEST, Surrogate
 from engine.surrogates.stack import Stack

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.spec.kinds.fit import Standing
 from engine.spec.statistics import ordered
 from engine.surrogates import SURROGATES
 
@@ -13,49 +14,6 @@ FORMER = {"level": "tied"}  # what a standing's fields were called before
 BASELINE = "own_share"  # the baseline of every surrogate
 WORTH = 0.002  # of rank correlation: a smaller gain, however certain, is not worth a rougher or slower surrogate
 MATERIAL = 0.02  # of rank correlation: for so much, certain, one that does not extrapolate is taken all the same
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The cross-validation results of one surrogate. Rank correlations are Spearman's, -1 to 1.
-
-    spearman, rmse, scale (M,): per metric (rmse in the metric's unit; scale multiplies the standard
-    deviation). A metric that does not vary has no rank correlation: None. mean_spearman: their mean, with its 95%
-    interval `interval`; aggregate_spearman: of the metrics' weighted mean, None where no run has all that count.
-    score: the mean of the two, the leaderboard's sort key. margin: score above the trivial baseline's, and its 95%
-    interval (None for the baseline itself). coverage: nominal percent -> fraction of measured losses inside, before and
-    after calibration (by other folds' widths). widths: nominal percent -> half the interval of a metric, in calibrated
-    standard deviations (scores.py; None in earlier versions). regret: how much worse the run it would have picked is
-    than the best run, in the aggregate's unit. stability: mean L1 between the mixtures that its refits on 80% of the
-    runs recommend, 0 to 2. seconds: CPU
-    seconds of all its `fits`; repeats: of cross-validation. raced: why it was not held out from all folds (racing.py);
-    its numbers are of those that it had, and it is neither tied nor the default. tied: with the best, by WORTH or
-    within noise. correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack.
-    problem: why it could not be fitted, instead of all the rest.
-    """
-
-    name: str
-    spearman: list[float | None] | None = None
-    mean_spearman: float | None = None
-    interval: list[float] | None = None
-    aggregate_spearman: float | None = None
-    score: float | None = None
-    margin: list[float] | None = None
-    rmse: list[float] | None = None
-    coverage: dict[str, float] | None = None
-    calibrated_coverage: dict[str, float] | None = None
-    widths: dict[str, float] | None = None
-    regret: float | None = None
-    stability: float | None = None
-    seconds: float = 0.0
-    repeats: int = 1
-    fits: int | None = None
-    raced: str | None = None
-    tied: bool = False
-    scale: list[float] | None = None
-    correlation: list[list[float]] | None = None
-    members: dict[str, float] | None = None
-    problem: str | None = None
 
 
 @dataclass(frozen=True)

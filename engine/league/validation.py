@@ -26,8 +26,9 @@ from engine.league.scores import (
     score_of,
     widths_of,
 )
-from engine.league.standing import League, Standing, ranked
+from engine.league.standing import League, ranked
 from engine.league.trial import Trial, trial_of, with_members
+from engine.spec.kinds.fit import Standing
 from engine.spec.statistics import lowest
 from engine.surrogates.stack import convex_weights
 

@@ -15,7 +15,8 @@ from engine.core.access import nobody_signs_in
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.people import acting, local_user, need
-from engine.jobs.decisions import VERDICTS, CandidatePut, NoticeRaised, ReviewAdded
+from engine.jobs.decisions import CandidatePut, NoticeRaised, ReviewAdded
+from engine.jobs.reviews import VERDICTS
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.mentions import known_people, mentioned

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 
 from engine.core.people import acting, allows
-from engine.jobs.decisions import VERDICTS
+from engine.jobs.reviews import VERDICTS
 from engine.review.standing import Standing, last_votes, standings
 from store import reviews, studies
 from store.database import Store

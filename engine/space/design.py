@@ -18,6 +18,7 @@ OVERSAMPLING = 100
 SAME = 6  # decimals to which two mixtures must agree to count as one
 POOL = 4096  # draws that a D-optimal subset is chosen from
 FLOOR = 1e-3  # shares below count as this in the logarithms of the D-optimal model
+TIED = 1e-9  # of a variance: how far those that count as equal may lie apart; the first of them is chosen
 NOISE = 0.01  # of a run, against the model's variance at an average mixture
 
 
@@ -77,14 +78,15 @@ def d_optimal(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Arou
     features = (features - features.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
     variance = (1 + (features**2).mean(axis=1)) ** 2  # (N,) of the law that is not known yet
     noise = NOISE * variance.mean()
-    columns, chosen = np.empty((len(pool), n)), list[int]()
+    columns, chosen, left = np.empty((len(pool), n)), list[int](), np.ones(len(pool), bool)
     for step in range(n):
-        best = int(np.where(np.isin(np.arange(len(pool)), chosen), -np.inf, variance).argmax())
+        best = int(np.flatnonzero(left & (variance >= (1 - TIED) * variance[left].max()))[0])
         across = (1 + features @ features[best] / features.shape[1]) ** 2
         known = columns[:, :step] @ columns[best, :step]
         columns[:, step] = (across - known) / np.sqrt(variance[best] + noise)
         variance = variance - columns[:, step] ** 2
         chosen.append(best)
+        left[best] = False
     return pool[chosen]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.spec.merge import REST, MergeSpec, Setting, setting_of
-from engine.spec.merge_file import ALL, Coefficients, merge_yaml, mergekit_yaml
+from engine.spec.merge_file import ALL, Coefficients, merge_yaml
 from engine.spec.tasks import Expertise
 
 
@@ -25,16 +25,13 @@ def merge_file(
     point: np.ndarray,
     paths: list[str],
     tensors: Sequence[str] = (),
-    mergekit: bool = False,
 ) -> str:
-    """The merge at a point (D,) as a file for `python -m engine merge`, or for mergekit itself.
+    """The merge at a point (D,) as a file for `python -m engine merge`.
 
-    paths: of the base and each expert; tensors: of the model, needed if layers differ. Raises Problem if
-    mergekit cannot express it.
+    paths: of the base and each expert; tensors: of the model, needed if layers differ.
     """
     setting = setting_of(merge, experts, names, point)
-    writer = mergekit_yaml if mergekit else merge_yaml
-    return writer(merge.method, paths[0], paths[1:], coefficients_of(setting, list(tensors)), setting.knobs)
+    return merge_yaml(merge.method, paths[0], paths[1:], coefficients_of(setting, list(tensors)), setting.knobs)
 
 
 def reference(workspace: Path, base: str, expert: str) -> str:

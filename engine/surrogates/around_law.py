@@ -49,11 +49,12 @@ class AroundLaw(Conditioned, Composed):
     def _learn_under(cls, weights, losses, seed, conditions):
         from engine.surrogates import SURROGATES
 
-        law, worse = _best_law(weights, losses, seed, conditions)
         usual, offset = conditions.usual, centre_and_spread(losses)[1]
-        holds = worse <= AS_GOOD and usual.sum() >= FEWEST_FOR_A_LAW * weights.shape[1]
+        may_hold, few = usual.sum() >= FEWEST_FOR_A_LAW * weights.shape[1], len(weights) <= MANY
+        law, worse = _best_law(weights, losses, seed, conditions) if may_hold or few else (LAWS[0], np.inf)
+        holds = worse <= AS_GOOD and may_hold
         part = 1.0 if holds else 1 / (1 + max(worse, AS_GOOD) ** 2)
-        counts = holds or (part >= LEAST and len(weights) <= MANY)
+        counts = holds or (part >= LEAST and few)
         laws = {law: SURROGATES[law].fit(weights, losses, seed, conditions)} if counts else {}
         missed = losses[usual]
         if holds:

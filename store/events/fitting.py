@@ -7,14 +7,12 @@ would roll all of them back.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from types import NoneType
 from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.records import shown
 from engine.jobs.api import RequestBegun, RequestEnded
 from engine.jobs.decisions import (
-    VERDICTS,
     CandidatePut,
     JobPlanned,
     PlannedJob,
@@ -29,6 +27,7 @@ from engine.jobs.events import Event, RunsMeasured
 from engine.jobs.frozen import Frozen
 from engine.jobs.housekeeping import StudyDeleted
 from engine.jobs.kinds import KINDS, kind_of
+from engine.jobs.reviews import REVIEWS
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import check_id, names_a_folder
 from engine.spec.kinds.fit import LeagueFinished
@@ -153,27 +152,11 @@ def check_candidate(event: CandidatePut) -> None:
     frozen.shape.check(frozen, f"the candidate {shown(event.candidate)}")
 
 
-# What a line of a review holds, by its kind: name -> types. All are needed but those with a None among them.
-REVIEWS: dict[str, dict[str, tuple[type, ...]]] = {
-    "comment": {"text": (str,), "mentions": (list, NoneType)},
-    "decision": {"verdict": (str,), "reason": (str,), "successor": (str, NoneType), "alone": (bool, NoneType)},
-    "vote": {"over": (str,), "neither": (bool,), "blind": (bool, NoneType)},
-    "confirm": {"times": (int, float), "seeds": (int,), "runs": (int,)},
-    "rules": {"approvals": (int,), "author_alone": (bool, NoneType)},
-}
-
-
 def check_review(event: ReviewAdded) -> None:
     """Raise Problem unless it is of a known kind, and holds what its kind needs."""
     if event.what not in REVIEWS:
         raise Problem(f"Cannot take a line of a review: {shown(event.what)} is none of {', '.join(REVIEWS)}.")
-    if odd := event.body.keys() - REVIEWS[event.what].keys():
-        raise Problem(f"Cannot take a {event.what}: it has no {shown(min(odd))}.")
-    for name, kinds in REVIEWS[event.what].items():
-        if not isinstance(event.body.get(name), kinds):
-            raise Problem(f"Cannot take a {event.what}: {name!r} is {shown(event.body.get(name))}.")
-    if event.what == "decision" and event.body["verdict"] not in VERDICTS:
-        raise Problem(f"Cannot take a decision: {shown(event.body['verdict'])} is none of {', '.join(VERDICTS)}.")
+    REVIEWS[event.what].read(event.body, f"the body of a {event.what}")
     if event.what != "rules" and event.candidate is None:
         raise Problem(f"Cannot take a {event.what}: it names no candidate.")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t
+import scipy  # its parts are imported where they are used: statistics take half a second
 
 from engine.analysis.power import claim, detectable, mixtures_needed, noise_at_most, power, seeds_needed
 
@@ -13,7 +13,7 @@ def test_power_is_the_share_of_simulated_confirmations_that_find_it():
     draws[:, 0] += gap
     noise = np.sqrt(draws.var(axis=2, ddof=1).mean(axis=1))
     apart = np.abs(draws[:, 0].mean(axis=1) - draws[:, 1].mean(axis=1))
-    found = (apart > t.ppf(0.975, mixtures * (seeds - 1)) * noise * np.sqrt(2 / seeds)).mean()
+    found = (apart > scipy.stats.t.ppf(0.975, mixtures * (seeds - 1)) * noise * np.sqrt(2 / seeds)).mean()
     assert power(gap, 1.0, seeds, mixtures) == pytest.approx(found, abs=0.012)
 
 

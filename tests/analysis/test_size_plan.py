@@ -8,7 +8,7 @@ import pytest
 from engine.analysis.size_plan import cost, plan
 from engine.analysis.sizes import Sizes
 from engine.core.errors import Problem
-from tests.analysis.test_sizes import BETTER, TWO, runs_at, truth
+from tests.analysis.test_sizes import BETTER, TWO, fitted, runs_at, truth
 
 PAIR = np.array([[0.5, 0.45, 0.05], [0.2, 0.2, 0.6]])
 CANDIDATES = np.random.default_rng(1).dirichlet(np.ones(3), 30)
@@ -22,7 +22,7 @@ def planned(sizes: dict, target=(3e8, 2e10), flops=2e20):
 
 @cache
 def _planned(sizes: tuple, target: tuple, flops: float):
-    return plan(Sizes.fit(*runs_at(dict(sizes)), BETTER), target, PAIR, CANDIDATES, EVEN, flops)
+    return plan(fitted(dict(sizes)), target, PAIR, CANDIDATES, EVEN, flops)
 
 
 def counts(found) -> dict[float | None, int]:
@@ -52,9 +52,9 @@ def test_large_runs_are_bought_where_the_line_at_the_target_is_not_known():
 
 
 def test_what_it_expects_is_what_refitting_finds():
-    """Ten times: the runs of the plan are measured and fitted; the interval then is about as wide as was promised."""
+    """Five times: the runs of the plan are measured and fitted; the interval then is about as wide as was promised."""
     ratios, missed = [], []
-    for seed in range(10):
+    for seed in range(5):
         weights, fidelity, losses = runs_at(FEW_LARGE, seed)
         found = plan(Sizes.fit(weights, fidelity, losses, BETTER), (3e8, 2e10), PAIR, CANDIDATES, EVEN, 2e20)
         rng = np.random.default_rng(seed)

@@ -1,5 +1,7 @@
 """One process over runs of several sizes: what it predicts at each, what it names, and what it refuses."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,16 @@ def runs_at(sizes: dict[tuple[float, float], int], seed: int = 0, noise: float =
     return weights, fidelity, losses + noise * rng.standard_normal(losses.shape)
 
 
+@cache
+def _fitted(sizes: tuple) -> Sizes:
+    return Sizes.fit(*runs_at(dict(sizes)), BETTER)
+
+
+def fitted(sizes: dict) -> Sizes:
+    """What is fitted to so many runs of each size, once for all tests."""
+    return _fitted(tuple(sizes.items()))
+
+
 NEW = np.random.default_rng(9).dirichlet(np.ones(DOMAINS), 40)
 TWO = {(1e8, 2e9): 40, (3e8, 2e10): 12}
 MANY = {(n, t): 16 for n in (1e8, 3e8, 1e9) for t in (2e9, 6e9, 2e10)}
@@ -36,7 +48,7 @@ MANY = {(n, t): 16 for n in (1e8, 3e8, 1e9) for t in (2e9, 6e9, 2e10)}
 
 def test_few_large_runs_place_what_many_small_ones_tell():
     few = runs_at(TWO)
-    found = Sizes.fit(*few, BETTER).at(3e8, 2e10)
+    found = fitted(TWO).at(3e8, 2e10)
     wanted = truth(NEW, 3e8, 2e10)
     large = few[1][:, 0] == 3e8
     alone = GP.fit(few[0][large], few[2][large]).mean(NEW)
@@ -47,7 +59,7 @@ def test_few_large_runs_place_what_many_small_ones_tell():
 
 
 def test_a_size_without_runs_follows_a_law_and_its_interval_holds():
-    sizes = Sizes.fit(*runs_at(MANY), BETTER)
+    sizes = fitted(MANY)
     for size in ((3e9, 2e10), (1e9, 1e11), (2e8, 4e9), (3e9, 1e11)):
         mean, std = sizes.at(*size).predict(NEW)
         assert np.mean(np.abs(mean - truth(NEW, *size)) < 1.96 * std) > 0.9, size
@@ -58,7 +70,7 @@ def test_a_size_without_runs_follows_a_law_and_its_interval_holds():
 
 
 def test_differences_at_a_size_do_not_carry_the_level_s_uncertainty():
-    found = Sizes.fit(*runs_at(MANY), BETTER).at(3e9, 2e10)
+    found = fitted(MANY).at(3e9, 2e10)
     covariance = found.covariance(NEW[:2])
     apart = covariance[:, 0, 0] + covariance[:, 1, 1] - 2 * covariance[:, 0, 1]
     assert (np.sqrt(np.maximum(apart, 0)) < 0.5 * np.sqrt(covariance[:, 0, 0])).all()
@@ -76,8 +88,7 @@ def test_differences_at_a_size_do_not_carry_the_level_s_uncertainty():
     ],
 )
 def test_what_widens_intervals_is_named(sizes, target, said):
-    fitted = Sizes.fit(*runs_at(sizes), BETTER)
-    found, sure = fitted.at(*target), Sizes.fit(*runs_at(MANY), BETTER).at(3e8, 2e10)
+    found, sure = fitted(sizes).at(*target), fitted(MANY).at(3e8, 2e10)
     assert any(said in note for note in found.notes)
     assert found.predict(NEW)[1].mean() > 1.2 * sure.predict(NEW)[1].mean()
     mean, std = found.predict(NEW)
@@ -87,7 +98,7 @@ def test_what_widens_intervals_is_named(sizes, target, said):
 def test_larger_models_that_are_worse_are_named():
     weights, fidelity, losses = runs_at(TWO)
     large = np.flatnonzero(fidelity[:, 0] == 3e8)
-    clean = Sizes.fit(weights, fidelity, losses, BETTER).at(3e8, 2e10)
+    clean = fitted(TWO).at(3e8, 2e10)
     one = losses.copy()
     one[large[2]] += 4
     found = Sizes.fit(weights, fidelity, one, BETTER).at(3e8, 2e10)
@@ -118,7 +129,7 @@ def test_larger_models_that_are_worse_are_named():
 )
 def test_what_cannot_be_told_is_refused(sizes, target, said):
     with pytest.raises(Problem, match=said):
-        Sizes.fit(*runs_at(sizes), BETTER).at(*target)
+        fitted(sizes).at(*target)
 
 
 def test_runs_of_unknown_size_are_refused_or_named():

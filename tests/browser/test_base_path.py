@@ -5,7 +5,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import expect
 
 from dashboard.server.start import base_path
@@ -65,6 +64,8 @@ def test_the_script_of_charts_is_packed_for_who_can_unpack_it_and_sent_once(belo
 
 
 def test_people_sign_in_below_the_path_of_the_url_in_access_toml(tab, tmp_path):
+    from oidc_provider_mock import User, run_server_in_thread  # half a second that other files need not wait
+
     with run_server_in_thread(
         user_claims=[User(sub="olga", claims={"email": "olga@example.org", "email_verified": True})]
     ) as server:

@@ -4,7 +4,6 @@ import os
 import re
 
 import pytest
-from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import expect
 
 from dashboard.views.shared.text import JOINER
@@ -24,6 +23,8 @@ PEOPLE = {
 
 @pytest.fixture(scope="module")
 def provider():
+    from oidc_provider_mock import User, run_server_in_thread  # half a second that other files need not wait
+
     users = [
         User(sub=email, claims={"email": email, "email_verified": True, **claims}) for email, claims in PEOPLE.items()
     ]

@@ -5,14 +5,14 @@ import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec  # every process of the tests reads this file: importing takes a second
 
 import pytest
 
 from engine.commands import COMMANDS, READ_ONLY
 from tests.support.running import ROOT, Page, answer, copied, said
 
-mcp = pytest.importorskip("mcp")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("mcp") is None, reason="needs requirements-agents.txt")]
 
 
 def talk(*arguments: str, ask, **environment: str):

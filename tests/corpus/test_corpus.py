@@ -27,8 +27,9 @@ def write_domains(root, domains, documents=60, length=2000):
     for seed, (name, words) in enumerate(domains.items()):
         rng = np.random.default_rng(seed)
         with open(root / f"{name}.jsonl", "w") as file:
-            for _ in range(documents):
-                text = "".join(f"{rng.choice(words.split())} {rng.integers(10**6)} " for _ in range(length // 12))
+            size = (documents, length // 12)
+            for some, numbers in zip(rng.choice(words.split(), size), rng.integers(10**6, size=size), strict=True):
+                text = "".join(f"{word} {number} " for word, number in zip(some, numbers, strict=True))
                 file.write(json.dumps({"text": text}) + "\n")
 
 
@@ -124,7 +125,7 @@ def test_stop_with_reader_processes_is_prompt_and_leaves_no_corpus(tmp_path):
 def test_problem_in_a_reader_process_is_told(own_data, tmp_path):
     (own_data / "third.jsonl").write_text('{"content": "x"}\n')
     with pytest.raises(Problem, match=r"third\.jsonl: 1 of its lines: no text in 'text'; its fields: 'content'"):
-        build(folder_spec(own_data), tmp_path / "c")
+        build(folder_spec(own_data), tmp_path / "c", processes=2)
 
 
 def test_other_settings_under_the_same_name_are_refused(own_data, tmp_path):

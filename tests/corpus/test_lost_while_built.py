@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import itertools
 import json
 import lzma
 import random
@@ -128,44 +129,49 @@ def names(place: int) -> str:
     return ("a", "b", "c")[place % 3]
 
 
-def struct_parquet(folder):
-    found = pa.table({"text": texts(2000), "meta": [{"subset": names(place), "n": place} for place in range(200)]})
-    parquet.write_table(found, folder / "all.parquet")
+def flat(folder, name, found):
+    (folder / f"{name}.jsonl").write_text(lines(found, domain=names))
 
 
-def arrow(folder):
-    found = pa.table({"text": texts(2000), "corpus": [names(place) for place in range(200)]})
-    with ipc.new_file(folder / "all.arrow", found.schema) as file:
-        file.write_table(found)
+def nested(folder, name, found):
+    rows = [{"text": one, "meta": {"redpajama_set_name": names(place)}} for place, one in enumerate(found)]
+    (folder / f"{name}.json").write_text(json.dumps(rows))
 
 
-def table(folder):
-    rows = "".join(f"{names(place)},{one}\n" for place, one in enumerate(texts(2000)))
-    (folder / "all.csv").write_text("source,text\n" + rows)
+def struct_parquet(folder, name, found):
+    rows = pa.table({"text": found, "meta": [{"subset": names(place), "n": place} for place in range(len(found))]})
+    parquet.write_table(rows, folder / f"{name}.parquet")
 
 
-NAMED = {
-    "flat": ("domain", lambda folder: (folder / "all.jsonl").write_text(lines(texts(2000), domain=names))),
-    "nested": (
-        "meta.redpajama_set_name",
-        lambda folder: (folder / "all.json").write_text(
-            json.dumps([{"text": one, "meta": {"redpajama_set_name": names(n)}} for n, one in enumerate(texts(2000))])
-        ),
-    ),
+def arrow(folder, name, found):
+    rows = pa.table({"text": found, "corpus": [names(place) for place in range(len(found))]})
+    with ipc.new_file(folder / f"{name}.arrow", rows.schema) as file:
+        file.write_table(rows)
+
+
+def table(folder, name, found):
+    rows = "".join(f"{names(place)},{one}\n" for place, one in enumerate(found))
+    (folder / f"{name}.csv").write_text("source,text\n" + rows)
+
+
+NAMED = {  # domain -> (the field, what writes its records)
+    "flat": ("domain", flat),
+    "nested": ("meta.redpajama_set_name", nested),
     "struct": ("meta.subset", struct_parquet),
     "arrow": ("corpus", arrow),
     "table": ("source", table),
 }
 
 
-@pytest.mark.parametrize("case", NAMED)
-def test_domains_that_records_name_themselves_are_told_of(folder, case):
-    field, write = NAMED[case]
-    write(folder)
+def test_domains_that_records_name_themselves_are_told_of(folder):
+    for number, (name, (_, write)) in enumerate(NAMED.items()):
+        write(folder, name, texts(2000 + 200 * number))
     told = report(built(folder))
-    (one,) = told["noticed"]
-    assert one["domain"] == "all" and f"3 domains in '{field}' ('a', 'b', 'c')" in one["reason"]
-    assert "Warnings: all." in told["text"]
+    reasons = {one["domain"]: one["reason"] for one in told["noticed"]}
+    assert set(reasons) == set(NAMED)
+    for name, (field, _) in NAMED.items():
+        assert f"3 domains in '{field}' ('a', 'b', 'c')" in reasons[name]
+        assert f"{name}." in told["text"].partition("Warnings: ")[2]
 
 
 def test_a_field_that_names_each_record_or_one_domain_says_nothing(folder):
@@ -177,11 +183,13 @@ def test_a_field_that_names_each_record_or_one_domain_says_nothing(folder):
 # Files that are not what their names say --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["code.jsonl", "code.jsonl.gz", "code.jsonl.xz"])
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_packing_follows_from_the_bytes(folder, name, pack):
-    (folder / name).write_bytes(pack(lines(texts(2000)).encode()))
-    assert built(folder)["domains"]["code"]["documents"] == 200
+def test_packing_follows_from_the_bytes(folder):
+    packs, names = (gzip, bz2, lzma), (".jsonl", ".jsonl.gz", ".jsonl.xz")
+    for number, (pack, name) in enumerate(itertools.product(packs, names)):
+        found = lines(texts(2000 + 300 * number, 200 + number))
+        (folder / f"code{number}{name}").write_bytes(pack.compress(found.encode()))
+    domains = built(folder)["domains"]
+    assert [domains[f"code{number}"]["documents"] for number in range(9)] == list(range(200, 209))
 
 
 @pytest.mark.parametrize("name", ["code.jsonl", "code.txt", "code.csv", "code.json"])

@@ -6,10 +6,11 @@ import pytest
 from engine.league import cross_validate
 from engine.league.optimism import optimism_of
 from engine.league.scores import DRAWS
-from engine.league.standing import Standing, ranked
+from engine.league.standing import ranked
 from engine.league.trial import trial_of
 from engine.search.methods import evolve
 from engine.space.simplex import Simplex
+from engine.spec.kinds.fit import Standing
 from engine.surrogates import SURROGATES
 from tests.league.made import PULL, runs
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+import scipy  # its parts are imported where they are used: statistics take half a second
 
 from engine.core.errors import Problem, Stopped
 from engine.jobs.spool import Job
@@ -60,8 +60,9 @@ def test_rank_correlations_are_spearmans():
         np.array([0.5, 0.5]),
     )
     found = rank_correlations(losses, predicted, share)
-    each = [spearmanr(losses[:, m], predicted[:, m])[0] for m in range(2)]
-    whole = spearmanr(*((10 * values).round().sum(axis=1) for values in (losses, predicted)))[0]  # in whole numbers
+    each = [scipy.stats.spearmanr(losses[:, m], predicted[:, m])[0] for m in range(2)]
+    tens = ((10 * values).round().sum(axis=1) for values in (losses, predicted))  # in whole numbers
+    whole = scipy.stats.spearmanr(*tens)[0]
     np.testing.assert_allclose(found, [whole, np.mean(each), *each])
 
 

@@ -299,3 +299,20 @@ def test_all_of_it_is_rebuilt_from_the_journals(open_desk, tmp_path):
         rows = store.rows(f"SELECT * FROM {table} ORDER BY ALL")
         assert rows and fresh.rows(f"SELECT * FROM {table} ORDER BY ALL") == rows
     fresh.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"candidate": "0123456789abcdef"}, "Cannot find the candidate '0123456789abcdef'"),
+        ({"candidate": "'; DROP TABLE candidates;--"}, "Cannot find the candidate"),
+        ({"compare": "a,b"}, "Cannot find the candidate 'a'"),
+        ({"compare": ""}, "Cannot compare 0 candidates"),
+    ],
+)
+def test_links_to_what_is_not_there(pages, query, sentence):
+    store, study, opened = pages
+    put(store, study, f"There, unlike {query}", (0.2, 0.1, 0.7))
+    found = opened("candidates", **query)
+    assert not found.exception and sentence in found.error[0].value.replace("\\", "")
+    assert "Open" in [one.label for one in found.button]

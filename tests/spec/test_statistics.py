@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm, rankdata, spearmanr
+import scipy  # its parts are imported where they are used: statistics take half a second
 
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import (
@@ -50,13 +50,13 @@ def test_ties_on_paper_are_ties(noise):
     values = tied()
     exact = np.rint(values.sum(axis=1) * 10).astype(int)
     shaken = values @ THIRDS + noise * np.random.default_rng(2).normal(size=len(values))
-    assert (ranks(shaken) == rankdata(exact)).all()
-    assert (groups(shaken) == rankdata(exact, method="dense") - 1).all()
+    assert (ranks(shaken) == scipy.stats.rankdata(exact)).all()
+    assert (groups(shaken) == scipy.stats.rankdata(exact, method="dense") - 1).all()
     assert (ordered(shaken) == np.argsort(exact, kind="stable")).all()
     assert (lowest(shaken, 5) == np.argsort(exact, kind="stable")[:5]).all()
     assert first_lowest(shaken) == exact.argmin()
     other = np.random.default_rng(3).normal(size=len(values))
-    assert spearman(shaken, other) == pytest.approx(spearmanr(exact, other)[0], abs=1e-12)
+    assert spearman(shaken, other) == pytest.approx(scipy.stats.spearmanr(exact, other)[0], abs=1e-12)
 
 
 def test_the_key_of_the_lowest_value_is_the_first_of_tied_ones():
@@ -66,9 +66,9 @@ def test_the_key_of_the_lowest_value_is_the_first_of_tied_ones():
 
 
 def test_an_interval_holds_as_much_of_a_normal_curve_as_it_says():
-    assert norm.cdf(Z95) - norm.cdf(-Z95) == pytest.approx(0.95, abs=1e-4)
+    assert scipy.stats.norm.cdf(Z95) - scipy.stats.norm.cdf(-Z95) == pytest.approx(0.95, abs=1e-4)
     for deviations, inside in ((Z50, 0.5), (Z80, 0.8), (Z90, 0.9)):
-        assert 2 * norm.cdf(ci_half_width(1.0, deviations)) - 1 == pytest.approx(inside, abs=1e-4)
+        assert 2 * scipy.stats.norm.cdf(ci_half_width(1.0, deviations)) - 1 == pytest.approx(inside, abs=1e-4)
     assert ci_half_width(np.array([0.0, 2.0])).tolist() == [0.0, 2 * Z95]
 
 

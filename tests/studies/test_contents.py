@@ -52,7 +52,9 @@ def text(topics: str, seed: int, records: int = 60) -> str:
     rng, lines = np.random.default_rng(seed), []
     for _ in range(records):
         letters = LETTERS[topics[rng.integers(len(topics))]]
-        words = ["".join(rng.choice(list(letters), rng.integers(2, 7))) for _ in range(300)]
+        ends = rng.integers(2, 7, 300).cumsum()  # of words of two to six letters
+        drawn = "".join(rng.choice(list(letters), ends[-1]))
+        words = [drawn[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
         lines.append(json.dumps({"text": " ".join(words)}))
     return "\n".join(lines)
 

@@ -142,9 +142,10 @@ def checkout(tmp_path_factory) -> pathlib.Path:
 
 
 def copy(names: list[str], root: pathlib.Path) -> None:
+    """With times of files, so that what is compiled already need not be again."""
     for place in (place for name in names for place in ROOT.glob(name)):
-        ignore, there = shutil.ignore_patterns("__pycache__"), root / place.name
-        shutil.copytree(place, there, ignore=ignore) if place.is_dir() else shutil.copy(place, there)
+        there = root / place.name
+        shutil.copytree(place, there) if place.is_dir() else shutil.copy2(place, there)
 
 
 def add(root: pathlib.Path) -> None:

@@ -51,9 +51,24 @@ class FitTask(Task):
     dosed: list[DosedRun] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StandingTold(Excerpt):
-    """What is read of an engine.league.standing.Standing as a dict; of one with a problem, that alone."""
+@dataclass(frozen=True)
+class Standing(Excerpt):
+    """The cross-validation results of one surrogate. Rank correlations are Spearman's, -1 to 1.
+
+    spearman, rmse, scale (M,): per metric (rmse in the metric's unit; scale multiplies the standard
+    deviation). A metric that does not vary has no rank correlation: None. mean_spearman: their mean, with its 95%
+    interval `interval`; aggregate_spearman: of the metrics' weighted mean, None where no run has all that count.
+    score: the mean of the two, the leaderboard's sort key. margin: score above the trivial baseline's, and its 95%
+    interval (None for the baseline itself). coverage: nominal percent -> fraction of measured losses inside, before and
+    after calibration (by other folds' widths). widths: nominal percent -> half the interval of a metric, in calibrated
+    standard deviations (scores.py; None in earlier versions). regret: how much worse the run it would have picked is
+    than the best run, in the aggregate's unit. stability: mean L1 between the mixtures that its refits on 80% of the
+    runs recommend, 0 to 2. seconds: CPU seconds of all its `fits`; repeats: of cross-validation. raced: why it was not
+    held out from all folds (racing.py); its numbers are of those that it had, and it is neither tied nor the default.
+    tied: with the best, by engine.league.standing.WORTH or within noise. correlation (M, M): of the metrics'
+    standardised errors. members: name -> weight, of a stack. problem: why it could not be fitted, instead of all the
+    rest.
+    """
 
     name: str
     spearman: Measured | None = None
@@ -73,11 +88,17 @@ class StandingTold(Excerpt):
     fits: int | None = None
     raced: str | None = None
     tied: bool = False
-    level: bool = False  # as journals of before 0.4 call it
     scale: PerMetric | None = None
     correlation: list[PerMetric] | None = None
     members: dict[str, float] | None = None
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class StandingTold(Standing):
+    """One that a journal tells: whole, or with a problem and that alone."""
+
+    level: bool = False  # tied, as journals of before 0.4 call it
 
     def __post_init__(self) -> None:
         """Raises Problem for a standing that lacks what every one has that was fitted."""

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+import scipy  # its parts are imported where they are used: statistics take half a second
 
 from engine.spec.statistics import counted_ranks, ranks
 from engine.studies.merges.paired_comparison import correlations
@@ -15,7 +15,7 @@ def test_correlations_are_spearmans_with_intervals_around_them():
     trained = rng.normal(size=(40, 3))
     merged = trained + [0.1, 1.0, 10.0] * rng.normal(size=(40, 3))
     rank, low, high = correlations(merged, trained)
-    assert rank == pytest.approx([spearmanr(merged[:, c], trained[:, c]).statistic for c in range(3)])
+    assert rank == pytest.approx([scipy.stats.spearmanr(merged[:, c], trained[:, c]).statistic for c in range(3)])
     assert (low <= rank).all() and (rank <= high).all()
     assert (np.diff(high - low) > 0).all(), "the weaker the relation, the wider the interval"
 
