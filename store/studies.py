@@ -119,7 +119,7 @@ def _study(row: tuple[Any, ...], counts: dict[str, int], roles: dict[str, int], 
     spec, domains = json.loads(spec), domains or []
     objectives = [Objective(**one) for one in json.loads(metrics)] if metrics else domain_losses(domains)
     priorities = spec.get("priorities", {})
-    objectives = [replace(one, priority=priorities.get(one.metric, 1.0)) for one in objectives]
+    objectives = [replace(one, priority=priorities.get(one.metric, one.usual)) for one in objectives]
     corpus, imported = (value and json.loads(value) for value in (corpus, imported))
     note, tags, pinned, archived = filed
     return Study(

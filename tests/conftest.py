@@ -18,10 +18,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from engine.core.workspace import Workspace
 from store.database import Store
-from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
+from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, TINY, Page, copied, engine, write_domains
 
 sys.dont_write_bytecode = False
-TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
+TRAINED = {"finished", "merged", "tasked", "learning_desk", "page"}  # fixtures that train models first
 LONGEST = (  # by CPU seconds; the first needs no trained workspace: it runs while others wait for that
     *("test_backends", "test_every_page", "test_pages", "test_candidate_pages", "test_merge_study", "test_docs"),
     *("test_sign_in", "test_rounds", "test_additions", "test_organise", "test_merge_pages", "test_import_page"),
@@ -106,6 +106,20 @@ def merged(finished, tmp_path_factory) -> pathlib.Path:
         engine(root / "workspace", "start", str(root / "merge.toml"), "--wait")
 
     return built_once(tmp_path_factory, "merged", build) / "workspace"
+
+
+@pytest.fixture(scope="session")
+def tasked(finished, tmp_path_factory) -> pathlib.Path:
+    """A copy of that workspace with a small study that measures a task, finished."""
+
+    def build(root: pathlib.Path) -> None:
+        copied(finished, root / "workspace")
+        asked = TINY.replace('"Tiny"', '"Tasked"').replace("[fidelity]", 'tasks = ["brackets"]\n[fidelity]')
+        (root / "study.toml").write_text(asked)
+        engine(root / "workspace", "add-task", "brackets", "--generate", "brackets", "--items", "40")
+        engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
+
+    return built_once(tmp_path_factory, "tasked", build) / "workspace"
 
 
 @pytest.fixture(scope="session")

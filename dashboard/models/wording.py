@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 import numpy as np
 
 from dashboard.models.units import Shown, number
+from engine.analysis.readiness import CAN, CANNOT, LIMIT, Readiness
 from engine.core.short_names import counted
 from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
@@ -156,3 +157,21 @@ def words(one: dict) -> str:
             return counted(one["runs"], "new run")
         return f"{one['runs']} new runs, {one['seeds']} seeds, also at {one['times']:g}× the size"
     return one.get("text") or one.get("reason") or one.get("name") or ""
+
+
+def steering(found: Readiness) -> str:
+    """Whether a metric can be steered by the mixture, as a sentence with what it rests on."""
+    if found.reliability is None or found.low is None or found.missing:
+        return (
+            "Whether the mixture steers it is not known: that takes mixtures that are trained again with other seeds, "
+            f"{found.repeats + found.missing} times in all, and so far there are {found.repeats}."
+        )
+    said = {
+        CAN: "The mixture steers it",
+        LIMIT: "It may be a limit, not an objective",
+        CANNOT: "The mixture does not steer it",
+    }
+    return (
+        f"{said[found.verdict]}: {found.reliability:.2f} of its variance between runs is the mixture's, at least "
+        f"{found.low:.2f} (95%), by {counted(found.repeats, 'repeat')}."
+    )

@@ -28,6 +28,7 @@ class Page(NamedTuple):
 PAGES = (
     Page("Measure", "Studies", "experiment", "studies", ANY, "measure.studies:render"),
     Page("Measure", "Corpus", "library_books", "corpus", ANY, "measure.corpus:render"),
+    Page("Measure", "Tasks", "quiz", "tasks", ANY, "measure.tasks:render"),
     Page("Measure", "Import", "upload_file", "import", ANY, "measure.importing:render"),
     Page("Measure", "Runs", "timeline", "runs", ANY, "measure.runs:render"),
     Page("Measure", "Jobs", "memory", "jobs", ANY, "measure.jobs:render"),

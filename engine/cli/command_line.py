@@ -25,6 +25,7 @@ from engine.cli import (
     reviews,
     rounds,
     studies,
+    tasks,
     tokens,
 )
 from engine.commands.client import connect
@@ -33,6 +34,21 @@ from engine.core.files import given_path
 from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 
+SUBJECTS = (
+    corpus,
+    tasks,
+    studies,
+    importing,
+    rounds,
+    reviews,
+    recipes,
+    merging,
+    merge_studies,
+    jobs,
+    tokens,
+    backup,
+    agents,
+)  # in the order of the help
 QUEUED = "Jobs that were submitted stay queued; the same command goes on with them."
 ALONE = "Nothing unfinished was left."
 
@@ -107,7 +123,6 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run, alone=False, makes=makes)  # alone: it needs no workspace
         return one
 
-    asked = (corpus, studies, importing, rounds, reviews, recipes, merging, merge_studies, jobs, tokens, backup, agents)
-    for subject in asked:
+    for subject in SUBJECTS:
         subject.add(command)
     return root

@@ -4,12 +4,25 @@ The page's process serves the same table over HTTP (dashboard/server/api.py), an
 there or, if no page runs, in its own process. So a command behaves the same everywhere.
 """
 
-from engine.commands import corpora, imports, jobs, ledger, merges, recipes, reviews, rounds, runs, studies, tokens
+from engine.commands import (
+    corpora,
+    imports,
+    jobs,
+    ledger,
+    merges,
+    recipes,
+    reviews,
+    rounds,
+    runs,
+    studies,
+    tasks,
+    tokens,
+)
 from engine.core.people import only_reads
 
 COMMANDS = {
     command.__name__: command
-    for subject in (corpora, jobs, studies, rounds, ledger, merges, imports, runs, reviews, recipes, tokens)
+    for subject in (corpora, tasks, jobs, studies, rounds, ledger, merges, imports, runs, reviews, recipes, tokens)
     for command in subject.COMMANDS
 }
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them

@@ -34,6 +34,9 @@ class StudyMetric(Record):
     higher_is_better: bool
     domain: str | None = None
     priority: float = 1.0
+    task: str | None = None
+    chance: float | None = None
+    items: int | None = None
 
 
 # Studies -----------------------------------------------------------------------------------------------------

@@ -1,28 +1,55 @@
 """Metrics: what proxies, merges and external models are all measured by, one file each.
 
-A new metric is one file that defines `METRIC`, and one line of the table here.
+Metrics of text score every token of a domain (METRICS), metrics of tasks every item of a task (ITEM_METRICS). A new
+one is one file that defines `METRIC`, and one line of its table here.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.metrics import accuracy, loss
+from engine.metrics import accuracy, answer_bits, best_of_n, choices, exact_match, labels, loss
 from engine.metrics.base import Metric, Prediction, Text, ratio, values_of, window_scores
+from engine.metrics.items import Answers, Asked, ItemMetric, TaskValues, measured, task_values
 from engine.spec.objectives import Objective
+from engine.tasks import shelf
+from engine.tasks.task import EvalTask
 
 METRICS = {metric.name: metric for metric in (loss.METRIC, accuracy.METRIC)}
 LOSS = loss.METRIC  # of every domain: always measured
+ITEM_METRICS = {
+    metric.name: metric
+    for metric in (
+        choices.METRIC,
+        choices.PER_BYTE,
+        answer_bits.METRIC,
+        exact_match.METRIC,
+        labels.MACRO_F1,
+        labels.CALIBRATION,
+        best_of_n.METRIC,
+    )
+}
 
 __all__ = [
+    "ITEM_METRICS",
     "LOSS",
     "METRICS",
+    "Answers",
+    "Asked",
+    "ItemMetric",
     "Metric",
     "Prediction",
+    "TaskValues",
     "Text",
+    "asked_of",
+    "item_metrics",
+    "measured",
     "measured_by",
     "names_of",
+    "objective_of",
     "objectives_of",
     "ratio",
+    "task_values",
     "values_of",
     "window_scores",
 ]
@@ -35,14 +62,23 @@ def measured_by(names: Sequence[str]) -> tuple[Metric, ...]:
     return (LOSS, *(METRICS[name] for name in dict.fromkeys(names) if name != LOSS.name))
 
 
-def names_of(metrics: Sequence[Metric], domains: Sequence[str]) -> list[str]:
-    """What each value of a model is called: every domain by the first metric, then by the next."""
-    return [metric.label.format(domain=domain) for metric in metrics for domain in domains]
+def names_of(metrics: Sequence[Metric], domains: Sequence[str], tasks: Sequence[Asked] = ()) -> list[str]:
+    """What each value of a model is called: every domain by the first metric, then by the next, then the tasks."""
+    of_text = [metric.label.format(domain=domain) for metric in metrics for domain in domains]
+    return of_text + [metric.label(task.name) for task, own in tasks for metric in own]
 
 
-def objectives_of(names: Sequence[str], domains: Sequence[str]) -> list[Objective]:
-    """The objectives of a study that measures the loss and the metrics of these names on domains."""
-    return [
+def asked_of(workspace: Path, names: Sequence[str]) -> list[Asked]:
+    """The tasks of these names, and their metrics. Raises Problem for one that is missing or cannot be measured."""
+    return [(task, item_metrics(task)) for task in shelf.loaded(workspace, names)]
+
+
+def objectives_of(names: Sequence[str], domains: Sequence[str], tasks: Sequence[EvalTask] = ()) -> list[Objective]:
+    """The objectives of a study that measures the loss and the metrics of these names on domains, and tasks.
+
+    A task counts only where somebody says so: its priority is 0 until then. Raises Problem for two of one name.
+    """
+    of_text = [
         Objective(
             metric.label.format(domain=domain),
             unit=metric.unit,
@@ -52,3 +88,39 @@ def objectives_of(names: Sequence[str], domains: Sequence[str]) -> list[Objectiv
         for metric in measured_by(names)
         for domain in domains
     ]
+    of_tasks = [objective_of(task, metric) for task in tasks for metric in item_metrics(task)]
+    taken = {one.metric for one in of_text}
+    if twice := [one.metric for one in of_tasks if one.metric in taken]:
+        raise Problem(f"Cannot measure {twice[0]!r} twice, of a domain and of a task. Add the task under another name.")
+    return of_text + of_tasks
+
+
+def item_metrics(task: EvalTask) -> list[ItemMetric]:
+    """The metrics of a task. Raises Problem for one that is not in the table, or that its items do not have."""
+    for name in task.metrics:
+        if name not in ITEM_METRICS:
+            raise Problem(f"Cannot measure {name!r} on a task: the metrics are {', '.join(ITEM_METRICS)}.")
+        wanted, there = ITEM_METRICS[name].needs
+        if not there(task):
+            raise Problem(f"Cannot measure {name!r} on the task {task.name!r}: it needs {wanted}.")
+    if not task.metrics:
+        raise Problem(
+            f"Cannot measure the task {task.name!r}: it names no metric. Name some of {', '.join(ITEM_METRICS)}."
+        )
+    return [ITEM_METRICS[name] for name in dict.fromkeys(task.metrics)]
+
+
+def objective_of(task: EvalTask, metric: ItemMetric) -> Objective:
+    """What a metric of a task is to a study."""
+    chance = metric.chance(task)
+    if chance is not None and task.low is not None and task.high is not None:
+        chance = (chance - task.low) / (task.high - task.low)
+    return Objective(
+        metric.label(task.name),
+        unit=metric.unit if task.low is None else "normalised score",
+        higher_is_better=metric.higher_is_better,
+        priority=0.0,
+        task=task.name,
+        chance=chance,
+        items=len(task.items),
+    )

@@ -12,9 +12,11 @@ from engine.core.workspace import within
 from engine.corpus import passages, windows
 from engine.jobs.events import RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
 from engine.jobs.spool import Job
-from engine.metrics import LOSS, Text, measured_by, names_of, values_of
+from engine.metrics import LOSS, Text, asked_of, measured_by, names_of, task_values, values_of
+from engine.proxies.answering import StackModels
 from engine.proxies.evaluate import evaluate, passage_bits, window_sums
 from engine.spec.kinds.train import TrainTask
+from engine.tasks import outcomes
 
 if TYPE_CHECKING:
     from engine.proxies.train import Training
@@ -31,6 +33,7 @@ class Reporter:
     def __init__(self, job: Job, task: TrainTask, training: "Training", corpus, over: set[str]):
         self.job, self.task, self.training, self.corpus, self.over = job, task, training, corpus, set(over)
         self.domains, fidelity, self.metrics = task.domains, training.fidelity, measured_by(task.metrics)
+        self.tasks = asked_of(job.workspace, task.tasks)
         self.looks = {math.ceil(part * fidelity.steps) for part in LOOKS}
         self.averaged = min(AVERAGED, math.ceil(AVERAGED_PART * fidelity.steps))
         self.step_tokens = fidelity.batch * fidelity.context
@@ -98,8 +101,13 @@ class Reporter:
             own, text = window_sums(training.stack, self.corpus, domain, tokens, self.metrics)
             sums.append(own)
             texts.append(text)
+        models = StackModels(training.stack, self.corpus)
+        answered = task_values(
+            models, self.tasks, self.job.workspace, lambda task: self.progress(f"answering the items of {task}")
+        )
         values, errors = values_of(self.metrics, sums, texts)  # (G, M) each
-        names = names_of(self.metrics, self.domains)
+        values, errors = np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
+        names = names_of(self.metrics, self.domains, self.tasks)
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
         context = training.fidelity.context
@@ -111,6 +119,8 @@ class Reporter:
                 self.save_model(g)
             if self.task.keep_windows:
                 self.save_windows(g, sums, texts)
+            if self.tasks:
+                outcomes.save(outcomes.file_of(self.job.workspace, training.ids[g]), answered.outcomes[g])
             finished = RunFinished(
                 run=training.ids[g],
                 losses=dict(zip(names, values[g].tolist(), strict=True)),

@@ -26,7 +26,7 @@ from engine.jobs.events import OVER, JobNote
 from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
-from engine.metrics import measured_by
+from engine.metrics import asked_of, measured_by
 from engine.proxies.adam import KEYS, AdamW
 from engine.proxies.device import choose_device, sized_to_card
 from engine.proxies.evaluate import validation_windows
@@ -158,6 +158,7 @@ def run(job: Job) -> None:
     corpus = corpora.load(job.workspace / "corpora" / task.corpus)
     check_runs(task.runs, task.domains, corpus.domains)
     measured_by(task.metrics)
+    asked_of(job.workspace, task.tasks)
     fidelity = Fidelity.from_dict(task.fidelity)
     for domain in task.domains:  # fail before the training, not after it
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)

@@ -23,7 +23,7 @@ class Objective:
     """One metric of a study.
 
     metric: its name, as the runs' file has it; domain: whose loss it is, for a domain's loss; priority: how much
-    it counts, at least 0.
+    it counts, at least 0; task: whose score it is, chance: what guessing scores there, items: of how many items.
     """
 
     metric: str
@@ -31,6 +31,14 @@ class Objective:
     higher_is_better: bool = False
     domain: str | None = None
     priority: float = 1.0
+    task: str | None = None
+    chance: float | None = None
+    items: int | None = None
+
+    @property
+    def usual(self) -> float:
+        """How much it counts where nobody says: 1, and a task's score 0, since it may be only noise."""
+        return 1.0 if self.task is None else 0.0
 
 
 @dataclass(frozen=True)
@@ -101,14 +109,14 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
     """Combine metrics by priority: a plain weighted mean if all that count share one unit and direction.
 
     Otherwise each is first divided by its standard deviation over the runs' values (R, M). priorities:
-    metric -> weight, 1 where absent; by default the objectives' own. Raises Problem if none counts, a
+    metric -> weight, `usual` where absent; by default the objectives' own. Raises Problem if none counts, a
     metric is unknown, or a priority is not a number of at least 0.
     """
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
     if priorities is not None:
         check_weighed(objectives, priorities)
-        own = {name: priorities.get(name, 1.0) for name in own}
+        own = {one.metric: priorities.get(one.metric, one.usual) for one in objectives}
     count = np.array(list(own.values()), float)
     if not count.any():
         raise Problem("Cannot weigh the metrics: every priority is 0. Give at least one a priority above 0.")

@@ -34,6 +34,7 @@ LISTS = {
     "strength",
     "groups",
     "metrics",
+    "tasks",
     "surrogates",
 }  # settings that are lists in TOML and tuples in StudySpec
 
@@ -42,22 +43,23 @@ LISTS = {
 class StudySpec:
     """A study's settings. As TOML: the same keys, with a [fidelity] table of engine.spec.fidelity.Fidelity's fields.
 
-    corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of
-    the corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
+    corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of the
+    corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
     others and teach little about the rest); strength, temperature, max_ratio, smallest_share: of RegMix's Dirichlet
-    (engine.space.design.Around); repeats: how often the natural mixture is trained again with other seeds, to
-    measure the noise; common_random_numbers: same data order and initialisation for every mixture; target_tokens: the
-    budget of the real training run (0: as many as the corpus holds); available_tokens: domain -> tokens that the real
-    run can draw on, where that is not what was read (engine/spec/pools.py); epoch_cap: how often a domain may be
-    repeated there at most; cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching:
-    proxies see the repetition that the target will see (engine/spec/repetition.py), None: where that is known;
-    dose_runs: how many design mixtures are trained again with one domain's text cut; bounds: domain -> [min, max]
-    share, or one fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or
-    {domain: number} for fixed proportions inside}; both apply to design and search; priorities: how much each metric
-    counts in the mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/);
-    surrogates: which ones the leaderboard compares, empty means all; compute: how its training is split into jobs
-    (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A merge study of
-    external checkpoints has no fidelity.
+    (engine.space.design.Around); repeats: how many runs train a mixture again with another seed, to measure the noise;
+    repeat_mixtures: how many mixtures these are, the natural one first, then design points; common_random_numbers: same
+    data order and initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as
+    the corpus holds); available_tokens: domain -> tokens that the real run can draw on, where that is not what was read
+    (engine/spec/pools.py); epoch_cap: how often a domain may be repeated there at most; cap_design: whether proxies
+    keep that cap too, as searches always do; simulated_epoching: proxies see the repetition that the target will see
+    (engine/spec/repetition.py), None: where that is known; dose_runs: how many design mixtures are trained again with
+    one domain's text cut; bounds: domain -> [min, max] share, or one fixed share; groups: {"name", "domains", "share":
+    [min, max] of their sum, "ratios": "prior" or {domain: number} for fixed proportions inside}; both apply to design
+    and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; metrics: measured
+    besides each domain's loss (engine/metrics/); tasks: of the workspace, whose items every model answers
+    (engine/tasks/); surrogates: which ones the leaderboard compares, empty means all; compute: how its training is
+    split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A
+    merge study of external checkpoints has no fidelity.
     """
 
     name: str
@@ -72,6 +74,7 @@ class StudySpec:
     max_ratio: float = 15.0
     smallest_share: float = 2e-4
     repeats: int = 4
+    repeat_mixtures: int = 1
     seed: int = 1
     common_random_numbers: bool = True
     target_tokens: float = 0.0
@@ -84,6 +87,7 @@ class StudySpec:
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
     surrogates: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
@@ -104,6 +108,8 @@ class StudySpec:
         check(0 <= self.smallest_share < 0.5, "smallest_share", self.smallest_share, "at least 0 and under 0.5")
         check_constraints(self.bounds, self.groups)
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
+        most = max(1, min(self.repeats, 1 + self.runs))
+        check(1 <= self.repeat_mixtures <= most, "repeat_mixtures", self.repeat_mixtures, f"from 1 to {most}")
         check(self.target_tokens >= 0, "target_tokens", self.target_tokens, "a number of tokens, or 0")
         check_counts(self.available_tokens)
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
@@ -196,7 +202,9 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     """The study's domains, in corpus order. Raises Problem if the corpus lacks one, or there are fewer than two."""
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
-    weighed = () if spec.metrics else spec.priorities  # other metrics' names are checked where these are known
+    weighed = (
+        () if spec.metrics or spec.tasks else spec.priorities
+    )  # other metrics' names are checked where these are known
     named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
     missing = [name for name in named if name not in there]
     if missing:
@@ -218,7 +226,8 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
     rows: list[tuple[str, str | None, np.ndarray]] = []  # role, label, weights
     rows += [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
-    rows += [("repeat", frame.prior_name, frame.prior)] * spec.repeats
+    repeated = [(frame.prior_name, frame.prior), *((None, point) for point in points)][: spec.repeat_mixtures]
+    rows += [("repeat", *repeated[place % len(repeated)]) for place in range(spec.repeats)]
     cuts = dose_runs(spec, frame, points)
     doses = [None] * len(rows) + [cut.tolist() for _, _, cut in cuts]
     rows += [(DOSE, label, point) for label, point, _ in cuts]

@@ -43,7 +43,7 @@ class Merging(Expertise):
     merge: engine.spec.merge.MergeSpec as a dict; names [D]: the coordinates that its points have; domains: of the
     corpus, whose validation text is measured; fidelity: of the proxies that are merged, null for external models;
     checkpoint_seconds: between checkpoints of what is learned; metrics: measured besides each domain's loss
-    (engine/metrics/).
+    (engine/metrics/); tasks: whose items are answered (engine/tasks/).
     """
 
     merge: dict[str, Any]
@@ -54,3 +54,4 @@ class Merging(Expertise):
     device: str = "auto"
     checkpoint_seconds: float = 15.0
     metrics: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)

@@ -14,7 +14,6 @@ from engine.core.people import need
 from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPlanned
 from engine.jobs.runs import PlannedRun
 from engine.league import FEWEST_RUNS
-from engine.metrics import objectives_of
 from engine.spec.frame import Frame, frame_of
 from engine.spec.objectives import check_weighed
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
@@ -25,6 +24,7 @@ from engine.studies.housekeeping import finish_deletions
 from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
 from engine.studies.questions import search_job
+from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
 from store import corpora, jobs, studies
 from store.database import Store
@@ -89,7 +89,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
-    objectives = objectives_of(spec.metrics, domains)
+    objectives = objectives_in(store, spec, domains)
     check_weighed(objectives, spec.priorities)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)

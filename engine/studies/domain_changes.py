@@ -8,7 +8,6 @@ from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.jobs.decisions import PlannedJob, StudyCreated, StudyMetric, StudyPlanned
 from engine.jobs.runs import CarriedRun, PlannedRun, run_id
-from engine.metrics import objectives_of
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
@@ -20,6 +19,7 @@ from engine.studies.measured import for_fitting, frame_of_study
 from engine.studies.moments import moment_of
 from engine.studies.points import BEST_PREDICTED, named_points
 from engine.studies.price_ledger import priced_points
+from engine.studies.tasks import objectives_in
 from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
 from store.database import Store, in_turn
@@ -143,7 +143,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     decided = StudyPlanned(
         study=successor,
         domains=new,
-        metrics=[StudyMetric(**asdict(one)) for one in objectives_of(plan.spec.metrics, new)],
+        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, plan.spec, new)],
         corpus=text_of(frame, manifest),
         runs=[PlannedRun(**row) for row in fresh],
         jobs=[PlannedJob(**one) for one in planned],

@@ -9,6 +9,7 @@ from engine.core.short_names import counted, listed
 from engine.corpus import passages, windows
 from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
 from engine.jobs.spool import try_lock
+from engine.tasks import outcomes
 from store import jobs, reviews, runs, studies
 from store.database import Store, in_turn
 
@@ -131,7 +132,7 @@ def delete(store: Store, study: studies.Study, called: str) -> None:
     for kind in FOLDERS:
         shutil.rmtree(root / kind / study.id, ignore_errors=True)
     for run in measured:
-        for file in (passages.file_of(root, run), windows.file_of(root, run)):
+        for file in (passages.file_of(root, run), windows.file_of(root, run), outcomes.file_of(root, run)):
             file.unlink(missing_ok=True)
 
 

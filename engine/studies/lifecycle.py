@@ -8,7 +8,7 @@ from engine.core.people import need, takes
 from engine.core.short_names import slug
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, StudyResumed
 from engine.league import with_members
-from engine.metrics import measured_by
+from engine.metrics import asked_of, measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
 from engine.studies.advance import advance, planned
 from engine.studies.lost import jobs_behind
@@ -39,7 +39,8 @@ def begin(store: Store, spec: StudySpec, study: str | None = None) -> Asked:
     if any(spec.name == one.id for one in studies.all_studies(store)):
         raise Problem(f"Cannot start {spec.name!r}: that is the id of another study. Choose another name.")
     measured_by(spec.metrics)  # raises if it is unknown
-    with_members(list(spec.surrogates))  # so does this
+    asked_of(store.workspace.root, spec.tasks)  # so does this
+    with_members(list(spec.surrogates))  # and this
     if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
         known = ", ".join(["default", *corpora.names(store)])
         raise Problem(

@@ -6,7 +6,6 @@ import numpy as np
 
 from engine.jobs.decisions import PlannedJob, StudyMetric, StudyPlanned
 from engine.jobs.runs import PlannedRun, TaskRun, run_id
-from engine.metrics import objectives_of
 from engine.space.baselines import natural
 from engine.spec.frame import merge_frame
 from engine.spec.kinds.merge import MergeRun, MergeTask
@@ -29,6 +28,7 @@ from engine.spec.merge import (
 from engine.spec.pools import pools_of
 from engine.spec.study import StudySpec, chosen_domains
 from engine.spec.tasks import Merging
+from engine.studies.tasks import objectives_in
 from store import runs, studies
 from store.database import Store
 
@@ -66,7 +66,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     return StudyPlanned(
         study=study,
         domains=names,
-        metrics=[StudyMetric(**asdict(one)) for one in objectives_of(spec.metrics, domains)],
+        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, spec, domains)],
         corpus=corpus,
         runs=[PlannedRun(**row) for row in rows],
         jobs=[PlannedJob(**one) for one in jobs],
@@ -95,20 +95,18 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
         tokens=max(1, round(spec.merge.token_fraction * spec.fidelity.tokens)),
         learning_rate=spec.merge.rate * spec.fidelity.learning_rate,
     )
-    folder = expert_file(study, rows[0]["id"]).rpartition("/")[0]
+    first = expert_file(study, rows[0]["id"])
     made = []
-    for group, fidelity, more in (
-        (rows[:1], spec.fidelity, {}),
-        (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"])}),
-    ):
+    for group, fidelity, more in ((rows[:1], spec.fidelity, {}), (rows[1:], tuned, {"start": first})):
         trained = [TaskRun(id=row["id"], weights=shares[row["label"]].tolist(), seed=row["seed"]) for row in group]
         task = TrainTask(
             corpus=spec.corpus,
             domains=domains,
             runs=trained,
             fidelity=fidelity.to_dict(),
-            save=folder,
+            save=first.rpartition("/")[0],
             metrics=list(spec.metrics),
+            tasks=list(spec.tasks),
             **spec.compute.own(),
             **more,
         )
@@ -202,6 +200,7 @@ def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str]
         domains=domains,
         fidelity=spec.fidelity and spec.fidelity.to_dict(),
         metrics=list(spec.metrics),
+        tasks=list(spec.tasks),
         **spec.compute.own(),
     )
 

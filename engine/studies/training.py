@@ -39,6 +39,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             fidelity=fidelity.to_dict(),
             keep_windows=any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),
+            tasks=list(spec.tasks),
             **spec.compute.own(),
         )
         made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})

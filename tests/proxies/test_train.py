@@ -23,6 +23,8 @@ from engine.proxies.model import stack
 from engine.proxies.sampling import Sampler
 from engine.proxies.train import Training, run
 from engine.spec.fidelity import LEARNING_RATES, Fidelity
+from engine.tasks import outcomes, shelf
+from engine.tasks.generated import generate
 from tests.support.running import ROOT
 from tests.support.working import read_events
 
@@ -303,6 +305,20 @@ def test_a_group_that_does_not_fit_is_halved_and_says_so(workspace, tmp_path, mo
     whole, halved = finished(tmp_path / "whole"), finished(tmp_path / "halved")
     for name in whole:
         assert halved[name]["losses"] == pytest.approx(whole[name]["losses"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_items_of_tasks_are_answered_and_kept(workspace, tmp_path):
+    shelf.save(workspace, generate("brackets", "closing", 40, 0))
+    run(make_job(workspace, tmp_path / "job", tasks=["closing"]))
+    for name, one in finished(tmp_path / "job").items():
+        assert list(one["losses"]) == [*DOMAINS, "closing accuracy", "closing answer bits"]
+        assert 0 <= one["losses"]["closing accuracy"] <= 1 and one["losses_se"]["closing answer bits"] > 0
+        kept = outcomes.load(outcomes.file_of(workspace, name))["closing"]
+        assert kept.scores.mean() == pytest.approx(one["losses"]["closing accuracy"]) and kept.left_out == 0
+        assert {*kept.answers} <= {")", "]", "}"}
+    with pytest.raises(Problem, match="Choose one of closing"):
+        run(make_job(workspace, tmp_path / "bad", tasks=["opening"]))
 
 
 @pytest.mark.slow

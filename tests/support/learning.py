@@ -5,6 +5,7 @@ import torch
 
 from engine.merging.learning.base import Family, Run
 from engine.merging.learning.job import function_of
+from engine.merging.measuring.answering import LogitModels
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_learners import LEARNERS, checked_settings
 from engine.spec.tasks import Merging
@@ -21,13 +22,16 @@ class Bigrams(Family):
         self.domains = [f"d{n}" for n in range(domains)]
         self.base = {"table": torch.randn(size, size, generator=generator)}
         self.deltas = {"table": torch.randn(count, size, size, generator=generator)}
-        self.size = size
+        self.size, self.workspace = size, None
 
     def logits(self, weights, tokens):
         return weights["table"][tokens]
 
     def hidden(self, weights, tokens):
         return weights["table"][tokens]
+
+    def speaking(self, predict):
+        return LogitModels(predict, list, str, [], 8, self.device)
 
     def batch(self, domain, rows, draw):
         rng = np.random.default_rng([self.domains.index(domain), draw])

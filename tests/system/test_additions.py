@@ -64,8 +64,9 @@ KIND = JobKind(NoteTask, "engine.spec.kinds.note:run", (LettersNoted,))
 
 ROWS = {  # table -> (what stands there, what stands there with the row)
     "engine/metrics/__init__.py": [
-        ("import accuracy, loss", "import accuracy, loss, sure"),
+        ("exact_match, labels, loss\n", "exact_match, labels, loss, reciprocal, sure\n"),
         ("(loss.METRIC, accuracy.METRIC)", "(loss.METRIC, accuracy.METRIC, sure.METRIC)"),
+        ("        choices.METRIC,\n", "        choices.METRIC,\n        reciprocal.METRIC,\n"),
     ],
     "engine/jobs/kinds.py": [
         (
@@ -90,7 +91,7 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
     ],
     "engine/commands/__init__.py": [
         ("import corpora, imports", "import corpora, counting, imports"),
-        ("in (corpora, jobs", "in (corpora, counting, jobs"),
+        ("in (corpora, tasks", "in (corpora, counting, tasks"),
     ],
     "engine/jobs/backends/__init__.py": [
         ('    "ray": "engine', '    "gentle": "engine.jobs.backends.gentle:Gentle",\n    "ray": "engine'),
@@ -234,16 +235,19 @@ def test_the_tables_are_read_without_torch(checkout):
 
 def test_a_study_of_a_design_a_metric_and_a_surrogate_of_ones_own(checkout, workspace, tmp_path):
     """And its export, in a format of one's own."""
-    settings = 'runs = 8\ndesign = "even"\nmetrics = ["sure"]'
+    settings = 'runs = 8\ndesign = "even"\nmetrics = ["sure"]\ntasks = ["closing"]'
+    items = ("--generate", "brackets", "--items", "8", "--metric", "reciprocal_rank")
+    mixdesk(checkout, workspace, "add-task", "closing", *items)
     study = STUDY.replace('"Small"', '"Sure"').replace("runs = 16", settings).replace("repeats = 3", "repeats = 0")
     (tmp_path / "study.toml").write_text(re.sub("surrogates = .*", 'surrogates = ["roots"]', study))
     mixdesk(checkout, workspace, "start", str(tmp_path / "study.toml"), "--wait")
     rows = mixdesk(checkout, workspace, "runs", "Sure")
     assert rows and all(set(row["losses"]) >= {"prose", "prose sure", "digits sure"} for row in rows)
     assert all(0 <= row["losses"]["prose sure"] <= 1 for row in rows)
+    assert all(1 / 3 <= row["losses"]["closing reciprocal rank"] <= 1 for row in rows)
     standings = mixdesk(checkout, workspace, "show", "Sure")["league"]["league"]["standings"]
     assert {one["name"]: one["problem"] for one in standings} == {"own_share": None, "roots": None}
-    assert len(standings[0]["spearman"]) == 6
+    assert len(standings[0]["spearman"]) == 7
     asked = ("--candidate", "uniform", "--format", "tabs", "--out", str(tmp_path / "out"))
     mixdesk(checkout, workspace, "export", "Sure", *asked)
     assert "0.333333333\tprose\n" in (tmp_path / "out" / "draft_mixture.tsv").read_text()

@@ -21,7 +21,10 @@ class Room(NamedTuple):
 
 
 NOUNS = {f"engine/{name}" for name in ("core", "jobs", "space", "spec")}
-NUMPY = {f"engine/{name}" for name in ("corpus", "surrogates", "search", "league", "analysis", "importing", "recipes")}
+NUMPY = {
+    f"engine/{name}"
+    for name in ("corpus", "tasks", "surrogates", "search", "league", "analysis", "importing", "recipes")
+}
 TORCH = {f"engine/{name}" for name in ("metrics", "proxies", "merging")}
 STORE = {f"engine/{name}" for name in ("studies", "review", "service", "commands")}
 ARRAYS = {"numpy", "scipy"}
@@ -33,16 +36,19 @@ ROOMS = {
     "engine/space": Room({"engine/core"}, ARRAYS),
     "engine/spec": Room({"engine/core", "engine/jobs", "engine/space"}, {*ARRAYS, "yaml"}),
     "engine/corpus": Room(NOUNS, {"numpy", "pyarrow", "tokenizers", "datasets"}),
+    "engine/tasks": Room(NOUNS | {"engine/corpus"}, {"numpy", "reasoning_gym"}),
     "engine/surrogates": Room(NOUNS, {*ARRAYS, "sklearn", "lightgbm"}),
     "engine/search": Room(NOUNS | {"engine/surrogates"}, {*ARRAYS, "sklearn", "cmaes"}),
     "engine/league": Room(NOUNS | {"engine/surrogates", "engine/search"}, ARRAYS),
     "engine/analysis": Room(NOUNS | {"engine/surrogates"}, ARRAYS),
     "engine/importing": Room(NOUNS, {*ARRAYS, "pyarrow"}),
     "engine/recipes": Room(NOUNS, {"numpy", "pyarrow", "yaml"}),
-    "engine/metrics": Room(NOUNS, {"torch", "numpy"}),
-    "engine/proxies": Room(NOUNS | {"engine/corpus", "engine/metrics"}, {"torch", "numpy", "safetensors"}),
+    "engine/metrics": Room(NOUNS | {"engine/tasks"}, {"torch", "numpy"}),
+    "engine/proxies": Room(
+        NOUNS | {"engine/corpus", "engine/tasks", "engine/metrics"}, {"torch", "numpy", "safetensors"}
+    ),
     "engine/merging": Room(
-        NOUNS | {"engine/corpus", "engine/search", "engine/metrics", "engine/proxies"},
+        NOUNS | {"engine/corpus", "engine/tasks", "engine/search", "engine/metrics", "engine/proxies"},
         {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml"},
     ),
     "store": Room({"engine/core", "engine/jobs", "engine/spec"}, {"duckdb", "numpy", "pyarrow"}),
@@ -56,7 +62,7 @@ ROOMS = {
         {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"},
     ),
 }
-FLOORS, ARROWS = 10, 121  # what there is, and what was planned as the most; 14 and 322 before rooms were folders
+FLOORS, ARROWS = 10, 128  # what there is, at most: 121 planned, 7 for tasks; 14 and 322 before rooms were folders
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
 SLOW = {"scipy.stats"}  # and what it, like every command, loads only where an answer needs it: half a second

@@ -8,7 +8,7 @@ from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.dialogs import dialog
-from dashboard.views.shared.metrics import ask_metrics
+from dashboard.views.shared.metrics import ask_metrics, ask_tasks
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
@@ -72,7 +72,12 @@ def ask(start: StudySpec) -> tuple[StudySpec, list[str]]:
     a, b = st.columns(2)
     runs = a.number_input("Merges to measure first", 8, 10_000, 32 if external and start is FRESH else start.runs)
     seed = b.number_input("Seed", 0, max(10**6, start.seed), start.seed)
-    measured = {"metrics": ask_metrics(start.metrics), "runs": int(runs), "seed": int(seed)}
+    measured = {
+        "metrics": ask_metrics(start.metrics),
+        "tasks": ask_tasks(start.tasks),
+        "runs": int(runs),
+        "seed": int(seed),
+    }
     spec = replace(start, name=name, fidelity=fidelity, corpus=corpus, merge=merge, **measured)
     return spec, coordinates(merge, names, layers)
 

@@ -27,7 +27,7 @@ from dashboard.server import state
 from dashboard.views.measure.target import ask_target, cut_words
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.dialogs import dialog
-from dashboard.views.shared.metrics import ask_metrics
+from dashboard.views.shared.metrics import ask_metrics, ask_tasks
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.target import text_notes
 from dashboard.views.shared.text import duration, plain, refusal
@@ -132,7 +132,7 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
     sizes = PRESETS if start is FRESH else {f"of {start.name}": start.fidelity, **PRESETS}
     first = next(name for name, one in sizes.items() if one == start.fidelity)
     preset_name = right.select_slider("Proxy size and budget", list(sizes), value=first)
-    metrics = ask_metrics(start.metrics)
+    measures = {"metrics": ask_metrics(start.metrics), "tasks": ask_tasks(start.tasks)}
     design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
     with proxy_tab:
         fidelity, proxies = ask_proxies(sizes[preset_name], preset_name, start)
@@ -141,7 +141,7 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
     with design_tab:
         design = ask_design(start)
         chosen = () if domains == there else tuple(domains)
-        settings = {**proxies, **limits, **design, "metrics": metrics, "domains": chosen, "fidelity": fidelity}
+        settings = {**proxies, **limits, **design, **measures, "domains": chosen, "fidelity": fidelity}
         spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
         preview(spec, domains, manifest)
     return spec, manifest
@@ -301,9 +301,21 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
         ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     }
-    rest = {
+    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start)
+
+
+def ask_repeats(a, b, c, start: StudySpec) -> dict:
+    """How many mixtures are trained again, and the seeds; a, b, c: where they are asked."""
+    return {
         "repeats": a.number_input(
-            "Repeats of natural", 0, 100, start.repeats, help="With other seeds, to estimate the seed noise."
+            "Repeats", 0, 100, start.repeats, help="With other seeds, to estimate the seed noise."
+        ),
+        "repeat_mixtures": b.number_input(
+            "Mixtures that are repeated",
+            1,
+            101,
+            start.repeat_mixtures,
+            help="The natural one first, then mixtures of the design. Tasks need several.",
         ),
         "seed": b.number_input("Seed", 0, max(10**6, start.seed), start.seed),
         "common_random_numbers": c.checkbox(
@@ -312,4 +324,3 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
             help="Same data order and initialisation for every mixture, which makes differences far less noisy.",
         ),
     }
-    return dataclasses.replace(preset, **changes), rest

@@ -84,7 +84,7 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
                 int(evaluations),
                 float(minutes),
                 surrogate,
-                priorities_asked(aggregate),
+                priorities_asked(study, aggregate),
                 spread,
                 int(seed),
             )

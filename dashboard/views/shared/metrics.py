@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from dashboard.server import state
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
@@ -11,6 +12,7 @@ from engine.core.short_names import told_apart
 from engine.metrics import LOSS, METRICS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
+from engine.tasks import shelf
 from store import studies
 
 AGGREGATE = "aggregate"  # the id of all metrics together; a metric's is its place
@@ -26,6 +28,22 @@ def ask_metrics(start: tuple[str, ...] = ()) -> tuple[str, ...]:
             default=[name for name in start if name in titles],
             format_func=titles.get,
             help="Each is measured on every domain, as the loss always is, and can be given a priority later.",
+        )
+    )
+
+
+def ask_tasks(start: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The names of the tasks that a new study measures, some at first; none is asked for where there is none."""
+    known = shelf.names(state.store().workspace.root)
+    if not known:
+        return start
+    return tuple(
+        st.multiselect(
+            "Tasks",
+            known,
+            default=[name for name in start if name in known],
+            help="Every model answers their items. Whether the mixture steers a task takes at least 16 repeats, of "
+            "several mixtures (Proxies). It counts in the mean only once you give it a priority.",
         )
     )
 

@@ -40,7 +40,7 @@ def bring_together(moment: Moment, name: str) -> None:
         if st.button("Fit and search again", **style):
             act(name, lambda: ask_fit(store, study))
     elif search_notes(moment, zone()) and st.button("Search now", **style):
-        act(name, lambda: queue_search(store, study, moment.fit.name, priorities_asked(moment.aggregate)))
+        act(name, lambda: queue_search(store, study, moment.fit.name, priorities_asked(study, moment.aggregate)))
 
 
 def follow(study: studies.Study) -> None:
@@ -60,7 +60,8 @@ def latest(study: studies.Study) -> tuple[str | None, str | None]:
     return fit and fit["fingerprint"], found[0]["job"] if found else None
 
 
-def priorities_asked(aggregate: Aggregate) -> dict[str, float]:
-    """Priorities as a search stores them: relative to the largest, which is left out."""
+def priorities_asked(study: studies.Study, aggregate: Aggregate) -> dict[str, float]:
+    """Priorities as a search stores them: relative to the largest, without those that metrics have anyway."""
     top = max(aggregate.priorities.values())
-    return {name: round(value / top, 4) for name, value in aggregate.priorities.items() if value != top}
+    asked = {one.metric: round(aggregate.priorities[one.metric] / top, 4) for one in study.objectives}
+    return {one.metric: asked[one.metric] for one in study.objectives if asked[one.metric] != one.usual}

@@ -58,7 +58,7 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
     style = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
     if right.button("Propose", **style, **needs_role("operator")):
-        asked = queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
+        asked = queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(study, aggregate))
         say_if_there(asked.already_there)
         st.rerun()
 

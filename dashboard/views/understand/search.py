@@ -64,7 +64,9 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     style = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
     if right.button("Search", **style, **needs_role("operator")):
         try:
-            asked = queue_search(state.store(), study, surrogate, priorities_asked(aggregate), points, method, prices)
+            asked = queue_search(
+                state.store(), study, surrogate, priorities_asked(study, aggregate), points, method, prices
+            )
         except Problem as problem:
             refusal(problem)
             return

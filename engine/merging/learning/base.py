@@ -6,7 +6,7 @@ tokens; V tokens in the vocabulary. All weights in fp32; a family holds K + 1 co
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.metrics import LOSS, Metric, Prediction, Text, values_of, window_scores
+from engine.merging.measuring.answering import LogitModels
+from engine.metrics import LOSS, Asked, Metric, Prediction, Text, task_values, values_of, window_scores
 from engine.spec.merge import block_of
 
 Weights = dict[str, Tensor]
@@ -59,8 +60,8 @@ class Learned:
 class Family(ABC):
     """A base and K experts of one architecture, and the text of M domains.
 
-    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all; metrics: to
-    measure.
+    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all; metrics, tasks:
+    to measure; workspace: where the tasks' verifiers lie.
     """
 
     experts: list[str]
@@ -69,6 +70,8 @@ class Family(ABC):
     deltas: Weights
     device: str
     metrics: tuple[Metric, ...] = (LOSS,)
+    tasks: Sequence[Asked] = ()
+    workspace: Path
 
     @abstractmethod
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -89,6 +92,10 @@ class Family(ABC):
     @abstractmethod
     def validation(self, domain: str) -> Iterator[tuple[Tensor, np.ndarray]]:
         """Windows (B, T + 1) of validation text, and the bytes of all but their first tokens (B,)."""
+
+    @abstractmethod
+    def speaking(self, predict: Predict) -> LogitModels:
+        """A model of the family's tokens, by its logits."""
 
     def expert(self, k: int) -> Weights:
         """The weights of one expert."""
@@ -137,7 +144,8 @@ class Family(ABC):
             sums.append(np.concatenate(own, -1))
             texts.append(Text.joined(parts))
         values, errors = values_of(self.metrics, sums, texts)
-        return values[0], errors[0]
+        answered = task_values(self.speaking(predict), self.tasks, self.workspace)
+        return np.hstack([values, answered.values])[0], np.hstack([errors, answered.errors])[0]
 
 
 def coefficient_of(coefficients: dict[str, Tensor], name: str) -> Tensor:

@@ -17,7 +17,8 @@ from engine.merging.companions import companions
 from engine.merging.config import experts_of
 from engine.merging.layout import lead_of
 from engine.merging.learning.base import Family, Predict, Weights
-from engine.merging.measuring.language_models import ModelMerges, loaded
+from engine.merging.measuring.answering import LogitModels
+from engine.merging.measuring.language_models import ModelMerges, begins_of, loaded
 from engine.spec.merge import checkpoint
 from engine.spec.tasks import Merging
 
@@ -33,6 +34,7 @@ class ModelFamily(Family):
         self.merges = ModelMerges(replace(task, merge=merge, names=list(task.experts)), workspace, device)
         self.experts, self.domains, self.device = self.merges.experts, self.merges.domains, self.merges.device
         self.workspace, self.seed, self.model, self.metrics = workspace, 0, self.merges.model, self.merges.metrics
+        self.tasks = self.merges.tasks
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.base, self.deltas = self._tensors()
         named = [*self.model.named_buffers(), *self.model.named_parameters()]
@@ -40,9 +42,11 @@ class ModelFamily(Family):
         self.names = {name: own[self.merges.places[name].data_ptr()] for name in self.base}
         limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
         self.context = min(CONTEXT, limit - 1)
-        begin, first = self.merges.tokenizer.bos_token_id, self.merges.tokenizer("a").input_ids[:1]
-        self.begins = [begin] if begin is not None and [begin] == first else []
+        self.begins = begins_of(self.merges.tokenizer)
         self.text = {domain: self._training(domain) for domain in self.domains}
+
+    def speaking(self, predict: Predict) -> LogitModels:
+        return self.merges.speaking(predict)
 
     def _tensors(self) -> tuple[Weights, Weights]:
         """The base and the task vectors (K, *shape)."""

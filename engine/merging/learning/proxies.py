@@ -10,8 +10,10 @@ from torch import Tensor
 
 from engine.core.errors import Problem
 from engine.merging.checkpoints.writer import Slot, writing
-from engine.merging.learning.base import Family, Weights
+from engine.merging.learning.base import Family, Predict, Weights
+from engine.merging.measuring.answering import LogitModels
 from engine.merging.measuring.proxies import ProxyMerges
+from engine.proxies.answering import StackModels
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack
 from engine.spec.tasks import Merging
@@ -26,12 +28,17 @@ class ProxyFamily(Family):
         merges = ProxyMerges(task, workspace, device)
         self.experts, self.domains, self.device = merges.experts, merges.domains, merges.device
         self.corpus, self.fidelity, self.seed, self.metrics = merges.corpus, merges.fidelity, 0, merges.metrics
+        self.tasks, self.workspace = merges.tasks, workspace
         places = list(merges.blocks.items())
         self.base = {name: merges.base[at].view(merges.shapes[name]).clone() for name, at in places}
         self.deltas = {
             name: merges.deltas[:, at].reshape(len(self.experts), *merges.shapes[name]).clone() for name, at in places
         }
         self.stack = Stack(self.fidelity, self.corpus.vocabulary, [0], self.device)
+
+    def speaking(self, predict: Predict) -> LogitModels:
+        own = StackModels(self.stack, self.corpus)
+        return LogitModels(predict, own.encode, own.decode, own.begin, own.context, self.device)
 
     def _with(self, weights: Weights) -> Stack:
         self.stack.weights = {name: value[None] for name, value in weights.items()}

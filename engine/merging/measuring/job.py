@@ -16,6 +16,7 @@ from engine.jobs.spool import Job
 from engine.spec.kinds.merge import MergeRun, MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file
 from engine.spec.tasks import Merging
+from engine.tasks import outcomes
 
 
 def run(job: Job) -> None:
@@ -88,6 +89,9 @@ def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndar
         for run, bits in zip(group, merges.windows(), strict=True):
             path = windows.file_of(job.workspace, run.id)
             windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
+    for run, found in zip(group, merges.outcomes, strict=True):
+        if found:
+            outcomes.save(outcomes.file_of(job.workspace, run.id), found)
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
     names = merges.measures
     for place, (run, loss, error) in enumerate(zip(group, losses, errors, strict=True)):

@@ -5,7 +5,9 @@ of the one loaded model, on a GPU if there is one. So a search never writes a ch
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,15 @@ from engine.merging.checkpoints.naming import meeting
 from engine.merging.checkpoints.reader import HEAD
 from engine.merging.config import from_text
 from engine.merging.layout import lead_of, opened, plan
+from engine.merging.measuring.answering import LogitModels
 from engine.merging.merge import inputs_of
 from engine.merging.methods.global_stats import run_first_pass
-from engine.metrics import Prediction, Text, measured_by, names_of, values_of, window_scores
+from engine.metrics import Prediction, Text, asked_of, measured_by, names_of, task_values, values_of, window_scores
 from engine.proxies.device import choose_device
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_point import merge_file, references
 from engine.spec.tasks import Merging
+from engine.tasks.outcomes import Outcome
 
 CONTEXT = 1024  # tokens per window, or the model's own limit if lower
 SPREAD = 8  # places of the validation text that windows come from
@@ -42,7 +46,8 @@ class ModelMerges:
         self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
         self.experts, self.device = list(task.experts), choose_device(device)
         self.metrics = measured_by(task.metrics)
-        self.measures = names_of(self.metrics, self.domains)
+        self.workspace, self.tasks = workspace, asked_of(workspace, task.tasks)
+        self.measures = names_of(self.metrics, self.domains, self.tasks)
         base = within(workspace, task.base)
         self.paths, self.planned = references(workspace, task), []
         self.config = self.config_of(self._middle())
@@ -55,11 +60,13 @@ class ModelMerges:
         self.places = places_of(self.model, tensors)
         corpus = corpora.load(within(workspace / "corpora", task.corpus))
         limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
+        self.context = min(CONTEXT, limit)
         self.windows = {
-            domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, min(CONTEXT, limit))
+            domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, self.context)
             for domain in self.domains
         }
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
+        self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
 
     def set_method(self, merge: MergeSpec, names: list[str]) -> None:
         """Measure by another method, or in other coordinates, with the same experts."""
@@ -102,7 +109,7 @@ class ModelMerges:
 
         NaN if the method refuses one; `refused` says why.
         """
-        losses, errors, self.refused = [], [], {}
+        losses, errors, self.refused, self.outcomes = [], [], {}, []
         for place, point in enumerate(np.atleast_2d(points)):
             try:
                 self.build(point)
@@ -110,12 +117,21 @@ class ModelMerges:
                 self.refused[place] = str(problem)
                 losses.append([np.nan] * len(self.measures))
                 errors.append([np.nan] * len(self.measures))
+                self.outcomes.append({})
                 continue
             sums, texts = zip(*(self._sums(self.windows[domain]) for domain in self.domains), strict=True)
             own, error = values_of(self.metrics, sums, texts)
-            losses.append(own[0])
-            errors.append(error[0])
+            answered = task_values(self.speaking(lambda seen: self.model(seen).logits), self.tasks, self.workspace)
+            losses.append(np.hstack([own, answered.values])[0])
+            errors.append(np.hstack([error, answered.errors])[0])
+            self.outcomes += answered.outcomes
         return np.array(losses), np.array(errors)
+
+    def speaking(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> LogitModels:
+        """A model of this tokenizer, by its logits."""
+        begin = begins_of(self.tokenizer)
+        encode = partial(token_ids, self.tokenizer)
+        return LogitModels(logits, encode, self.tokenizer.decode, begin, self.context, self.model.device)
 
     def _sums(self, windows: list[tuple[list[int], int]]) -> tuple[np.ndarray, Text]:
         """The scores' sums over each window, (metrics, 1, W), and the text of the windows."""
@@ -206,6 +222,18 @@ def places_of(model, tensors: list[str]) -> dict[str, torch.Tensor]:
     return found
 
 
+def begins_of(tokenizer) -> list[int]:
+    """The token that a tokenizer prepends, if it does."""
+    first: list[int] = tokenizer("a").input_ids[:1]
+    return first if tokenizer.bos_token_id in first else []
+
+
+def token_ids(tokenizer, text: str) -> list[int]:
+    """The tokens of a text, without any that the tokenizer adds."""
+    found: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+    return found
+
+
 def windows_of(tokenizer, corpus, domain: str, size: int, context: int) -> list[tuple[list[int], int]]:
     """Windows of a domain's validation text: token ids, and the bytes of all but the first of them.
 
@@ -216,7 +244,7 @@ def windows_of(tokenizer, corpus, domain: str, size: int, context: int) -> list[
     a_token = max(1e-9, corpus.manifest["domains"][domain]["valid_bytes"] / max(1, len(shard)))
     count = min(len(shard) // SPREAD, max(16, int(size / SPREAD / a_token)))
     starts = np.arange(SPREAD) * len(shard) // SPREAD
-    begins = tokenizer("a").input_ids[:1] if tokenizer.bos_token_id in tokenizer("a").input_ids[:1] else []
+    begins = begins_of(tokenizer)
     found = []
     for start in starts:
         text = corpus.decode(shard[start : start + count])

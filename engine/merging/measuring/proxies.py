@@ -17,7 +17,8 @@ from engine.core.errors import Problem
 from engine.core.workspace import within
 from engine.corpus import passages
 from engine.merging.methods.memory import merge_in_memory
-from engine.metrics import measured_by, names_of
+from engine.metrics import asked_of, measured_by, names_of, task_values
+from engine.proxies.answering import StackModels
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import evaluate, passage_bits, validation_windows, window_sums
 from engine.proxies.generate import continued
@@ -25,6 +26,7 @@ from engine.proxies.model import Stack, shapes
 from engine.spec.fidelity import Fidelity, group_size
 from engine.spec.merge import MergeSpec, Setting, setting_of
 from engine.spec.tasks import Merging
+from engine.tasks.outcomes import Outcome
 
 LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficient x task vector
 
@@ -38,7 +40,8 @@ class ProxyMerges:
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
         self.experts, self.metrics = list(task.experts), measured_by(task.metrics)
-        self.measures = names_of(self.metrics, self.domains)
+        self.workspace, self.tasks = workspace, asked_of(workspace, task.tasks)
+        self.measures = names_of(self.metrics, self.domains, self.tasks)
         self.device = choose_device(device)
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.fidelity = Fidelity.from_dict(task.fidelity)
@@ -50,6 +53,7 @@ class ProxyMerges:
         self.blocks = dict(zip(self.shapes, self._parts(), strict=True))
         self.stack: Stack | None = None
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
+        self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
 
     def set_method(self, merge: MergeSpec, names: list[str]) -> None:
         """Measure by another method, or in other coordinates, with the same experts."""
@@ -141,7 +145,10 @@ class ProxyMerges:
         tokens: validation tokens per domain; by default the study's.
         """
         stack = self._stacked(points)
-        return evaluate(stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
+        values, errors = evaluate(stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
+        answered = task_values(StackModels(stack, self.corpus), self.tasks, self.workspace)
+        self.outcomes = answered.outcomes
+        return np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
 
     def _stacked(self, points: np.ndarray) -> Stack:
         """The merges at points (G, D) as a stack, which the next ones take over."""

@@ -17,7 +17,7 @@ class TrainTask(Task):
     initial weights for all, null for random ones; save: the folder for their final weights, as <run>.safetensors, or
     null; both in the workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
     validation windows are kept (engine/corpus/windows.py); metrics: measured besides each domain's loss
-    (engine/metrics/).
+    (engine/metrics/); tasks: whose items are answered (engine/tasks/).
     """
 
     kind = "train"
@@ -32,6 +32,7 @@ class TrainTask(Task):
     checkpoint_seconds: float = 15.0
     keep_windows: bool = False
     metrics: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
 
 
 KIND = JobKind(TrainTask, "engine.proxies.train:run", on_cluster=True)

@@ -1,0 +1,78 @@
+"""The form of a new task: from a file, by a rule, or from a corpus' validation text."""
+
+import streamlit as st
+
+from dashboard.server import state
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.dialogs import dialog
+from dashboard.views.shared.text import refusal
+from engine.core.errors import Problem
+from engine.metrics import ITEM_METRICS
+from engine.studies import tasks
+from engine.tasks.cut import CUTS
+from engine.tasks.files import from_bytes
+from engine.tasks.generated import GENERATORS, generate
+from engine.tasks.task import MOST_ITEMS
+from store import corpora
+
+FILE, RULE, TEXT = "a file", "a rule", "a corpus"
+
+
+@dialog("New task", width="large")
+def new_task() -> None:
+    """Ask for the source of the items, then add them."""
+    st.markdown("A task stays as it is once it is added, so that all runs that measure it compare.")
+    name = st.text_input("Name", "my-task", max_chars=64)
+    source = st.segmented_control("Items from", [FILE, RULE, TEXT], default=FILE, required=True)
+    make = {FILE: ask_file, RULE: ask_rule, TEXT: ask_text}[source](name)
+    metrics = st.multiselect(
+        "Scored by",
+        list(ITEM_METRICS),
+        format_func=lambda one: ITEM_METRICS[one].title,
+        help="By default as such items usually are.",
+    )
+    private = source != RULE and st.checkbox(
+        "Private", help="None of its text is shown, on pages, in files or in answers."
+    )
+    if st.button("Add", type="primary", icon=":material/add:", **needs_role("operator", make is None)):
+        try:
+            tasks.add(state.store(), make(), tasks.How(private, metrics or None))
+        except Problem as problem:
+            refusal(problem)
+            return
+        st.session_state["task-shown"] = name
+        st.rerun()
+
+
+def ask_file(name: str):
+    """A file of items."""
+    given = st.file_uploader("BIG-bench's JSON, or items as JSON or JSON lines", type=["json", "jsonl"])
+    return None if given is None else lambda: from_bytes(given.getvalue(), name)
+
+
+def ask_rule(name: str):
+    """A generator, and how many items."""
+    kind = st.selectbox("Rule", list(GENERATORS))
+    count, seed = ask_count()
+    return lambda: generate(kind, name, count, seed)
+
+
+def ask_text(name: str):
+    """A domain of a corpus, and what is asked about its text."""
+    known = [one for one in corpora.names(state.store()) if corpora.manifest(state.store(), one)]
+    if not known:
+        st.caption("No corpus is built yet.")
+        return None
+    left, middle, right = st.columns(3)
+    corpus = left.selectbox("Corpus", known)
+    manifest = corpora.manifest(state.store(), corpus) or {"domains": {}}
+    domain = middle.selectbox("Domain", list(manifest["domains"]))
+    kind = right.selectbox("What is asked", list(CUTS), help="What goes on, the last word, or the body of a function.")
+    count, seed = ask_count()
+    return lambda: tasks.cut_from(state.store(), name, corpus, domain, kind, count, seed)
+
+
+def ask_count() -> tuple[int, int]:
+    """How many items, and the seed that they are drawn by."""
+    left, right = st.columns(2)
+    return int(left.number_input("Items", 2, MOST_ITEMS, 200)), int(right.number_input("Seed", 0, 10**6, 0))

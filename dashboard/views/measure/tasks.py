@@ -1,0 +1,142 @@
+"""Tasks: questions that models answer, what the runs of a study scored on them, and two runs' answers side by side."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts import tasks as charts
+from dashboard.models.wording import steering
+from dashboard.server import state
+from dashboard.views.measure.new_task import new_task
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.choice import choose
+from dashboard.views.shared.empty import nothing_yet
+from dashboard.views.shared.finding import asked
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.refused import act, show_refusal
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import plain, refusal
+from engine.core.errors import Problem
+from engine.core.short_names import counted
+from engine.studies import task_scores, tasks
+from engine.tasks import shelf
+from store import studies
+
+ACTS = "tasks"
+SHOWN = 20  # items at once
+
+
+def render(name: str | None) -> None:
+    head, button = st.columns([5, 1], vertical_alignment="bottom")
+    head.title("Tasks")
+    style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New task", **style, **needs_role("operator")) or asked("new-task"):
+        new_task()
+    st.caption(
+        "A task is a set of questions with known answers. Every model of a study answers all of them, either by "
+        "choosing the likeliest of some answers or by writing on. A new study names the tasks that it measures; they "
+        "count in the mean only if you give them a priority."
+    )
+    show_refusal(ACTS)
+    study = study_of(name) if name else None
+    if study is not None and (own := task_scores.tasks_of(study)):
+        of_study(study, own)
+    known = shelf.names(state.store().workspace.root)
+    if not known:
+        nothing_yet("No task yet. Add one from a file, by a rule, or from a corpus.", studies="To the studies")
+        return
+    st.header("All tasks", anchor=False)
+    one_task(known)
+
+
+def of_study(study: studies.Study, own: list[str]) -> None:
+    """The scores of a study's runs on one of its tasks."""
+    st.header(f"In {plain(study.name)}", anchor=False)
+    task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
+    for one in task_scores.scored(state.store(), study, task):
+        known = np.isfinite(one.values)
+        title, unit = one.objective.metric, one.objective.unit
+        st.subheader(plain(title), anchor=False)
+        if not known.any():
+            st.caption("No run has finished yet.")
+            continue
+        labels = [run for run, there in zip(one.ids, known, strict=True) if there]
+        figure = charts.scores(labels, one.values[known], one.errors[known], one.objective.chance, title, unit)
+        plot(figure, key=f"scores-{title}")
+        better = "Higher" if one.objective.higher_is_better else "Lower"
+        st.caption(
+            f"{counted(int(known.sum()), 'run')}, {counted(one.objective.items or 0, 'item')}. {better} is better. "
+            f"Bars are 95% over items. {steering(one.readiness) if study.kind == 'mixture' else ''}"
+        )
+    answers(study, task)
+
+
+def answers(study: studies.Study, task: str) -> None:
+    """What two runs answered to the same items."""
+    st.subheader("Answers of two runs", anchor=False)
+    ids = task_scores.scored(state.store(), study, task)[0].ids
+    if len(ids) < 2:
+        st.caption("This takes two finished runs.")
+        return
+    left, right = st.columns(2)
+    one = choose(left, "Run", {run: run for run in ids}, "answers-one", link="one", start=ids[0])
+    other = choose(right, "Beside", {run: run for run in ids}, "answers-other", link="other", start=ids[1])
+    try:
+        found = task_scores.side_by_side(state.store(), task, one, other)
+    except Problem as problem:
+        refusal(problem)
+        return
+    only = st.toggle("Only items that they answer differently well", key="answers-differ")
+    rows = [item for item in found if item.differs] if only else found
+    better, worse = (sum(sign * (item.scores[1] - item.scores[0]) > 1e-3 for item in found) for sign in (1, -1))
+    st.caption(
+        f"Of {counted(len(found), 'item')}, {plain(other)} answers {better} better and {worse} worse than "
+        f"{plain(one)}. Shown: {min(SHOWN, len(rows))} of {len(rows)}."
+    )
+    if not rows:
+        st.caption("They answer all items equally well.")
+        return
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "question": item.prompt[-400:],
+                    "right answer": " | ".join(item.right),
+                    one: item.answers[0],
+                    f"score of {one}": item.scores[0],
+                    other: item.answers[1],
+                    f"score of {other}": item.scores[1],
+                }
+                for item in rows[:SHOWN]
+            ]
+        ),
+        hide_index=True,
+    )
+
+
+def one_task(known: list[str]) -> None:
+    """A task, its settings and some of its items."""
+    store = state.store()
+    name = choose(st, "Show", {one: one for one in known}, "task-shown", link="show")
+    try:
+        task = shelf.load(store.workspace.root, name)
+    except Problem as problem:
+        refusal(problem)
+        return
+    users = tasks.used_by(store, name)
+    metrics = ", ".join(metric.replace("_", " ") for metric in task.metrics)
+    st.caption(
+        f"{counted(len(task.items), 'item')}; {metrics}; {plain(task.source)}. "
+        + (f"Measured by {plain(', '.join(users))}." if users else "No study measures it yet.")
+    )
+    if tasks.is_private(store, task):
+        st.caption(":material/lock: This task is private: none of its text is shown.")
+    else:
+        rows = [
+            {"question": item.prompt[-400:], "right answer": item.gold, "choices": " | ".join(item.choices)}
+            for item in task.items[:SHOWN]
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        st.caption(f"The first {len(rows)} of {counted(len(task.items), 'item')}.")
+    if not users and st.button("Remove", icon=":material/delete:", key=f"remove-{name}", **needs_role("operator")):
+        act(ACTS, lambda: tasks.remove(store, name))

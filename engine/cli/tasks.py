@@ -1,0 +1,60 @@
+"""Commands about tasks: add one, list them, look at their items."""
+
+from pathlib import Path
+
+from engine.cli.importing import copied
+from engine.cli.words import plain
+from engine.core.errors import Problem
+
+SAMPLING = ("most_tokens", "stop", "samples", "temperature", "verifier")
+
+
+def add(command) -> None:
+    command("tasks", plain("list_tasks"), "list the tasks, what they measure, and which studies use them")
+    one = command("show-task", task_show, "show a task and its first items")
+    one.add_argument("name", metavar="TASK", help="`tasks` lists them")
+    one.add_argument("--first", type=int, default=1, help="the first item that is shown (default: %(default)s)")
+    one.add_argument("--items", type=int, default=5, help="how many items (default: %(default)s)")
+    one = command("add-task", task_add, "add a task, whose items studies then measure (tasks = [...])", makes=True)
+    one.add_argument("name", metavar="TASK", help="what studies call it")
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--file", type=Path, help="BIG-bench's JSON, or items as JSON or JSON lines")
+    source.add_argument("--generate", metavar="KIND", help="by a rule: arithmetic, brackets, gym:NAME of reasoning-gym")
+    source.add_argument("--cut", metavar="KIND", help="from validation text: continuation, cloze, docstring")
+    one.add_argument("--corpus", default="default", help="of --cut (default: %(default)s)")
+    one.add_argument("--domain", help="of --cut")
+    one.add_argument("--items", type=int, default=200, help="of --generate and --cut (default: %(default)s)")
+    one.add_argument("--seed", type=int, default=0, help="of --generate and --cut (default: %(default)s)")
+    one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
+    one.add_argument("--metric", action="append", help="how answers are scored; repeat (default: as items are usually)")
+    one.add_argument("--most-tokens", type=int, help="of a generated answer")
+    one.add_argument("--stop", action="append", help="a text that ends a generated answer; repeat")
+    one.add_argument("--samples", type=int, help="answers drawn for best_of_n")
+    one.add_argument("--temperature", type=float, help="at which they are drawn")
+    one.add_argument("--verifier", help="what scores them: exact, contains, last_number, or a program of the workspace")
+    one = command("remove-task", task_remove, "delete a task that no study measures")
+    one.add_argument("name", metavar="TASK", help="`tasks` lists them")
+
+
+def task_show(client, workspace, options):
+    return client.call("show_task", name=options.name, first=options.first, count=options.items)
+
+
+def task_add(client, workspace, options):
+    """Add a task from what the options name."""
+    sampling = {key: value for key in SAMPLING if (value := getattr(options, key)) is not None}
+    how = {"name": options.name, "metrics": options.metric, "sampling": sampling or None}
+    drawn = {"items": options.items, "seed": options.seed}
+    if options.generate:
+        return client.call("generate_task", kind=options.generate, **drawn, **how)
+    how["private"] = options.private
+    if options.cut:
+        if not options.domain:
+            raise Problem("Cannot cut items without a domain: name it with --domain.")
+        place = {"corpus": options.corpus, "domain": options.domain}
+        return client.call("cut_task", kind=options.cut, **drawn, **place, **how)
+    return client.call("add_task", file=copied(workspace, options.name, options.file, "items"), **how)
+
+
+def task_remove(client, workspace, options):
+    return client.call("remove_task", name=options.name)

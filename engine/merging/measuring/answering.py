@@ -1,0 +1,60 @@
+"""How one model that gives logits answers the items of tasks: a language model on disk, a merge, or a learned one."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.metrics.models import Ids
+from engine.proxies.answering import batches, drawn
+
+TOKENS = 4096  # that go through the model together
+
+
+class LogitModels:
+    """engine.metrics.models.Models, of one model. logits: tokens (B, T) -> (B, T, V); encode, decode: of its tokenizer;
+    begin: tokens before every text; context: the most tokens that it sees; device: where its tokens go."""
+
+    members = 1
+
+    def __init__(
+        self,
+        logits: Callable[[Tensor], Tensor],
+        encode: Callable[[str], Ids],
+        decode: Callable[[Sequence[int]], str],
+        begin: Ids,
+        context: int,
+        device: str | torch.device,
+    ) -> None:
+        self.logits, self.encode, self.decode = logits, encode, decode
+        self.begin, self.context, self.device = begin, context, device
+
+    @torch.no_grad()
+    def nats(self, rows: Sequence[Ids]) -> list[np.ndarray]:
+        """The loss of every token but the first of each row, (1, len - 1) each."""
+        found: list[np.ndarray] = [np.empty(0)] * len(rows)
+        for places, tokens in batches(rows, lambda length: max(1, TOKENS // length)):
+            tokens = tokens.to(self.device)
+            logs = self.logits(tokens[:, :-1]).float().log_softmax(-1)
+            nats = -logs.gather(-1, tokens[:, 1:, None])[..., 0].double().cpu().numpy()  # (B, T)
+            for row, place in enumerate(places):
+                found[place] = nats[row : row + 1, : len(rows[place]) - 1]
+        return found
+
+    @torch.no_grad()
+    def proceed(
+        self, rows: Sequence[Ids], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]
+    ) -> list[list[str]]:
+        """How the model goes on after each row (engine.metrics.models.Models)."""
+        generator, found = torch.Generator().manual_seed(seed), []
+        for row in rows:
+            told, text = list(row), ""
+            for _ in range(tokens):
+                seen = torch.tensor([told[-self.context :]], device=self.device)
+                told.append(int(drawn(self.logits(seen)[:, -1], temperature, generator)))
+                text = self.decode(told[len(row) :])
+                if ends(text):
+                    break
+            found.append(text)
+        return [found]

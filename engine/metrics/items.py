@@ -1,0 +1,194 @@
+"""The frame of metrics of tasks: what models' answers to items become.
+
+A metric scores every item; the scores become one value per task, with its standard error by resampling the items.
+Items that do not fit a model's context are left out, and counted. G models, I items of up to C choices, S samples.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.metrics.models import Models, Question, nats_of, question
+from engine.tasks.outcomes import Outcome
+from engine.tasks.task import EvalTask
+
+RESAMPLES = 200
+
+
+class Answers:
+    """What models answer to the items of a task; each kind of answer is asked for once, if a metric needs it."""
+
+    def __init__(self, task: EvalTask, models: Models, workspace: Path | None = None) -> None:
+        self.task, self.models, self.workspace = task, models, workspace
+
+    @cached_property
+    def questions(self) -> list[list[Question]]:
+        """[I][C] each item's choices as tokens after its prompt; where it has none, its right answer."""
+        return [
+            [question(self.models, item.prompt, text) for text in item.choices or [item.gold]]
+            for item in self.task.items
+        ]
+
+    @cached_property
+    def fits(self) -> np.ndarray:
+        """(I,) whether all of an item's answers fit the context."""
+        return np.array([all(one.ids is not None for one in own) for own in self.questions])
+
+    @property
+    def cut(self) -> int:
+        """How many items lose the beginning of their prompt, since it does not fit the context."""
+        return sum(any(one.cut for one in own) for own in self.questions)
+
+    @cached_property
+    def nats(self) -> np.ndarray:
+        """(G, I, C) the loss of every answer in `questions`; NaN beyond an item's, and where one does not fit."""
+        asked = [(i, c) for i, own in enumerate(self.questions) if self.fits[i] for c in range(len(own))]
+        found = np.full((self.models.members, len(self.questions), max(map(len, self.questions))), np.nan)
+        if asked:
+            rows, columns = np.array(asked).T
+            found[:, rows, columns] = nats_of(self.models, [self.questions[i][c] for i, c in asked])
+        return found
+
+    @cached_property
+    def gold(self) -> np.ndarray:
+        """(G, I) the loss in nats of each item's right answer."""
+        places = [item.choices.index(item.gold) if item.gold in item.choices else None for item in self.task.items]
+        if None not in places or not any(item.choices for item in self.task.items):
+            found: np.ndarray = np.take_along_axis(
+                self.nats, np.array([place or 0 for place in places])[None, :, None], -1
+            )
+            return found[..., 0]
+        asked = [question(self.models, item.prompt, item.gold) for item in self.task.items]
+        return nats_of(self.models, asked)
+
+    @cached_property
+    def greedy(self) -> list[list[str]]:
+        """[G][I] how each model goes on by its most likely tokens, up to the first text that stops an answer."""
+        return self._proceeded([item.prompt for item in self.task.items], 0.0)
+
+    @cached_property
+    def samples(self) -> list[list[list[str]]]:
+        """[G][I][S] answers drawn at the task's temperature."""
+        count = self.task.sampling.samples
+        prompts = [item.prompt for item in self.task.items for _ in range(count)]
+        drawn = self._proceeded(prompts, self.task.sampling.temperature)
+        return [[own[at : at + count] for at in range(0, len(own), count)] for own in drawn]
+
+    def _proceeded(self, prompts: Sequence[str], temperature: float) -> list[list[str]]:
+        asked = self.task.sampling
+        rows = [[*self.models.begin, *self.models.encode(prompt)] for prompt in prompts]
+        ends = lambda text: any(stop in text for stop in asked.stop)  # noqa: E731
+        drawn = self.models.proceed(rows, asked.most_tokens, temperature, 0, ends)
+        return [[until(text, asked.stop) for text in own] for own in drawn]
+
+    def chosen(self) -> list[list[str]]:
+        """[G][I] what each model answers, as text: its choice where there are choices, else how it goes on, if that
+        was asked for."""
+        if any(item.choices for item in self.task.items):
+            places = np.argmin(np.where(np.isnan(self.nats), np.inf, self.nats), -1)  # (G, I)
+            known = np.isfinite(self.nats).any(-1)
+            items = self.task.items
+            return [
+                [items[i].choices[c] if fine else "" for i, (c, fine) in enumerate(zip(own, fits, strict=True))]
+                for own, fits in zip(places.tolist(), known.tolist(), strict=True)
+            ]
+        if "greedy" in self.__dict__:
+            return self.greedy
+        return [[""] * len(self.task.items)] * self.models.members
+
+
+@dataclass(frozen=True)
+class ItemMetric:
+    """name: in files of tasks; unit; needs: what each item must have, in words, and whether it has it; score: of every
+    item, (G, I) or, where the value needs more than one number of each, (G, I, K), NaN for an item that was left out;
+    value: of the scores of kept items; chance: what guessing scores, None where that means nothing."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    needs: tuple[str, Callable[[EvalTask], bool]]
+    score: Callable[[Answers], np.ndarray]
+    value: Callable[[np.ndarray, EvalTask], np.ndarray]
+    chance: Callable[[EvalTask], float | None]
+
+    @property
+    def title(self) -> str:
+        """The name as pages show it."""
+        return self.name.replace("_", " ")
+
+    def label(self, task: str) -> str:
+        """What its value on a task is called."""
+        return f"{task} {self.title}"
+
+
+def mean(scores: np.ndarray, task: EvalTask) -> np.ndarray:
+    """(G, I) -> (G,): the mean over items."""
+    found: np.ndarray = scores.mean(1)
+    return found
+
+
+def measured(metric: ItemMetric, answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The value of each model and its standard error by resampling items, (G,) each, and the scores of every item.
+
+    Raises Problem where fewer than two items fit the context.
+    """
+    task, scores = answers.task, metric.score(answers)
+    kept = answers.fits
+    if kept.sum() < 2:
+        raise Problem(
+            f"Cannot measure the task {task.name!r}: {kept.sum()} of its {len(task.items)} items fit the context of "
+            f"{answers.models.context} tokens. Use models of a longer context, or shorter items."
+        )
+    own = scores[:, kept]
+    lost = ~np.isfinite(own).reshape(len(own), -1).all(1)  # models whose losses are not numbers
+    own = np.nan_to_num(own)
+    drawn = np.random.default_rng(0).integers(own.shape[1], size=(RESAMPLES, own.shape[1]))
+    spread = np.stack([metric.value(own[:, rows], task) for rows in drawn]).std(0)
+    low, scale = (0.0, 1.0) if task.low is None or task.high is None else (task.low, 1 / (task.high - task.low))
+    value = (metric.value(own, task) - low) * scale
+    return np.where(lost, np.nan, value), np.where(lost, np.nan, spread * abs(scale)), scores
+
+
+def until(text: str, stops: Sequence[str]) -> str:
+    """A text up to the first of the texts that stop it."""
+    return text[: min([len(text), *(text.find(stop) for stop in stops if stop in text)])]
+
+
+Asked = tuple[EvalTask, Sequence[ItemMetric]]  # a task, and what is measured on it
+
+
+@dataclass(frozen=True)
+class TaskValues:
+    """What G models score on tasks, in the order of engine.metrics.objectives_of: values and standard errors (G, M);
+    outcomes: of each model, by task."""
+
+    values: np.ndarray
+    errors: np.ndarray
+    outcomes: list[dict[str, Outcome]]
+
+
+def task_values(
+    models: Models, tasks: Sequence[Asked], workspace: Path, tell: Callable[[str], None] = lambda name: None
+) -> TaskValues:
+    """Measure models by the metrics of tasks. tell: is told the name of each task before it is answered.
+
+    Raises Problem where too few items fit the context, or a verifier fails.
+    """
+    columns: list[tuple[np.ndarray, np.ndarray]] = []
+    outcomes: list[dict[str, Outcome]] = [{} for _ in range(models.members)]
+    for task, metrics in tasks:
+        tell(task.name)
+        answers = Answers(task, models, workspace)
+        found = [measured(metric, answers) for metric in metrics]
+        columns += [(value, error) for value, error, _ in found]
+        first = found[0][2].reshape(models.members, len(task.items), -1)[..., 0]
+        first = np.where(answers.fits, first, np.nan)
+        for own, scores, said in zip(outcomes, first, answers.chosen(), strict=True):
+            own[task.name] = Outcome(scores, said, answers.cut)
+    values = np.stack([value for value, _ in columns], 1) if columns else np.empty((models.members, 0))
+    errors = np.stack([error for _, error in columns], 1) if columns else np.empty((models.members, 0))
+    return TaskValues(values, errors, outcomes)

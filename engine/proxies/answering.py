@@ -1,0 +1,115 @@
+"""How a stack of proxies answers the items of tasks: all members at once, rows of like length together."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.corpus.shelf import Corpus
+from engine.proxies.evaluate import ROWS
+from engine.proxies.model import Stack
+
+A_BATCH = 64  # rows that go on together
+
+
+class StackModels:
+    """engine.metrics.models.Models: the G members of a stack, and the tokens of their corpus."""
+
+    def __init__(self, stack: Stack, corpus: Corpus) -> None:
+        self.stack, self.corpus = stack, corpus
+
+    @property
+    def members(self) -> int:
+        """G."""
+        return self.stack.members
+
+    @property
+    def context(self) -> int:
+        """The most tokens that a member sees."""
+        return self.stack.fidelity.context
+
+    @cached_property
+    def begin(self) -> list[int]:
+        """The end of a document before, as every text of the corpus but the first has it."""
+        return self._ids("")
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, without an end."""
+        return self._ids(text)[:-1]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self.corpus.decode(np.array(ids, np.int64))
+
+    def _ids(self, text: str) -> list[int]:
+        found: list[int] = self.corpus.tokenizer.encode([text.encode()]).tolist()
+        return found
+
+    def nats(self, rows: Sequence[list[int]]) -> list[np.ndarray]:
+        """The loss of every token but the first of each row, (G, len - 1) each."""
+        found: list[np.ndarray] = [np.empty(0)] * len(rows)
+        for places, tokens in batches(rows, self._rows):
+            own = tokens.to(self.stack.flat.device).expand(self.members, -1, -1)
+            nats = self.stack.token_nll(own).double().cpu().numpy()  # (G, B, T)
+            for row, place in enumerate(places):
+                found[place] = nats[:, row, : len(rows[place]) - 1]
+        return found
+
+    def _rows(self, length: int) -> int:
+        """Rows of a length that go through the model together."""
+        return max(1, ROWS // length) if self.stack.flat.device.type == "cpu" else A_BATCH
+
+    @torch.no_grad()
+    def proceed(
+        self, rows: Sequence[list[int]], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]
+    ) -> list[list[str]]:
+        """How each member goes on after each row (engine.metrics.models.Models)."""
+        found = [[""] * len(rows) for _ in range(self.members)]
+        generator = torch.Generator().manual_seed(seed)
+        for start in range(0, len(rows), A_BATCH):
+            part = [list(row) for row in rows[start : start + A_BATCH]]
+            told = [[list(row) for row in part] for _ in range(self.members)]  # [G][B] tokens so far
+            for _ in range(tokens):
+                chosen = drawn(self._last_logits(told), temperature, generator)  # (G, B)
+                for own, ids in zip(told, chosen.tolist(), strict=True):
+                    for row, token in zip(own, ids, strict=True):
+                        row.append(token)
+                texts = [[self.decode(r[len(p) :]) for r, p in zip(own, part, strict=True)] for own in told]
+                if all(ends(text) for own in texts for text in own):
+                    break
+            for own, said in zip(found, texts, strict=True):
+                own[start : start + len(part)] = said
+        return found
+
+    def _last_logits(self, told: list[list[list[int]]]) -> Tensor:
+        """(G, B, V) of the token after each row, of which the last `context` tokens are seen."""
+        seen = [[row[-self.context :] for row in own] for own in told]
+        longest = max(len(row) for row in seen[0])
+        padded = torch.tensor([[row + [0] * (longest - len(row)) for row in own] for own in seen])
+        last = torch.tensor([len(row) - 1 for row in seen[0]])  # of like length in every member
+        hidden = self.stack.hidden(padded.to(self.stack.flat.device))
+        hidden = hidden.view(self.members, len(last), longest, -1)[:, torch.arange(len(last)), last]  # (G, B, d)
+        return torch.bmm(hidden, self.stack.head.mT)
+
+
+def drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """(...,) tokens by their logits (..., V): the most likely, or drawn at a temperature."""
+    if temperature == 0:
+        return logits.argmax(-1).cpu()
+    chances = (logits.double().cpu() / temperature).softmax(-1)
+    return torch.multinomial(chances.flatten(0, -2), 1, generator=generator).view(logits.shape[:-1])
+
+
+def batches(rows: Sequence[list[int]], size: Callable[[int], int]):
+    """Rows of like length together, as (places, tokens (B, longest)): shorter ones are filled up behind, which nothing
+    before sees. size: rows of a length that go together."""
+    order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+    while order:
+        longest = len(rows[order[0]])
+        places, order = order[: size(longest)], order[size(longest) :]
+        tokens = torch.zeros(len(places), longest, dtype=torch.long)
+        for row, place in enumerate(places):
+            tokens[row, : len(rows[place])] = torch.tensor(rows[place])
+        yield places, tokens

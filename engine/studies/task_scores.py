@@ -1,0 +1,97 @@
+"""What the runs of a study scored on its tasks: values, whether they can be steered, and answers side by side. Uses the
+store."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analysis.readiness import Readiness, readiness
+from engine.core.errors import Problem
+from engine.spec.objectives import Objective
+from engine.studies.measured import points_measured
+from engine.studies.tasks import is_private
+from engine.tasks import outcomes, shelf
+from engine.tasks.outcomes import Outcome
+from store import runs, studies
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One metric of a task over the R finished runs of a study. values, errors (R,): NaN where a run has none."""
+
+    objective: Objective
+    ids: list[str]
+    values: np.ndarray
+    errors: np.ndarray
+    readiness: Readiness
+
+
+def tasks_of(study: studies.Study) -> list[str]:
+    """The tasks that a study measures."""
+    return list(dict.fromkeys(one.task for one in study.objectives if one.task))
+
+
+def scored(store: Store, study: studies.Study, task: str) -> list[Scored]:
+    """The metrics of a task over all finished runs, merges and mixtures alike."""
+    measured = points_measured(store, study.id)
+    errors = runs.standard_errors(store, study.id, len(study.objectives))
+    ready = steerable(measured)
+    found = []
+    for place, one in enumerate(study.objectives):
+        if one.task == task:
+            own = np.array([errors[run][place] for run in measured.ids], float)
+            found.append(Scored(one, measured.ids, measured.losses[:, place], own, ready[place]))
+    return found
+
+
+def steerable(measured: runs.Measured) -> list[Readiness]:
+    """Of each metric of a study, whether the mixture steers it."""
+    return readiness(measured.weights, measured.losses)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An item of a task and what two runs answered. right: answers that count; scores: of each run's answer, NaN where
+    the item did not fit the context."""
+
+    prompt: str
+    right: list[str]
+    answers: tuple[str, str]
+    scores: tuple[float, float]
+
+    @property
+    def differs(self) -> bool:
+        """Whether one run's answer scores higher than the other's."""
+        return abs(self.scores[0] - self.scores[1]) > 1e-3
+
+
+def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered]:
+    """The items of a task with the answers of two runs. Raises Problem for a private task, and where answers lack."""
+    whole = shelf.load(store.workspace.root, task)
+    if is_private(store, whole):
+        raise Problem(f"The items of {task!r} are private: none of their text is shown.")
+    left, right = (_outcome(store, run, task) for run in (one, other))
+    if not len(whole.items) == len(left.scores) == len(right.scores):
+        raise Problem(f"Cannot compare answers on {task!r}: the runs answered another number of items.")
+    return [
+        Answered(
+            item.prompt,
+            item.answers or [text for text, score in zip(item.choices, item.scores, strict=True) if score > 0],
+            (left.answers[place], right.answers[place]),
+            (float(left.scores[place]), float(right.scores[place])),
+        )
+        for place, item in enumerate(whole.items)
+    ]
+
+
+def fit_of_items(store: Store, run: str, task: str) -> Outcome | None:
+    """What a run answered; None where its answers were not kept."""
+    path = outcomes.file_of(store.workspace.root, run)
+    return outcomes.load(path).get(task) if path.exists() else None
+
+
+def _outcome(store: Store, run: str, task: str) -> Outcome:
+    if (found := fit_of_items(store, run, task)) is None:
+        raise Problem(f"Cannot show the answers of {run!r} on {task!r}: they were not kept. Choose another run.")
+    return found

@@ -1,0 +1,73 @@
+"""Tasks of a workspace: from files, generators or a corpus' text; what studies measure on them. Uses the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.metrics import item_metrics, objectives_of
+from engine.metrics.verifiers import check_verifier
+from engine.spec.objectives import Objective
+from engine.spec.study import StudySpec
+from engine.studies.corpora import opened
+from engine.tasks import shelf
+from engine.tasks.cut import cut
+from engine.tasks.task import EvalTask, Sampling
+from store import corpora, studies
+from store.database import Store
+
+
+def objectives_in(store: Store, spec: StudySpec, domains: list[str]) -> list[Objective]:
+    """What a study of these settings measures on domains and tasks."""
+    return objectives_of(spec.metrics, domains, shelf.loaded(store.workspace.root, spec.tasks))
+
+
+@dataclass(frozen=True)
+class How:
+    """How a task is measured: private: none of its text is shown; metrics: by which, None for those that its items
+    are usually scored by; sampling: fields of engine.tasks.task.Sampling that are not its own."""
+
+    private: bool = False
+    metrics: Sequence[str] | None = None
+    sampling: Mapping[str, object] | None = None
+
+
+def add(store: Store, task: EvalTask, how: How = How()) -> EvalTask:
+    """Add a task. Raises Problem if it cannot be measured, or the name is taken by another."""
+    need("operator", "add a task")
+    asked = {**task.sampling.to_dict(), **(how.sampling or {})}
+    task = replace(
+        task,
+        private=task.private or how.private,
+        metrics=list(how.metrics or task.metrics),
+        sampling=Sampling.read(asked, "how answers are generated"),
+    )
+    item_metrics(task)  # raises if one cannot be measured
+    if "best_of_n" in task.metrics:
+        check_verifier(task.sampling.verifier, store.workspace.root)
+    shelf.save(store.workspace.root, task)
+    return task
+
+
+def cut_from(store: Store, name: str, corpus: str, domain: str, kind: str, count: int, seed: int) -> EvalTask:
+    """A task of items that are cut from a corpus' validation text."""
+    return cut(opened(store, corpus), domain, kind, name, count, seed)
+
+
+def used_by(store: Store, name: str) -> list[str]:
+    """The names of the studies that measure a task."""
+    return [study.name for study in studies.all_studies(store) if name in study.spec.get("tasks", ())]
+
+
+def is_private(store: Store, task: EvalTask) -> bool:
+    """Whether none of its text may be shown: it is private itself, or the corpus that it was cut from is now."""
+    return task.private or (task.corpus is not None and corpora.is_private(store, task.corpus))
+
+
+def remove(store: Store, name: str) -> None:
+    """Delete a task. Raises Problem while studies measure it: their runs could not be compared any more."""
+    need("operator", "remove a task")
+    if users := used_by(store, name):
+        raise Problem(f"Cannot remove the task {name!r}: {users[0]!r} measures it. Delete that study first.")
+    shelf.load(store.workspace.root, name)
+    shelf.file_of(store.workspace.root, name).unlink()

@@ -1,0 +1,78 @@
+"""BIG-bench's JSON tasks (google/BIG-bench, docs/doc.md): examples with a target, or with scores of choices.
+
+    {"name", "description", "metrics", "preferred_score", "task_prefix", "example_input_prefix",
+     "example_output_prefix", "examples": [{"input", "target"} or {"input", "target_scores": {choice: score}}]}
+
+Its scores are reported between low (chance) and high (1); the file has neither, so both are worked out here.
+"""
+
+from typing import Any
+
+from engine.core.errors import Problem
+from engine.tasks.task import EvalTask, Item, Sampling
+
+METRICS = {  # of BIG-bench -> of Mixdesk
+    "multiple_choice_grade": "accuracy",
+    "exact_str_match": "exact_match",
+}
+INPUT, OUTPUT = "\nQ: ", "\nA: "  # around an example's input, where the file does not say
+
+
+def read(value: dict[str, Any], name: str) -> EvalTask:
+    """A task of a parsed file. Raises Problem for an example without an answer."""
+    start, before, after = (
+        _text(value, key, usual)
+        for key, usual in (("task_prefix", ""), ("example_input_prefix", INPUT), ("example_output_prefix", OUTPUT))
+    )
+    examples = value["examples"]
+    if not isinstance(examples, list) or not all(isinstance(one, dict) for one in examples):
+        raise Problem(f"Cannot read {name}: its examples must be a list of objects, as in BIG-bench's own tasks.")
+    items = [_item(one, number, name, (start, before, after)) for number, one in enumerate(examples, 1)]
+    asked = value.get("metrics") or [value.get("preferred_score")]
+    known = [METRICS[one] for one in asked if one in METRICS]
+    choices = all(item.choices for item in items)
+    fitting = [one for one in known if one != "accuracy" or choices] or ["accuracy" if choices else "exact_match"]
+    preferred = METRICS.get(value.get("preferred_score", ""))
+    fitting.sort(key=lambda metric: metric != preferred)
+    low = sum(sum(item.scores) / len(item.scores) for item in items) / len(items) if choices and items else 0.0
+    return EvalTask(
+        name=name,
+        metrics=[*dict.fromkeys(fitting[:1])],
+        items=items,
+        source="BIG-bench JSON",
+        description=_text(value, "description", ""),
+        sampling=Sampling(stop=[_text(value, "stop_string", "\n") or "\n"]),
+        low=low,
+        high=1.0,
+    )
+
+
+def _item(example: dict[str, Any], number: int, name: str, around: tuple[str, str, str]) -> Item:
+    start, before, after = around
+    if not isinstance(example.get("input"), str):
+        raise Problem(f"Cannot read {name}: its example {number} has no input. Fix it, or leave it out.")
+    prompt = start + before + example["input"] + example.get("example_output_prefix", after)
+    target, scores = example.get("target"), example.get("target_scores")
+    answers = [target] if isinstance(target, str) else target or []
+    if scores is not None and not (isinstance(scores, dict) and all(map(_is_score, scores.values()))):
+        raise Problem(f"Cannot read {name}: the target_scores of its example {number} must be a table of numbers.")
+    if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
+        raise Problem(f"Cannot read {name}: the target of its example {number} is {target!r:.60}; it must be a text.")
+    choices = scores or {}
+    best = max(choices.values()) if choices and not answers else None
+    return Item(
+        prompt,
+        answers=answers or [choice for choice, score in choices.items() if score == best],
+        choices=list(choices),
+        scores=[float(score) for score in choices.values()],
+    )
+
+
+def _is_score(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: dict[str, Any], key: str, usual: str) -> str:
+    """A text of the file, or what is usual where it has none."""
+    found = value.get(key, usual)
+    return found if isinstance(found, str) else usual

@@ -1,0 +1,62 @@
+"""What a run answered, item by item: kept for every run, to see which items two models differ in.
+
+One small file per run, `answers/<run>.npz` in the workspace: of every task the score of each item in half precision,
+and what was answered. No torch. I items.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.files import replacing
+
+LONGEST = 500  # characters of an answer that are kept
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """scores: (I,) by the first metric of the task, NaN for an item that did not fit the context; answers: (I,) what
+    was chosen or written, "" where nothing was asked for; cut: items whose prompt lost its beginning."""
+
+    scores: np.ndarray
+    answers: list[str]
+    cut: int = 0
+
+    @property
+    def left_out(self) -> int:
+        """Items that did not fit the context."""
+        return int(np.isnan(self.scores).sum())
+
+
+def file_of(workspace: Path, run: str) -> Path:
+    """Where the answers of a run lie."""
+    return workspace / "answers" / f"{run}.npz"
+
+
+def save(path: Path, found: dict[str, Outcome]) -> None:
+    """Write the outcomes of one run, by task, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, np.ndarray] = {}
+    for task, one in found.items():
+        kept[f"scores {task}"] = one.scores.astype(np.float16)
+        kept[f"answers {task}"] = np.array([text[:LONGEST] for text in one.answers])
+        kept[f"cut {task}"] = np.int64(one.cut)  # type: ignore[assignment]
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, **kept)  # type: ignore[arg-type]
+
+
+def load(path: Path) -> dict[str, Outcome]:
+    """Raises Problem for a file that is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            tasks = [name.removeprefix("scores ") for name in file.files if name.startswith("scores ")]
+            return {
+                task: Outcome(
+                    file[f"scores {task}"].astype(float), file[f"answers {task}"].tolist(), int(file[f"cut {task}"])
+                )
+                for task in tasks
+            }
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise Problem(f"Cannot read the answers of {path.stem}: {error}. Measure that model again.") from error

@@ -1,0 +1,63 @@
+"""Tasks from the command line: added, listed, measured by proxies, and counted only where somebody says so."""
+
+import json
+
+import pytest
+
+from tests.support.running import TINY, copied, engine
+
+CHOICES = [{"question": f"{k} and {k} is ", "choices": [str(2 * k), "no"], "answer": 0} for k in range(20)]
+
+
+@pytest.fixture(scope="module")
+def workspace(tasked, tmp_path_factory):
+    return copied(tasked, tmp_path_factory.mktemp("tasks") / "workspace")
+
+
+def told(workspace, *words: str):
+    return json.loads(engine(workspace, *words).stdout)
+
+
+def test_a_task_is_added_shown_and_removed(workspace, tmp_path):
+    (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, CHOICES)))
+    added = told(workspace, "add-task", "sums", "--file", str(tmp_path / "sums.jsonl"), "--private")
+    assert (added["items"], added["metrics"], added["private"]) == (20, ["accuracy", "answer_bits"], True)
+    told(workspace, "add-task", "closing", "--generate", "brackets", "--items", "30")
+    told(
+        workspace,
+        "add-task",
+        "next",
+        "--cut",
+        "continuation",
+        "--corpus",
+        "small",
+        "--domain",
+        "digits",
+        "--items",
+        "9",
+    )
+    assert [one["name"] for one in told(workspace, "tasks")] == ["brackets", "closing", "next", "sums"]
+    assert told(workspace, "show-task", "sums")["shown"] == [], "nothing of a private task is shown"
+    assert len(told(workspace, "show-task", "closing", "--first", "29")["shown"]) == 2
+    told(workspace, "mark-corpus", "small")
+    assert told(workspace, "show-task", "next")["shown"] == [], "nor of one from a corpus that became private"
+    told(workspace, "mark-corpus", "small", "--public")
+    assert len(told(workspace, "show-task", "next")["shown"]) == 5
+    assert told(workspace, "remove-task", "next") == {"removed": "next"}
+
+
+def test_a_study_measures_its_tasks_and_counts_them_where_told(workspace):
+    shown = told(workspace, "show", "Tasked")
+    by_name = {one["metric"]: one for one in shown["metrics"]} if "metrics" in shown else {}
+    assert by_name == {} or by_name["brackets accuracy"]["priority"] == 0
+    runs = told(workspace, "runs", "Tasked")
+    assert all({"brackets accuracy", "brackets answer bits"} <= set(run["losses"]) for run in runs if run["losses"])
+    assert told(workspace, "tasks")[0]["studies"] == ["Tasked"]
+    refused = engine(workspace, "remove-task", "brackets", check=False)
+    assert refused.returncode == 1 and "'Tasked' measures it" in refused.stderr
+
+
+def test_a_study_of_a_task_that_is_not_there_is_refused(workspace, tmp_path):
+    (tmp_path / "study.toml").write_text(TINY.replace("[fidelity]", 'tasks = ["poems"]\n[fidelity]'))
+    refused = engine(workspace, "start", str(tmp_path / "study.toml"), check=False)
+    assert refused.returncode == 1 and "Cannot find the task 'poems'. Choose one of" in refused.stderr

@@ -1,0 +1,116 @@
+"""The page Tasks: scores with chance and intervals, answers of two runs, the form, and nothing of a private task."""
+
+import logging
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.server import state
+from dashboard.views.shared import plot
+from engine.core.workspace import Workspace
+from engine.service.owner import Owner
+from engine.studies import task_scores, tasks
+from engine.tasks import outcomes
+from engine.tasks.generated import generate
+from store import studies
+from tests.support.running import copied
+
+SECRET = "what nobody may see"
+
+
+@pytest.fixture(scope="module")
+def owner(tasked, tmp_path_factory):
+    logging.getLogger("streamlit").setLevel(logging.ERROR)
+    opened = Owner(Workspace.open(copied(tasked, tmp_path_factory.mktemp("page") / "workspace")))
+    state.use(opened)
+    yield opened
+    state.use(None)
+    opened.close()
+
+
+def page(study: str | None) -> None:
+    import streamlit as st
+
+    from dashboard.views import pages_for
+
+    st.session_state["pages"] = {}
+    pages_for("mixture")["tasks"].function()(study)
+
+
+def drawn(study: str | None, **session) -> AppTest:
+    found = AppTest.from_function(page, args=(study,), default_timeout=120)
+    for key, value in session.items():
+        found.session_state[key] = value
+    found.run()
+    assert not found.exception, found.exception
+    return found
+
+
+def texts(found: AppTest) -> str:
+    return "\n".join(str(one.value) for kind in (found.caption, found.markdown, found.error) for one in kind)
+
+
+def study_named(owner) -> studies.Study:
+    return next(one for one in studies.all_studies(owner.store) if one.name == "Tasked")
+
+
+def study_of(owner) -> str:
+    return study_named(owner).id
+
+
+def test_scores_stand_beside_chance_with_what_they_rest_on(owner, monkeypatch):
+    figures = []
+    real = plot.draw
+    monkeypatch.setattr(plot, "draw", lambda figure, *more: [figures.append(figure), real(figure, *more)][1])
+    found = drawn(study_of(owner))
+    (accuracy, bits) = figures
+    assert "chance, 0.333" in accuracy.to_json() and "chance" not in bits.to_json()
+    assert len(accuracy.data[0].error_y.array) == len(accuracy.data[0].y) >= 8
+    said = texts(found)
+    assert "40 items. Higher is better." in said and "40 items. Lower is better." in said
+    assert "Whether the mixture steers it is not known" in said, "no mixture was trained twice"
+
+
+def test_answers_of_two_runs_stand_side_by_side(owner):
+    """The second run is made to answer three items in another way than it did."""
+    study = study_of(owner)
+    second = task_scores.scored(owner.store, study_named(owner), "brackets")[0].ids[1]
+    other = outcomes.file_of(owner.store.workspace.root, second)
+    kept = outcomes.load(other)["brackets"]
+    kept.scores[:3] = 1 - kept.scores[:3]
+    outcomes.save(other, {"brackets": kept})
+    found = drawn(study)
+    table = next(one.value for one in found.dataframe if "right answer" in one.value and "choices" not in one.value)
+    assert len(table) == 20 and {*table["right answer"]} <= {")", "]", "}"}
+    runs = [name for name in table.columns if name.startswith("score of ")]
+    assert len(runs) == 2 and {*table[runs[0]]} <= {0.0, 1.0}
+    hit = table[table[runs[0]] == 1.0]
+    assert (hit[runs[0].removeprefix("score of ")] == hit["right answer"]).all()
+    found.toggle(key="answers-differ").set_value(True).run()
+    only = next(one.value for one in found.dataframe if "right answer" in one.value and "choices" not in one.value)
+    assert (only[runs[0]] != only[runs[1]]).all() and len(only) == 3
+
+
+def test_a_private_task_shows_none_of_its_text(owner):
+    base = generate("brackets", "hidden", 5, 0)
+    items = [type(item)(SECRET + item.prompt, [], item.choices, item.scores) for item in base.items]
+    tasks.add(owner.store, type(base)("hidden", base.metrics, items, "by hand"), tasks.How(private=True))
+    found = drawn(None, **{"task-shown": "hidden"})
+    assert "This task is private" in texts(found)
+    assert SECRET not in texts(found) and not any(SECRET in str(one.value.to_dict()) for one in found.dataframe)
+
+
+def test_what_a_study_measures_cannot_be_removed(owner):
+    buttons = {one.key for one in drawn(None, **{"task-shown": "brackets"}).button}
+    assert "remove-brackets" not in buttons
+    assert "remove-hidden" in {one.key for one in drawn(None, **{"task-shown": "hidden"}).button}
+
+
+def test_a_workspace_without_tasks_leads_on(owner, workspace):
+    empty = Owner(workspace)
+    state.use(empty)
+    try:
+        assert any("No task yet" in one.value for one in drawn(None).info)
+    finally:
+        state.use(owner)
+        empty.close()

@@ -1,0 +1,177 @@
+"""What every metric of tasks promises, on models whose probabilities are known; and each of them by hand."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.core.errors import Problem
+from engine.metrics import ITEM_METRICS, Answers, item_metrics, measured, objectives_of, task_values
+from engine.metrics.models import question
+from engine.tasks.task import EvalTask, Item, Sampling
+from tests.support.parrots import Parrot, speaking
+
+COLOURS = ["red", "blue", "green"]
+QUICK = Sampling(most_tokens=8, samples=3, stop=["\n"])
+
+
+def task(metric: str = "accuracy", count: int = 12) -> EvalTask:
+    """Items that share their choices, so that every metric has what it needs."""
+    items = [
+        Item(f"The colour of {k} is ", choices=COLOURS, scores=[float(k % 3 == c) for c in range(3)])
+        for k in range(count)
+    ]
+    return EvalTask("colours", [metric], items, "by hand", sampling=QUICK)
+
+
+def knowing(asked: EvalTask, count: int, sure: float = 5.0) -> Parrot:
+    """A model that has read the first `count` items with their answers."""
+    return Parrot([item.text + "\n" for item in asked.items[:count]], sure)
+
+
+@pytest.mark.parametrize("name", ITEM_METRICS)
+def test_values_are_finite_with_an_error_and_knowing_is_better(name):
+    asked, metric = task(name), ITEM_METRICS[name]
+    ignorant, half, whole = (measured(metric, Answers(asked, speaking(knowing(asked, n)))) for n in (0, 6, 12))
+    for value, error, scores in (ignorant, half, whole):
+        assert value.shape == error.shape == (1,) and np.isfinite([value, error]).all() and error >= 0
+        assert scores.shape[:2] == (1, 12)
+    assert half[1] > 0, "half of the items differ from the others"
+    if name != "calibration_error":  # who guesses evenly is calibrated
+        assert whole[0] > half[0] > ignorant[0] if metric.higher_is_better else whole[0] < half[0] < ignorant[0]
+
+
+@pytest.mark.parametrize("name", ITEM_METRICS)
+def test_an_item_that_does_not_fit_is_left_out_and_counted(name):
+    asked = task(name)
+    longer = Item("x" * 10, choices=["y" * 300, "z", "w"], scores=[1.0, 0.0, 0.0])
+    if name in ("macro_f1", "calibration_error"):
+        pytest.skip("labels are short")
+    with_it = replace(asked, items=[*asked.items, longer])
+    models = speaking(knowing(asked, 6))
+    plain, extended = (task_values(models, [(one, item_metrics(one))], None) for one in (asked, with_it))
+    assert extended.values == pytest.approx(plain.values)
+    assert extended.outcomes[0]["colours"].left_out == 1
+    with pytest.raises(Problem, match="0 of its 12 items fit the context of 3 tokens"):
+        task_values(speaking(knowing(asked, 6), context=3), [(asked, item_metrics(asked))], None)
+
+
+def test_a_prompt_that_is_too_long_loses_its_beginning_and_that_is_counted():
+    asked = replace(task(), items=[replace(item, prompt="word " * 50 + item.prompt) for item in task().items])
+    found = task_values(speaking(Parrot([]), context=40), [(asked, item_metrics(asked))], None)
+    assert found.outcomes[0]["colours"].cut == 12
+    assert question(speaking(Parrot([]), context=40), asked.items[0].prompt, "red").ids[-3:] == list(b"red")
+
+
+def test_a_model_whose_losses_are_no_numbers_has_no_score():
+    class Broken(Parrot):
+        def logits(self, tokens):
+            return super().logits(tokens) * math.nan
+
+    for name in ("accuracy", "answer_bits", "macro_f1"):
+        value, error, _ = measured(ITEM_METRICS[name], Answers(task(name), speaking(Broken([]))))
+        assert np.isnan(value).all() and np.isnan(error).all()
+
+
+def by_hand(parrot: Parrot, prompt: str, answer: str) -> float:
+    """-log p(answer | prompt) in nats, byte by byte."""
+    total, seen = 0.0, prompt.encode()
+    for byte in answer.encode():
+        known = parrot.known.get(seen)
+        weight = math.exp(parrot.sure)
+        total -= 0.0 if known is None else (parrot.sure if known == byte else 0.0)
+        total += math.log(256) if known is None else math.log(255 + weight)
+        seen += bytes([byte])
+    return total
+
+
+def test_choices_bits_labels_and_calibration_equal_a_computation_by_hand():
+    asked = task(count=20)
+    parrot = knowing(asked, 9, sure=2.0)
+    nats = np.array([[by_hand(parrot, item.prompt, choice) for choice in COLOURS] for item in asked.items])
+    true = np.arange(20) % 3
+    chosen = nats.argmin(1)
+    answers = Answers(asked, speaking(parrot))
+    np.testing.assert_allclose(answers.nats[0], nats, rtol=1e-5)
+    of = lambda name: float(measured(ITEM_METRICS[name], answers)[0][0])  # noqa: E731
+    assert of("accuracy") == np.mean(chosen == true)
+    size = [len(choice) for choice in COLOURS]
+    assert of("accuracy_per_byte") == np.mean((nats / size).argmin(1) == true)
+    gold = nats[np.arange(20), true]
+    assert of("answer_bits") == pytest.approx(gold.sum() / math.log(2) / sum(size[k] for k in true))
+    f1 = [2 * np.sum((chosen == k) & (true == k)) / (np.sum(chosen == k) + np.sum(true == k)) for k in range(3)]
+    assert of("macro_f1") == pytest.approx(np.mean(f1))
+    sure = (np.exp(-nats) / np.exp(-nats).sum(1, keepdims=True)).max(1)
+    place = np.minimum((sure * 10).astype(int), 9)
+    gaps = [abs(np.sum((sure - (chosen == true))[place == k])) for k in range(10)]
+    assert of("calibration_error") == pytest.approx(sum(gaps) / 20)
+
+
+def test_tied_choices_are_the_first_one():
+    """Who knows nothing chooses the shortest; of equal lengths, the first."""
+    items = [Item("?", choices=["ab", "cd"], scores=[0.0, 1.0]), Item("!", choices=["ab", "cd"], scores=[1.0, 0.0])]
+    asked = EvalTask("ties", ["accuracy"], items, "by hand")
+    assert measured(ITEM_METRICS["accuracy"], Answers(asked, speaking(Parrot([]))))[0] == 0.5
+
+
+def test_generation_stops_where_the_task_says():
+    asked = EvalTask(
+        "sums", ["exact_match"], [Item("1+1=", ["2"]), Item("2+2=", ["4", "four"])], "by hand", sampling=QUICK
+    )
+    parrot = Parrot(["1+1=2\nand", "2+2=four\n"], sure=9.0)
+    answers = Answers(asked, speaking(parrot))
+    assert answers.greedy == [["2", "four"]]
+    assert measured(ITEM_METRICS["exact_match"], answers)[0] == 1.0
+    assert answers.chosen() == [["2", "four"]]
+
+
+def test_more_samples_find_more():
+    """Best of n rises with n for a model that is not sure."""
+    asked = EvalTask("dice", ["best_of_n"], [Item(f"{k}:", [str(k % 10)]) for k in range(40)], "by hand")
+    parrot = Parrot([f"{k}:{k % 10}\n" for k in range(40)], sure=5.0)
+    one, many = (
+        measured(
+            ITEM_METRICS["best_of_n"],
+            Answers(replace(asked, sampling=Sampling(2, ["\n"], samples=n, temperature=1.0)), speaking(parrot)),
+        )[0]
+        for n in (1, 16)
+    )
+    assert 0 < one < many <= 1
+
+
+def test_normalised_scores_are_between_low_and_high():
+    asked = replace(task(), low=1 / 3, high=1.0)
+    parrot = knowing(asked, 12)
+    value, _, _ = measured(ITEM_METRICS["accuracy"], Answers(asked, speaking(parrot)))
+    assert value == pytest.approx(1.0)
+    (one,) = objectives_of((), [], [asked])
+    assert (one.unit, one.chance, one.items, one.priority) == ("normalised score", pytest.approx(0), 12, 0.0)
+
+
+def test_what_a_metric_needs_is_said():
+    with pytest.raises(Problem, match="needs choices"):
+        item_metrics(EvalTask("t", ["accuracy"], [Item("a", ["b"]), Item("c", ["d"])], "by hand"))
+    with pytest.raises(Problem, match="Cannot measure 'bleu' on a task: the metrics are accuracy"):
+        item_metrics(task("bleu"))
+    with pytest.raises(Problem, match="names no metric"):
+        item_metrics(replace(task(), metrics=[]))
+
+
+def test_a_task_and_a_domain_cannot_share_a_column():
+    with pytest.raises(Problem, match="'colours accuracy' twice, of a domain and of a task"):
+        objectives_of(("accuracy",), ["colours"], [task()])
+
+
+def test_the_error_covers_what_other_items_would_give():
+    """Resampled items: over many draws of 40 items of a known accuracy, 95% intervals hold it about as often."""
+    rng, held = np.random.default_rng(0), 0
+    items = [Item(f"{k}?", choices=["a", "b"], scores=[1.0, 0.0]) for k in range(40)]
+    asked = EvalTask("t", ["accuracy"], items, "by hand")
+    for _ in range(100):
+        answers = Answers(asked, speaking(Parrot([])))
+        right = (rng.random(40) < 0.6)[None, :, None]
+        answers.nats = np.where(right, [1.0, 2.0], [2.0, 1.0])
+        value, error, _ = measured(ITEM_METRICS["accuracy"], answers)
+        held += abs(value[0] - 0.6) <= 1.96 * error[0]
+    assert 86 <= held <= 100

@@ -1,0 +1,122 @@
+"""Tasks from files: BIG-bench's JSON, choices, completions and labelled texts; and what is wrong with others."""
+
+import json
+
+import pytest
+
+from engine.core.errors import Problem
+from engine.tasks.files import from_bytes, from_file
+from engine.tasks.task import check_task
+
+BIGBENCH = {
+    "name": "colours",
+    "description": "Which colour",
+    "metrics": ["multiple_choice_grade"],
+    "preferred_score": "multiple_choice_grade",
+    "task_prefix": "Answer.",
+    "examples": [
+        {"input": "grass", "target_scores": {"green": 1, "red": 0}},
+        {"input": "blood", "target_scores": {"green": 0, "red": 1, "blue": 0.25}},
+    ],
+}
+
+
+def lines(*rows: dict) -> bytes:
+    return "\n".join(json.dumps(row) for row in rows).encode()
+
+
+def test_bigbench_choices():
+    task = from_bytes(json.dumps(BIGBENCH).encode(), "colours")
+    check_task(task)
+    assert task.items[0].prompt == "Answer.\nQ: grass\nA: "
+    assert task.items[1].scores == [0.0, 1.0, 0.25] and task.items[1].gold == "red"
+    assert task.metrics == ["accuracy"]
+    assert (task.low, task.high) == (pytest.approx((0.5 + 1.25 / 3) / 2), 1.0)
+
+
+def test_bigbench_generation_with_its_own_prefixes():
+    value = {
+        "preferred_score": "exact_str_match",
+        "metrics": ["exact_str_match", "bleu"],
+        "example_input_prefix": "",
+        "example_output_prefix": " = ",
+        "examples": [{"input": "1+1", "target": "2"}, {"input": "2+2", "target": ["4", "four"]}],
+    }
+    task = from_bytes(json.dumps(value).encode(), "sums")
+    assert [item.prompt for item in task.items] == ["1+1 = ", "2+2 = "]
+    assert task.metrics == ["exact_match"] and task.items[1].answers == ["4", "four"] and task.low == 0.0
+
+
+@pytest.mark.parametrize(
+    ("row", "scores"),
+    [
+        ({"question": "?", "choices": ["a", "b"], "answer": 1}, [0, 1]),
+        ({"prompt": "?", "options": ["x", "y"], "answer": "B"}, [0, 1]),
+        ({"ctx": "", "context": "?", "endings": ["x", "y"], "label": "0"}, [1, 0]),
+        ({"question": "?", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"}, [0, 1]),
+        ({"query": "?", "choices": ["1", "0"], "answer": "1"}, [1, 0]),
+        ({"input": "?", "candidates": ["x", "y", "z"], "answers": ["x", "z"]}, [1, 0, 1]),
+    ],
+)
+def test_choices_by_text_letter_and_place(row, scores):
+    task = from_bytes(lines(row, row), "t")
+    assert task.items[0].scores == scores and task.items[0].prompt == "?" and "accuracy" in task.metrics
+
+
+def test_labelled_texts_choose_between_all_labels():
+    rows = [{"text": f"text {k}", "label": "good" if k % 2 else "bad"} for k in range(10)]
+    task = from_bytes(json.dumps(rows).encode(), "t")
+    assert task.labels == ["bad", "good"] and task.metrics == ["accuracy", "macro_f1", "calibration_error"]
+
+
+def test_labels_that_begin_alike_are_told_apart():
+    """ "no" begins "nominal": each is scored whole, so the shorter one is not chosen for being a beginning."""
+    rows = [{"text": f"text {k}", "label": "no" if k % 2 else "nominal"} for k in range(10)]
+    task = from_bytes(json.dumps(rows).encode(), "t")
+    assert task.labels == ["no", "nominal"]
+
+
+def test_completions():
+    task = from_bytes(
+        lines({"prompt": "1+1=", "completion": "2"}, {"prompt": "2+2=", "completion": ["4", "four"]}), "t"
+    )
+    assert task.items[1].answers == ["4", "four"] and task.metrics == ["exact_match", "answer_bits"]
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it has 0 items"),
+        (b"hello", "line 1 is not JSON: 'hello'"),
+        (b'{"a": 1}\n{"a": 2}', "row 1 has none of prompt, question"),
+        (b"[1, 2]", "row 1 is 1, and must be an object"),
+        (lines({"prompt": "a", "answer": "b"}, {"prompt": "a"}), "row 2 has no right answer"),
+        (lines({"prompt": "a", "answer": ""}, {"prompt": "a", "answer": "b"}), "row 1 has no right answer"),
+        (lines({"prompt": "a", "choices": ["x", "y"], "answer": 7}, {}), "row 2 has none of prompt"),
+        (lines(*[{"prompt": "a", "choices": ["x", "y"], "answer": 7}] * 2), "'7', is none of its choices"),
+        (lines(*[{"prompt": "a", "choices": ["x", "x"], "answer": 0}] * 2), "item 1 has the choice 'x' twice"),
+        (lines(*[{"prompt": "a", "choices": ["x"], "answer": 0}] * 2), "item 1 has 1 choices"),
+        (
+            lines({"prompt": "a", "choices": ["x", "y"], "answer": 0}, {"prompt": "a", "answer": "b"}),
+            "row 1 has choices",
+        ),
+        (json.dumps({"examples": [{"input": "a"}] * 2}).encode(), "item 1 has no right answer"),
+        (json.dumps({"examples": [{"target": "a"}] * 2}).encode(), "its example 1 has no input"),
+        (json.dumps({"examples": [{"input": "a", "target_scores": {"x": 0, "y": 0}}] * 2}).encode(), "have one score"),
+        (json.dumps({"examples": 3}).encode(), "its examples must be a list"),
+        (b"\xff\xfe{", "no utf-8 text"),
+        (b"[" * 10**5, "it is nested too deep"),
+        (lines(*[{"prompt": "a" * 200_000, "answer": "b"}] * 2), "200,000 characters, and 100,000 are allowed"),
+    ],
+)
+def test_what_is_wrong_is_named(data, why):
+    with pytest.raises(Problem, match=why):
+        check_task(from_bytes(data, "t"))
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(Problem, match="No such file"):
+        from_file(tmp_path / "none", "t")
+    (tmp_path / "big").write_bytes(b" " * ((64 << 20) + 1))
+    with pytest.raises(Problem, match="more than 64 MB"):
+        from_file(tmp_path / "big", "t")
