@@ -59,7 +59,8 @@ class Shape:
         names = {METRIC: self.metrics, DOMAIN: self.domains}.get(axis.of, self.coordinates)
         if len(values) != len(names):
             raise Problem(f"Cannot take {what}: it has {len(values)} numbers, and the study {len(names)} {axis.of}s.")
-        if odd := [one for one in values if one is not None and not axis.low <= one <= axis.high]:
+        numbers = [one for one in values if isinstance(one, int | float)]  # others are null, or lists of their own
+        if odd := [one for one in numbers if not axis.low <= one <= axis.high]:
             most = f" and at most {axis.high:g}" if axis.high < math.inf else ""
             raise Problem(f"Cannot take {what}: each number is at least {axis.low:g}{most}, and one is {odd[0]!r}.")
         shares = axis.shares == ALWAYS or (axis.shares == IN_MIXTURES and self.mixture)

@@ -5,13 +5,13 @@ from typing import Annotated, Any, ClassVar
 
 from engine.core.errors import Problem
 from engine.core.records import Excerpt, Record
-from engine.jobs.axes import METRIC, Measured, PerMetric
+from engine.jobs.axes import METRIC, Axis, Measured, PerMetric
 from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
 from engine.jobs.runs import MOST
 from engine.jobs.spec import Task
 
-Ends = Annotated[list[list[float] | None], METRIC]  # of each metric's interval
+Ends = Annotated[list[list[float] | None], Axis(METRIC)]  # of each metric's interval
 
 
 @dataclass(frozen=True, kw_only=True)
