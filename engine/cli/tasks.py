@@ -1,10 +1,9 @@
 """Commands about tasks: add one, list them, look at their items."""
 
-from pathlib import Path
-
 from engine.cli.importing import copied
 from engine.cli.words import plain
 from engine.core.errors import Problem
+from engine.core.files import given_path
 
 SAMPLING = ("most_tokens", "stop", "samples", "temperature", "verifier")
 
@@ -18,7 +17,7 @@ def add(command) -> None:
     one = command("add-task", task_add, "add a task, whose items studies then measure (tasks = [...])", makes=True)
     one.add_argument("name", metavar="TASK", help="what studies call it")
     source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--file", type=Path, help="BIG-bench's JSON, or items as JSON or JSON lines")
+    source.add_argument("--file", type=given_path, help="BIG-bench's JSON, or items as JSON or JSON lines")
     source.add_argument("--generate", metavar="KIND", help="by a rule: arithmetic, brackets, gym:NAME of reasoning-gym")
     source.add_argument("--cut", metavar="KIND", help="from validation text: continuation, cloze, docstring")
     one.add_argument("--corpus", default="default", help="of --cut (default: %(default)s)")

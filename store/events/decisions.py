@@ -89,8 +89,13 @@ def runs_added(cursor: Cursor, origin: Origin, e: RunsAdded | StudyPlanned) -> N
     jobs_planned(cursor, e.study, e.jobs, origin.t)
 
 
+OF_TASKS = ("task", "chance", "items")  # of a metric, where it is a task's: rows of before have none
+
+
 def metrics_json(metrics: Sequence[StudyMetric]) -> str:
-    return json.dumps([one.to_dict() for one in metrics])
+    rows = [one.to_dict() for one in metrics]
+    known = [{name: value for name, value in row.items() if value is not None or name not in OF_TASKS} for row in rows]
+    return json.dumps(known)
 
 
 # Columns of a planned run, with Arrow types where it cannot infer them (all may be None).
