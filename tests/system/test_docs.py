@@ -45,7 +45,7 @@ PAGES = [
 ]
 NAMES = {"My study": "Small", "My merges": "Small merge"}
 TUTORIALS = ["docs/tutorials/mixtures.md", "docs/tutorials/merges.md"]  # one goes on from the other
-FROM_NOTHING = {"docs/CORPUS.md", "docs/how-to/tasks.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
+FROM_NOTHING = {"docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
 SHOWN = {"text", "nginx"}  # languages of what is only looked at
 
 

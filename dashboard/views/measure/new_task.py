@@ -7,6 +7,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.metrics import ITEM_METRICS
 from engine.studies import tasks
 from engine.tasks.cut import CUTS
@@ -25,11 +26,9 @@ def new_task() -> None:
     name = st.text_input("Name", "my-task", max_chars=64)
     source = st.segmented_control("Items from", [FILE, RULE, TEXT], default=FILE, required=True)
     make = {FILE: ask_file, RULE: ask_rule, TEXT: ask_text}[source](name)
+    titles = told_apart({one: metric.title for one, metric in ITEM_METRICS.items()})
     metrics = st.multiselect(
-        "Scored by",
-        list(ITEM_METRICS),
-        format_func=lambda one: ITEM_METRICS[one].title,
-        help="By default as such items usually are.",
+        "Scored by", list(titles), format_func=titles.get, help="By default as such items usually are."
     )
     private = source != RULE and st.checkbox(
         "Private", help="None of its text is shown, on pages, in files or in answers."

@@ -50,7 +50,12 @@ ONCE_EACH = {
         "list(frozen['baselines'])",
     },
     "corpora and folders of the workspace": {"built", "known", "folders", "others"},
-    "domains of a corpus": {"there", "new", "list(manifest['domains']) if manifest else []"},
+    "domains of a corpus": {
+        "there",
+        "new",
+        "list(manifest['domains']) if manifest else []",
+        "list(manifest['domains'])",
+    },
     "columns of a table, which may not repeat": {"first", "second", "metrics"},
     "ids of jobs": {"list(frame['job'])"},
     "tensors of a file": {"['all tensors (mean)', *tensors]"},
@@ -58,6 +63,7 @@ ONCE_EACH = {
     "knobs of a method": {"[knob.name for knob in numeric]"},
     "words and numbers of our own": {
         *("mine", "[7, 30, 90, 365]", "states", "looks", "views", "list(views)", "list(choices)", "list(groups)"),
+        *("list(GENERATORS)", "list(CUTS)", "[FILE, RULE, TEXT]"),
         *("SCHEDULES", "ACTIVATIONS", "['tokens', 'loss']", "['this study', 'all studies']"),
         "['per expert', 'per expert and layer']",
     },
