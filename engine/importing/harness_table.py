@@ -114,8 +114,8 @@ def matched(results: Table, weights: Table, key: str | None) -> tuple[Table, str
     """
     if key is not None and key not in weights.columns:
         raise Problem(
-            f"Cannot join {weights.name} on {key!r}: its columns are {listed(list(weights.columns))}. Name the one with "
-            "the runs."
+            f"Cannot join {weights.name} on {key!r}: its columns are {listed(list(weights.columns))}. Name the one "
+            "with the runs."
         )
     single = [one for one in weights.columns if len(set(weights.keys(one))) == len(weights)]
     single.sort(key=lambda one: RUNS.index(one.lower()) if one.lower() in RUNS else len(RUNS))
@@ -130,9 +130,13 @@ def matched(results: Table, weights: Table, key: str | None) -> tuple[Table, str
             f"Cannot join {weights.name} and {results.name}: no column of the first has a run called as the model or a "
             f"folder of the second ({listed(names[0], 6)}). Name each folder of results as its run."
         )
-    known = set(weights.keys(best))
+    return _merged(results, _of_runs(results, set(weights.keys(best))), best), best
+
+
+def _of_runs(results: Table, known: set[str]) -> dict[str, list[int]]:
+    """Run -> its rows. known: the runs of the other table; a row of none of them keeps its likeliest name."""
     groups: dict[str, list[int]] = {}
-    for place, several in enumerate(names):
+    for place, several in enumerate(results.columns[RUN]):
         runs = list(dict.fromkeys(one for one in several if one in known))
         if len(runs) > 1:
             raise Problem(
@@ -140,7 +144,7 @@ def matched(results: Table, weights: Table, key: str | None) -> tuple[Table, str
                 "in its path or its model's. Name its folder as its run alone."
             )
         groups.setdefault(runs[0] if runs else several[0], []).append(place)
-    return _merged(results, groups, best), best
+    return groups
 
 
 def _merged(results: Table, groups: dict[str, list[int]], key: str) -> Table:

@@ -60,7 +60,7 @@ def choose_metrics(
     ups = set(globbed(table, higher))
     if astray := ups - set(columns):
         raise Problem(f"Cannot say that {min(astray)!r} is better when higher: it is none of the metrics.")
-    called = {name: told[name].metric if name in told else name for name in columns}
+    facts = {name: told.get(name) or Known(name) for name in columns}
     known = unit or (None if told else FORMATS[format][2])
     if trained := [name for name in columns if is_training(name)]:
         talk.notes.append(
@@ -68,7 +68,7 @@ def choose_metrics(
             "no mixtures: import losses on text that is the same for all runs."
         )
     if higher is None:
-        ways = {name: _way(name, told.get(name)) for name in columns}
+        ways = {name: is_up(one.metric) if one.higher is None else one.higher for name, one in facts.items()}
         ups = {name for name in columns if ways[name]}
         untold = [name for name in columns if ways[name] is None and not is_own_loss(name, table)]
         unknown = untold if told or FORMATS[format][2] is None else []
@@ -78,8 +78,10 @@ def choose_metrics(
                 "better", f"Which way is better for {listed(unknown, 6)}? The names do not tell.", options
             )
             ups |= set(unknown) if talk.ask(question) == "higher" else set()
-    facts = {name: {"chance": one.chance, "items": one.items} for name, one in told.items()}
-    return [Objective(name, known or unit_of(called[name]), name in ups, **facts.get(name, {})) for name in columns]
+    return [
+        Objective(name, known or unit_of(one.metric), name in ups, chance=one.chance, items=one.items)
+        for name, one in facts.items()
+    ]
 
 
 def _of_harness(table: Table, given: list[str] | None, talk: Talk) -> list[str]:
@@ -98,13 +100,6 @@ def _of_harness(table: Table, given: list[str] | None, talk: Talk) -> list[str]:
             f"Left out, since they never vary or fewer than {fewest} runs have them: {listed(others, 40)}."
         )
     return useful or list(table.told)
-
-
-def _way(name: str, known: Known | None) -> bool | None:
-    """Whether higher is better: as the file says, else as the metric's own name does; None where neither tells."""
-    if known is None:
-        return is_up(name)
-    return is_up(known.metric) if known.higher is None else known.higher
 
 
 def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> list[str]:
