@@ -11,6 +11,7 @@ from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed
 from engine.importing.harness import Known, Results, is_results, models_of, read_results, table_in
+from engine.importing.limits import bounded
 from engine.importing.mapping import RUNS
 from engine.importing.tables import Table
 
@@ -26,7 +27,7 @@ def error_column(metric: str) -> str:
 
 def results_table(name: str, columns: dict[str, list[Any]], lines: Sequence[int]) -> Table | None:
     """The table of a file whose rows are results of a harness; None for any other file. Its column `run` holds what
-    each run may be called. Raises Problem for a row without results, or without a name."""
+    each run may be called. Raises Problem for a row without results or name, and for more than can be read."""
     if not any(isinstance(cell, dict) for cell in columns.get("results", ())):
         return None
     rows = [{key: cells[place] for key, cells in columns.items()} for place in range(len(lines))]
@@ -50,6 +51,7 @@ def results_table(name: str, columns: dict[str, list[Any]], lines: Sequence[int]
         made[one] = [score and score.value for score in scores]
         if any(score and score.error is not None for score in scores):
             made[error_column(one)] = [score and score.error for score in scores]
+    bounded(name, len(lines), len(made))
     return Table(name, made, lines, (*_left(found, name), *_unlike(rows, name)), told=told)
 
 
