@@ -23,7 +23,7 @@ ALL, AVERAGE = "all", ":_average"  # lighteval's averages over its tasks, and ov
 BESIDE = {"alias", "name", "samples", "sample_len", "sample_count", " "}  # what stands beside a task's metrics
 # Why a key was not taken as it stands.
 AVERAGES = "Averages over tasks are left out"
-NO_NUMBER = "What is no number is left out"
+NO_NUMBER = "What is not a number is left out"
 ASTRAY = "Errors without their metric are left out"
 NO_ERROR = "Without a standard error"
 

@@ -50,7 +50,7 @@ def combined(files: Iterable[tuple[str, bytes]], name: str) -> tuple[str, list[s
             f"Cannot import {name}: it holds no results of lm-evaluation-harness or lighteval"
             f"{' beside ' + listed(others, 4) if others else ''}. Give the folder with their results_<date>.json files."
         )
-    notes = [f"Not read, since they are no results of a harness: {listed(others)}."] if others else []
+    notes = [f"Not read, because they do not hold the results of a harness: {listed(others)}."] if others else []
     return "\n".join(lines) + "\n", notes
 
 

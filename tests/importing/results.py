@@ -48,7 +48,6 @@ def newest(arc=0.31, model="org/model", **more):
         },
         "n-samples": {"arc_easy": {"original": 2376, "effective": 500}, "gsm8k": {"original": 1319, "effective": 1319}},
         "config": {"model": "hf", "model_args": f"pretrained={model},dtype=float32"},
-        "git_hash": "e0d2c4f",
         "date": 1764500000.5,
         "model_name": model,
         **more,
