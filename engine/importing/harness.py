@@ -110,7 +110,7 @@ def _add_task(
             left.append((NO_NUMBER, f"{title}: {number!r:.40}"))
         else:
             said = facts.get(f"{metric}{ERROR}" + (f",{kept}" if kept else ""))
-            error = float(said) if is_number(said, 0) else None
+            error = float(said) if isinstance(said, int | float) and is_number(said, 0) else None
             if error is None:
                 left.append((NO_ERROR, title))
             higher = table_in(table_in(value, "higher_is_better"), task).get(metric)
