@@ -12,7 +12,7 @@ An error (`*_stderr`) is noise, never a score; averages over groups of tasks are
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
@@ -57,7 +57,7 @@ class Results:
     left: tuple[tuple[str, str], ...]
 
 
-def is_results(value: object) -> bool:
+def is_results(value: object) -> TypeGuard[dict[str, Any]]:
     """Whether a parsed object holds results of a harness, in this layout or in another version's."""
     if not isinstance(value, dict) or not isinstance(value.get("results"), dict):
         return False
