@@ -110,7 +110,7 @@ def shape(store: Store, study: str) -> tuple[int, int]:
 
 
 def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndarray]:
-    """Run -> (M,) standard errors of its losses over validation windows, NaN where they are not known."""
+    """Run -> (M,) standard errors of its losses over windows and of its scores over items, NaN where not known."""
     found = store.arrow("SELECT id, losses_se FROM runs WHERE study = ?", [study])
     return dict(zip(found.column("id").to_pylist(), matrix(found, "losses_se", metrics), strict=True))
 
@@ -223,12 +223,13 @@ def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]
 
 
 def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """The stored values of posted runs, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
+    """The stored values of posted runs, by their ids: {"weights", "losses", "losses_se", "seed", ...}."""
     rows = store.rows(
-        "SELECT id, weights, losses, seed, parameters, tokens FROM runs WHERE study = ? AND list_contains(?, id)",
+        "SELECT id, weights, losses, losses_se, seed, parameters, tokens FROM runs "
+        "WHERE study = ? AND list_contains(?, id)",
         [study, ids],
     )
-    names = ("weights", "losses", "seed", "parameters", "tokens")
+    names = ("weights", "losses", "losses_se", "seed", "parameters", "tokens")
     return {run: dict(zip(names, values, strict=True)) for run, *values in rows}
 
 

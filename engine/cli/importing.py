@@ -27,6 +27,7 @@ from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
+from engine.importing.harness_files import combined, files_in
 from engine.importing.mapping import KEYS
 from engine.jobs.events import JobFailed
 from engine.jobs.journal import last_event
@@ -47,7 +48,8 @@ def add(command) -> None:
     one.add_argument(
         "--weights", required=True, type=given_path, metavar="CSV", help="CSV, JSON or Parquet with the shares"
     )
-    one.add_argument("--metrics", type=given_path, metavar="CSV", help="the second file of a pair")
+    second = "the second file of a pair; or results of lm-evaluation-harness or lighteval, a file or a folder of them"
+    one.add_argument("--metrics", type=given_path, metavar="CSV", help=second)
     one.add_argument("--preview", action="store_true", help="say what would be imported, and import nothing")
     answer = "an answer to what the table leaves open; repeat"
     one.add_argument("--answer", action="append", default=[], metavar="QUESTION=ANSWER", help=answer)
@@ -177,11 +179,19 @@ def check_answers(shown: dict) -> None:
 
 
 def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
-    """Copy a file into the workspace's imports folder, and return its name there. role: the name of what is piped."""
+    """Copy a file into the workspace's imports folder, and return its name there; of a folder of metrics, its results
+    of harnesses, as one file. role: the name of what is piped."""
     folder = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
+    (into := workspace.root / "imports" / folder).mkdir(parents=True, exist_ok=True)
+    if role == "metrics" and path.is_dir():
+        text, notes = combined(files_in(path), str(path))
+        with replacing(into / f"{role}.jsonl") as part:
+            part.write_text(text)
+        for note in notes:
+            print(note, file=sys.stderr)
+        return f"{folder}/{role}.jsonl"
     with as_file(path) as file:
-        target = workspace.root / "imports" / folder / (file.name if file is path else f"{role}{file.suffix}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = into / (file.name if file is path else f"{role}{file.suffix}")
         if file.resolve() != target.resolve():
             with replacing(target) as part:
                 shutil.copyfile(file, part)

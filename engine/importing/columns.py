@@ -48,9 +48,8 @@ def _column(mapping: Mapping, shares: Shares, table: Table, name: str, is_first:
     if name in mapping.weights.values() and (name not in metric or is_first):
         return Column(table.name, name, "share", shares.family.why)
     if name in metric:
-        return Column(
-            table.name, name, "metric", "named like a metric" if measures(name) else "chosen, or all there is"
-        )
+        why = "named like a metric" if measures(name) else "chosen, or all there is"
+        return Column(table.name, name, "metric", "a score in a harness' results" if name in table.told else why)
     if name in used:
         return Column(table.name, name, used[name], REASONS.get(used[name], "names the runs"))
     if family := next((other for other in shares.others if name in other.columns), None):
@@ -64,6 +63,8 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
     """Why a column is not read."""
     if not any(map(text_of, table.columns[name])):
         return "empty", "it is empty"
+    if name in table.told:
+        return "other", "a score in a harness' results that was not chosen"
     if not name or name.startswith(NAMELESS):
         return "nameless", "it has no name"
     of = noise_of(name, set(table.columns))

@@ -15,6 +15,7 @@ import pyarrow as pa
 from engine.core.errors import Problem
 from engine.importing.columnar import read_parquet
 from engine.importing.encodings import decoded
+from engine.importing.harness_table import results_table
 from engine.importing.limits import BYTES, ROWS, bounded
 from engine.importing.nested import spread
 from engine.importing.number_formats import written_plainly
@@ -53,7 +54,7 @@ OTHER = {
 
 
 def read_table(path: Path, name: str | None = None, answers: dict[str, str] | None = None) -> Table:
-    """Read a CSV, JSON or Parquet file: objects inside cells spread, figures as plain numbers.
+    """Read a CSV, JSON or Parquet file: objects inside cells spread, figures as plain numbers; or results of a harness.
 
     name: what people call it; answers: to what it may leave open (Table.asked). Raises Problem where it is not a table,
     too large a one, or has two columns of one name.
@@ -61,9 +62,11 @@ def read_table(path: Path, name: str | None = None, answers: dict[str, str] | No
     name = name or path.name
     answers = answers or {}
     columns, lines, asked = cells_of(path, name, answers)
-    columns = spread(name, columns, lines)
-    bounded(name, len(lines), len(columns))
-    table = written_plainly(Table(name, columns, lines), answers)
+    table = results_table(name, columns, lines)
+    if table is None:
+        columns = spread(name, columns, lines)
+        bounded(name, len(lines), len(columns))
+        table = written_plainly(Table(name, columns, lines), answers)
     notes = [f"{name} was read as {one.answer(answers)}." for one in asked]
     return replace(table, asked=(*asked, *table.asked), notes=(*notes, *table.notes))
 

@@ -1,6 +1,6 @@
 """The mapping of columns: which are the shares, the metrics, the key, the seed and the fidelity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -133,6 +133,6 @@ def linked(objectives: list[Objective], domains: list[str]) -> tuple[Objective, 
     free, found = set(domains), []
     for one in objectives:
         domain = plain.get(core(one.metric)) if not one.higher_is_better else None
-        found.append(Objective(one.metric, one.unit, one.higher_is_better, domain if domain in free else None))
+        found.append(replace(one, domain=domain if domain in free else None))
         free.discard(domain)
     return tuple(found)

@@ -8,6 +8,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.choices import OFFERED, left
+from engine.importing.harness import Known
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
 from engine.importing.names import bare, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
@@ -17,6 +18,7 @@ from engine.spec.objectives import Objective
 SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
 TRAINED_ON = re.compile(r"token|budget|data|corpus", re.I)  # in the name of a column that tells budgets, not sizes
 TRAINING = ("train_loss", "train/loss", "train.loss", "training_loss", "loss/train")
+FEWEST = 3  # values that a metric needs before anything can be fitted to it
 ALL_KEPT = "all runs: surrogates of shares take the size with the most of them, predictions at a size take all"
 ALL_AS_ONE = "all runs: surrogates take them as one, and differences between them as noise"
 
@@ -50,29 +52,54 @@ def choose_metrics(
 
     Raises Problem where there are none, and for directions of what is no metric.
     """
-    columns = globbed(table, given) or _measured(format, table, taken | own, talk)
+    told = table.told
+    columns = _of_harness(table, given, talk) if told else globbed(table, given)
+    columns = columns or _measured(format, table, taken | own, talk)
     if overlap := own & set(columns):
         raise Problem(f"Cannot use the column {min(overlap)!r} as a share and as a metric. Name the columns of each.")
     ups = set(globbed(table, higher))
     if astray := ups - set(columns):
         raise Problem(f"Cannot say that {min(astray)!r} is better when higher: it is none of the metrics.")
-    known = unit or FORMATS[format][2]
+    facts = {name: told.get(name) or Known(name) for name in columns}
+    known = unit or (None if told else FORMATS[format][2])
     if trained := [name for name in columns if is_training(name)]:
         talk.notes.append(
             f"{listed(trained)}: a run's loss on its own mixture, which is low where the mixture is easy. It compares "
             "no mixtures: import losses on text that is the same for all runs."
         )
     if higher is None:
-        ups = {name for name in columns if is_up(name)}
-        untold = [name for name in columns if is_up(name) is None and not is_own_loss(name, table)]
-        unknown = untold if FORMATS[format][2] is None else []
+        ways = {name: is_up(one.metric) if one.higher is None else one.higher for name, one in facts.items()}
+        ups = {name for name in columns if ways[name]}
+        untold = [name for name in columns if ways[name] is None and not is_own_loss(name, table)]
+        unknown = untold if told or FORMATS[format][2] is None else []
         if unknown:
             options = {"lower": "lower is better, as for a loss", "higher": "higher is better, as for a score"}
             question = Question(
                 "better", f"Which way is better for {listed(unknown, 6)}? The names do not tell.", options
             )
             ups |= set(unknown) if talk.ask(question) == "higher" else set()
-    return [Objective(name, known or unit_of(name), name in ups) for name in columns]
+    return [
+        Objective(name, known or unit_of(one.metric), name in ups, chance=one.chance, items=one.items)
+        for name, one in facts.items()
+    ]
+
+
+def _of_harness(table: Table, given: list[str] | None, talk: Talk) -> list[str]:
+    """The metrics of a harness' results that are given, or all that say anything of mixtures. Raises Problem where only
+    errors are given."""
+    columns = [name for name in globbed(table, given) if name in table.told]
+    if columns:
+        return columns
+    if given:
+        raise Problem(f"Cannot use {listed(given)} as metrics: only errors are called so in {table.name}.")
+    values = {name: table.loose(name)[np.isfinite(table.loose(name))] for name in table.told}
+    fewest = min(FEWEST, len(table))
+    useful = [name for name, own in values.items() if len(own) >= fewest and (len(own) == 1 or np.ptp(own) > 0)]
+    if useful and (others := [name for name in values if name not in useful]):
+        talk.notes.append(
+            f"Left out, since they never vary or fewer than {fewest} runs have them: {listed(others, 40)}."
+        )
+    return useful or list(table.told)
 
 
 def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> list[str]:

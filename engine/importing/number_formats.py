@@ -42,7 +42,7 @@ def written_plainly(table: Table, answers: dict[str, str]) -> Table:
     notes = [f"Read with a decimal comma: {listed(commas)}."] if commas else []
     notes += [f"Percent signs, read as fractions of one: {listed(percents)}."] if percents else []
     same = {one: table.loose(one) for one, cells in plain.items() if cells is table.columns[one]}
-    return Table(table.name, plain, table.lines, tuple(notes), tuple(asked), same)
+    return Table(table.name, plain, table.lines, tuple(notes), tuple(asked), _numbers=same)
 
 
 def _marks(table: Table, odd: dict[str, list[Any]], answers: dict[str, str]) -> tuple[dict[str, str], list[Question]]:

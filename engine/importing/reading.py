@@ -10,6 +10,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.choices import choose_scale, choose_shares
 from engine.importing.columns import Column, explained
+from engine.importing.harness_table import matched
 from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
 from engine.importing.measured import choose_metrics, choose_one, fact_of
@@ -99,6 +100,11 @@ def _rows(
     format: str, weights: Table, metrics: Table | None, key: str | None, talk: Talk
 ) -> tuple[Table, Table | None, str | None]:
     """The tables with one row per run, those of a pair joined, and the key."""
+    if weights.told:
+        raise Problem(
+            f"Cannot import {weights.name}: it holds results of a harness, and no shares. Give it as the second file "
+            "of a pair, after a table of the runs' mixtures."
+        )
     weights = _one_row_a_run(weights, talk)
     if metrics is None:
         weights = _without_steps(weights, [run_column(weights)], talk)
@@ -106,7 +112,12 @@ def _rows(
         if key is not None:
             _places(weights, key)
         return weights, None, key
-    metrics = _one_row_a_run(metrics, talk)
+    if metrics.told:
+        metrics, key = matched(metrics, weights, key)
+        talk.questions += metrics.asked
+        talk.notes += metrics.notes
+    else:
+        metrics = _one_row_a_run(metrics, talk)
     joining = str(key_of(format, key, weights, metrics))
     return *_joined(joining, weights, _without_steps(metrics, [joining], talk), talk), joining
 

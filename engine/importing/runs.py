@@ -7,7 +7,9 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed, short_names
 from engine.importing.columns import varied_settings
+from engine.importing.harness_table import error_column
 from engine.importing.mapping import Mapping
+from engine.importing.measured import FEWEST
 from engine.importing.names import impossible
 from engine.importing.points import read_points
 from engine.importing.reading import Reading
@@ -15,7 +17,6 @@ from engine.importing.tables import Table
 from engine.spec.objectives import deviations
 from engine.spec.sizes import facts, notes_on_sizes
 
-FEWEST = 3  # values that a metric needs before anything can be fitted to it
 Facts = list[int | None] | None  # of each run, where a column tells them
 FAR = 100.0  # interquartile ranges from the median, from which on a value is told
 RULED = 100.0  # times the spread of another metric of its unit, from which on one metric rules the mean
@@ -23,7 +24,8 @@ RULED = 100.0  # times the spread of another metric of its unit, from which on o
 
 @dataclass(frozen=True)
 class ImportedRuns:
-    """weights (R, D), values (R, M) with NaN where unmeasured; keys: what names each run in its file.
+    """weights (R, D), values (R, M) with NaN where unmeasured; errors (R, M): standard errors of the values, NaN where
+    one is not known, or None where no file tells; keys: what names each run in its file.
 
     seeds, parameters, tokens: R whole numbers each (None for a seed that is not known), or None where no column tells;
     notes: what was done and what to know about it, in sentences; unseen: domains whose share is 0 in every run.
@@ -33,6 +35,7 @@ class ImportedRuns:
     keys: list[str]
     weights: np.ndarray
     values: np.ndarray
+    errors: np.ndarray | None
     seeds: Facts
     parameters: Facts
     tokens: Facts
@@ -50,6 +53,7 @@ def read_runs(reading: Reading) -> ImportedRuns:
     shares, done = read_points(weights, mapping.weights, mapping.scale)
     second = weights if reading.metrics is None else reading.metrics
     values = np.stack([second.numbers(one.metric, missing=True) for one in mapping.objectives], axis=1)
+    errors = _errors(mapping, second)
     _check_metrics(mapping, second, values)
     seeds = _whole(mapping.seed, weights, second, missing=True)
     parameters, tokens = (_whole(column, weights, second) for column in (mapping.model_size, mapping.n_tokens))
@@ -60,7 +64,16 @@ def read_runs(reading: Reading) -> ImportedRuns:
     settings = varied_settings(reading.columns, reading.weights, reading.metrics)
     notes = (*reading.notes, *_left_out(reading), *done, *_notes(mapping, shares, values, unseen, parameters, tokens))
     notes += (*_far_off(mapping, second, values), *_too_low(mapping, second, values))
-    return ImportedRuns(mapping, keys, shares, values, seeds, parameters, tokens, (*notes, *settings), unseen)
+    return ImportedRuns(mapping, keys, shares, values, errors, seeds, parameters, tokens, (*notes, *settings), unseen)
+
+
+def _errors(mapping: Mapping, table: Table) -> np.ndarray | None:
+    """(R, M) standard errors of the metrics, NaN where one is not known; None where none is."""
+    columns = [error_column(one.metric) for one in mapping.objectives]
+    if not table.told or not any(name in table.columns for name in columns):
+        return None
+    unknown = np.full(len(table), np.nan)
+    return np.stack([table.numbers(name, True) if name in table.columns else unknown for name in columns], axis=1)
 
 
 def _left_out(reading: Reading) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.checks import LARGEST
 from engine.core.errors import Problem
+from engine.importing.harness import Known
 from engine.importing.questions import Question
 
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-"}
@@ -23,7 +24,8 @@ class Table:
     """columns: name -> cells, as the file has them (text, or numbers from Parquet and JSON).
 
     lines: what people call each row: its line in a text file, its number elsewhere; notes: what was done while it
-    was read, in sentences; asked: what reading it left open.
+    was read, in sentences; asked: what reading it left open; told: its metrics, where it is no table of a person's but
+    results of a harness, which say of each what it is.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Table:
     lines: Sequence[int]
     notes: tuple[str, ...] = ()
     asked: tuple[Question, ...] = ()
+    told: dict[str, Known] = field(default_factory=dict)
     _numbers: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -120,7 +123,7 @@ class Table:
         """The table of these rows, in this order, which keep the names that people know them by."""
         columns = {name: [cells[i] for i in places] for name, cells in self.columns.items()}
         notes = (*self.notes, note) if note else self.notes
-        return Table(self.name, columns, [self.lines[i] for i in places], notes, self.asked)
+        return Table(self.name, columns, [self.lines[i] for i in places], notes, self.asked, self.told)
 
 
 def text_of(cell: Any) -> str:

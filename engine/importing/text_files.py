@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.importing.harness import is_results
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
 from engine.importing.tables import number_of
 
@@ -153,7 +154,9 @@ def _of_records(records: list[Any], places: Sequence[int], name: str) -> Columns
 
 
 def _of_object(found: dict[str, Any], name: str) -> Columns:
-    """A table in one JSON object, as pandas writes it; or the one list of objects in it."""
+    """A table in one JSON object, as pandas writes it; or the one list of objects in it; or results of a harness."""
+    if is_results(found):
+        return _of_records([found], [1], name)
     inner = list(found.values())
     if set(found) >= {"columns", "data"} and isinstance(found["data"], list):
         records = [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]

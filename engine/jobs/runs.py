@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.core.errors import Problem
 from engine.core.records import Record
-from engine.jobs.axes import Doses, Measured, Point
+from engine.jobs.axes import Doses, Measured, MeasuredSpread, Point
 
 MOST = 2**31 - 1  # runs are numbered and counted in 32 bits
 
@@ -69,18 +69,21 @@ class CarriedRun(NumberedRun):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedRun(NumberedRun):
-    """A run that was trained elsewhere. losses (M,); label: its key in the file."""
+    """A run that was trained elsewhere. losses, losses_se (M,): values and standard errors; label: its key in the
+    file."""
 
     losses: Measured
     label: str | None = None
     seed: int | None = None
     parameters: int | None = None
     tokens: int | None = None
+    losses_se: MeasuredSpread | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubmittedRun(Record):
-    """A finished run that a client posted. weights (D,), losses (M,); label: the client's own id of it."""
+    """A finished run that a client posted. weights (D,), losses, losses_se (M,): values and standard errors; label: the
+    client's own id of it."""
 
     id: str
     label: str
@@ -91,3 +94,4 @@ class SubmittedRun(Record):
     tokens: int | None = None
     seconds: float | None = None
     device: str | None = None
+    losses_se: MeasuredSpread | None = None

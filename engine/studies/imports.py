@@ -224,6 +224,7 @@ def _prior(runs: ImportedRuns, tokens: np.ndarray | None, centre: np.ndarray | N
 def _rows(runs: ImportedRuns) -> list[dict]:
     """The runs as in the journal, without their ids."""
     count = len(runs.weights)
+    errors = [{"losses_se": or_null(row)} for row in runs.errors] if runs.errors is not None else [{}] * count
     facts = {name: getattr(runs, field) or [None] * count for name, field in FACTS.items()}
     return [
         {
@@ -232,6 +233,7 @@ def _rows(runs: ImportedRuns) -> list[dict]:
             "weights": runs.weights[i].tolist(),
             "losses": or_null(runs.values[i]),
             **{name: column[i] for name, column in facts.items()},
+            **errors[i],  # absent where no file tells: what was imported before keeps its id
         }
         for i in range(count)
     ]

@@ -9,6 +9,8 @@ import hashlib
 from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.core.short_names import listed
+from engine.importing.harness import Score, is_results, read_results
 from engine.jobs.decisions import RunsSubmitted
 from engine.jobs.runs import SubmittedRun
 from engine.spec.study import StudySpec
@@ -17,17 +19,19 @@ from store import runs, studies
 from store.database import Store
 
 MOST = 1000  # runs in one post
+NAMED = 40  # keys in a note
 SUM = 1e-3  # tolerance of the shares' sum
 SIZE = 0.05  # tolerance of a run's tokens against the study's own proxies
-FIELDS = ("id", "weights", "losses", "seed", "parameters", "tokens", "seconds", "device")
+FIELDS = ("id", "weights", "losses", "results", "seed", "parameters", "tokens", "seconds", "device")
 
 
 def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
-    """Add runs to a study: {"study", "added": ids, "already_there": ids, "runs": how many the study has now}.
+    """Add runs to a study: {"study", "added": ids, "already_there": ids, "runs": how many the study has now, "notes"}.
 
     submitted: {"id": the caller's own, "weights": {domain: share, 0 where absent}, "losses": {metric: value}} each,
-    and where known "seed", "parameters", "tokens", "seconds", "device". Raises Problem, and adds nothing, if
-    any run is invalid, or a run of that id exists with other numbers.
+    and where known "seed", "parameters", "tokens", "seconds", "device"; "results" is what a harness wrote of the run's
+    model (engine/importing/harness.py), whose scores are taken for the study's metrics of their names. Raises Problem,
+    and adds nothing, if any run is invalid, or a run of that id exists with other numbers.
     """
     need("operator", "submit runs")
     study = studies.get(store, name)
@@ -35,7 +39,8 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
         raise Problem(f"Cannot add runs to {study.name!r}: it is not planned yet. Wait until its corpus is built.")
     if not isinstance(submitted, list) or not 1 <= len(submitted) <= MOST:
         raise Problem(f"Cannot read the runs: send a list of 1 to {MOST:,} of them.")
-    rows = [_row(study, one) for one in submitted]
+    notes: list[str] = []
+    rows = [_row(study, one, notes) for one in submitted]
     if len({row["id"] for row in rows}) < len(rows):
         raise Problem("Cannot add these runs: two of them have the same id. Give each its own.")
     with store.alone():
@@ -57,11 +62,12 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
         "added": [row["label"] for row in new],
         "already_there": [row["label"] for row in rows if row["id"] in there],
         "runs": studies.get(store, study.id).runs,
+        "notes": list(dict.fromkeys(notes)),
     }
 
 
-def _row(study: studies.Study, one: dict) -> dict:
-    """A run as in the journal. Raises Problem, with the run's id, if it is invalid."""
+def _row(study: studies.Study, one: dict, notes: list[str]) -> dict:
+    """A run as in the journal; adds to the notes. Raises Problem, with the run's id, if it is invalid."""
     if not isinstance(one, dict) or not isinstance(one.get("id"), str) or not 1 <= len(one["id"]) <= 120:
         raise Problem(f"Cannot add {str(one)[:80]!r}: a run is an object with an id of 1 to 120 characters.")
     said = f"Cannot add the run {one['id']!r}:"
@@ -71,7 +77,15 @@ def _row(study: studies.Study, one: dict) -> dict:
     weights = [shares.get(domain, 0.0) for domain in study.domains]
     if min(weights) < 0 or abs(sum(weights) - 1) > SUM:
         raise Problem(f"{said} its shares sum to {sum(weights):g}; they must be at least 0 and sum to 1.")
-    losses = _numbers(one.get("losses"), study.metrics, f"{said} losses")
+    scores = _scores(study, one["results"], said, notes) if "results" in one else {}
+    given = one.get("losses", {} if scores else None)
+    losses = _numbers(given, study.metrics, f"{said} losses")
+    if twice := [name for name in losses if name in scores and losses[name] != scores[name].value]:
+        raise Problem(
+            f"{said} {twice[0]!r} is {losses[twice[0]]:g} in its losses and {scores[twice[0]].value:g} in its results."
+        )
+    losses |= {name: score.value for name, score in scores.items()}
+    errors = [scores[name].error if name in scores else None for name in study.metrics]
     if not losses:
         raise Problem(f"{said} it measured nothing. Give at least one of {', '.join(study.metrics)}.")
     facts = {name: _whole(one.get(name), f"{said} {name}") for name in ("seed", "parameters", "tokens")}
@@ -85,10 +99,37 @@ def _row(study: studies.Study, one: dict) -> dict:
         "label": one["id"],
         "weights": [share / total for share in weights],
         "losses": [losses.get(name) for name in study.metrics],
+        "losses_se": errors if any(error is not None for error in errors) else None,
         **facts,
         "seconds": seconds and float(seconds),
         "device": one.get("device") and str(one["device"])[:80],
     }
+
+
+def _scores(study: studies.Study, results: object, said: str, notes: list[str]) -> dict[str, Score]:
+    """The scores in a harness' results that are metrics of the study, by their names; what is left out joins the notes.
+
+    Raises Problem where there are none, and where the study reads one the other way round.
+    """
+    if not is_results(results):
+        raise Problem(
+            f"{said} its results are {str(results)[:60]!r}; give the object that lm-evaluation-harness or lighteval "
+            "wrote as JSON."
+        )
+    found = read_results(results, "them")
+    own = {one.metric: one for one in study.objectives if one.metric in found.scores}
+    if not own:
+        raise Problem(
+            f"{said} its results have {listed(list(found.scores))}, and none of the study's {listed(study.metrics)}."
+        )
+    for name, one in own.items():
+        if found.scores[name].known.higher not in (None, one.higher_is_better):
+            raise Problem(f"{said} its results say of {name!r} that the other way is better than in this study.")
+    if others := [name for name in found.scores if name not in own]:
+        notes.append(f"Left out, since the study does not measure them: {listed(others, NAMED)}.")
+    whys = dict.fromkeys(why for why, _ in found.left)
+    notes += [f"{why}: {listed([key for one, key in found.left if one == why], NAMED)}." for why in whys]
+    return {name: found.scores[name] for name in own}
 
 
 def _check_size(study: studies.Study, tokens: int | None, said: str) -> None:

@@ -136,6 +136,7 @@ def study_imported(cursor: Cursor, origin: Origin, e: StudyImported) -> None:
 
 NAMED = {"id": pa.string(), "label": pa.string(), "weights": pa.list_(pa.float64()), "losses": pa.list_(pa.float64())}
 NAMED |= {
+    "losses_se": pa.list_(pa.float64()),
     "seed": pa.int64(),
     "parameters": pa.int64(),
     "tokens": pa.int64(),

@@ -1,9 +1,12 @@
 """Imported runs in a real browser: upload, preview, refusal, correction; then every page of the study that follows."""
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.importing import made
+from tests.importing.results import ARC, RUNS, mixtures, newest
 from tests.importing.test_importing import FLAT, changed, write
 from tests.support.running import Page, engine, settled, visit, watched_tab
 
@@ -119,3 +122,18 @@ def test_shares_that_are_not_found_can_be_named(tab, desk):
         tab.keyboard.press("Escape")
         settled(tab)
     expect(tab.get_by_role("combobox", name="What are they?")).to_be_visible()
+
+
+def test_several_results_files_are_the_second_table(tab, desk):
+    visit(tab, desk, "import")
+    tab.get_by_text("Two tables: mixtures").click()
+    settled(tab)
+    tab.locator("input[type=file]").first.set_input_files(mixtures(desk.folder / "mixtures.csv"))
+    settled(tab)
+    files = [desk.folder / f"results_{n}.json" for n in range(len(RUNS))]
+    for path, run, arc in zip(files, RUNS, ARC, strict=True):
+        path.write_text(json.dumps(newest(arc, f"/models/{run}")))
+    tab.locator("input[type=file]").last.set_input_files(files)
+    settled(tab)
+    expect(tab.get_by_text("6 runs are ready to import.")).to_be_visible()
+    expect(tab.get_by_text("Columns: 2 domains, 5 metrics")).to_be_visible()

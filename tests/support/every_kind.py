@@ -80,7 +80,9 @@ def more_runs(store: Store) -> None:
     }
     values |= {"gap": -0.1, "gap_std": 0.1, "distance": 0.1, "place": "interpolated"}
     store.write(PredictionsRegistered(MIXTURE, [RunPrediction(hash=hash_of(values), **values)]))
-    sent = SubmittedRun(id=f"{MIXTURE}-sent", label="sent", weights=point, losses=[2.0, 2.1, 2.2, 0.5], seed=3)
+    errors = [0.1, None, 0.1, 0.01]
+    told = {"losses": [2.0, 2.1, 2.2, 0.5], "losses_se": errors, "seed": 3}
+    sent = SubmittedRun(id=f"{MIXTURE}-sent", label="sent", weights=point, **told)
     store.write(RunsSubmitted(MIXTURE, [sent]))
     pools = [{"domain": name, "tokens": 1e6, "source": "given", "sample": 1e5} for name in nasty.names("domain")]
     store.write(StudyTextGiven(MIXTURE, dict.fromkeys(nasty.names("domain"), 1e6), 1e7, pools, "0"))

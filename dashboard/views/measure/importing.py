@@ -11,6 +11,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import listed, told_apart
+from engine.importing.harness_files import combined
 from engine.studies import imports
 from engine.surrogates import SURROGATES
 
@@ -25,6 +26,11 @@ ROUNDS = 6  # of questions, where one answer raises the next
 INTRODUCTION = (
     "Import runs trained elsewhere: their mixture **shares** and their **metrics**. They become a study with all the "
     "pages that a study of Mixdesk's own proxies has. Files with errors are not imported."
+)
+
+
+RESULTS = (
+    "Results of lm-evaluation-harness or lighteval may be many files: one for each run, called by its model's name."
 )
 
 
@@ -73,9 +79,14 @@ def ask_files(format: str) -> dict | None:
     found = {}
     for column, (what, label) in zip(st.columns(len(wanted)), wanted.items(), strict=True):
         with column:
-            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **needs_role("operator"))
-            if upload is not None:
-                found[what] = stored(upload)
+            many = {"accept_multiple_files": what == "metrics", "help": RESULTS if what == "metrics" else None}
+            looks = {**many, **needs_role("operator")}
+            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **looks)
+            if upload:
+                try:
+                    found[what] = stored(upload) if what == "weights" else stored_metrics(upload)
+                except Problem as problem:
+                    refusal(problem)
             elif there:
                 chosen = st.selectbox(
                     "or a file in the imports folder",
@@ -99,6 +110,18 @@ def stored(upload) -> str:
     """Store an uploaded file in the imports folder; returns its name there."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
     return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
+
+
+def stored_metrics(uploads: list) -> str:
+    """Store one uploaded file, or several files of a harness' results as one; returns its name there. Raises Problem
+    where several are no results."""
+    if len(uploads) == 1:
+        return stored(uploads[0])
+    text, notes = combined(((one.name, one.getvalue()) for one in uploads), f"these {len(uploads)} files")
+    for note in notes:
+        st.caption(f":material/info: {plain(note)}")
+    name = f"results-{hashlib.sha256(text.encode()).hexdigest()[:12]}.jsonl"
+    return imports.keep_file(state.store().workspace, name, [text.encode()])
 
 
 def ask_questions(format: str, files: dict, columns: dict, known: dict) -> tuple[dict, dict]:

@@ -48,8 +48,8 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
     left, right = st.columns(2)
     left.dataframe(losses(study, table, names, rows, titles), key="run-losses")
     left.caption(
-        "Intervals are 95%: of a run over windows of the validation text, of a difference with the noise between seeds "
-        f"as well, where that is known.{reading().note}"
+        "Intervals are 95%: of a run over windows of the validation text or items of a task, of a difference with the "
+        f"noise between seeds as well, where that is known.{reading().note}"
     )
     right.dataframe(facts(table, rows, titles), key="run-facts")
     for job in dict.fromkeys(table.columns["job"][row] for row in rows):
