@@ -78,7 +78,7 @@ def from_gym(kind: str, name: str, count: int, seed: int) -> EvalTask:
     except ImportError:
         raise Problem(
             "Cannot generate items of reasoning-gym: the package is missing. Install it: "
-            "python -m pip install -r requirements-tasks.txt"
+            "python -m pip install reasoning-gym"
         ) from None
     try:
         drawn = reasoning_gym.create_dataset(kind, size=count, seed=seed)
