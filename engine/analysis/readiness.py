@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtri
 
+from engine.analysis.statistics import pooled_noise
+
 STEER, GUARD = 0.6, 0.3  # lower bounds from which a metric may be an objective, and a limit
 FEWEST = 16  # repeats below which nothing is said
 LEVEL = 0.95
@@ -53,14 +55,13 @@ def _of_one(place: np.ndarray, values: np.ndarray) -> Readiness:
     place, values = place[known], values[known]
     names, first = np.unique(place, return_index=True)
     parts = [values[place == name] for name in names]
-    repeats = sum(len(part) - 1 for part in parts)
-    if repeats == 0 or len(names) < 3:
+    repeats, noise = sum(len(part) - 1 for part in parts), pooled_noise(parts)
+    if noise is None or len(names) < 3:
         return Readiness(None, None, repeats, len(names))
-    within = sum(float(np.sum((part - part.mean()) ** 2)) for part in parts) / repeats
     between = float(np.var(values[first], ddof=1))  # of single runs: their mixture and their noise
     if between == 0:
         return Readiness(0.0, 0.0, repeats, len(names))
-    ratio = within / between
+    ratio = noise**2 / between
     low = 1 - ratio * float(fdtri(len(names) - 1, repeats, LEVEL))
     return Readiness(1 - ratio, low, repeats, len(names))
 

@@ -36,18 +36,13 @@ def scored(store: Store, study: studies.Study, task: str) -> list[Scored]:
     """The metrics of a task over all finished runs, merges and mixtures alike."""
     measured = points_measured(store, study.id)
     errors = runs.standard_errors(store, study.id, len(study.objectives))
-    ready = steerable(measured)
+    ready = readiness(measured.weights, measured.losses)
     found = []
     for place, one in enumerate(study.objectives):
         if one.task == task:
             own = np.array([errors[run][place] for run in measured.ids], float)
             found.append(Scored(one, measured.ids, measured.losses[:, place], own, ready[place]))
     return found
-
-
-def steerable(measured: runs.Measured) -> list[Readiness]:
-    """Of each metric of a study, whether the mixture steers it."""
-    return readiness(measured.weights, measured.losses)
 
 
 @dataclass(frozen=True)
@@ -85,13 +80,8 @@ def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered
     ]
 
 
-def fit_of_items(store: Store, run: str, task: str) -> Outcome | None:
-    """What a run answered; None where its answers were not kept."""
-    path = outcomes.file_of(store.workspace.root, run)
-    return outcomes.load(path).get(task) if path.exists() else None
-
-
 def _outcome(store: Store, run: str, task: str) -> Outcome:
-    if (found := fit_of_items(store, run, task)) is None:
+    path = outcomes.file_of(store.workspace.root, run)
+    if (found := outcomes.load(path).get(task) if path.exists() else None) is None:
         raise Problem(f"Cannot show the answers of {run!r} on {task!r}: they were not kept. Choose another run.")
     return found

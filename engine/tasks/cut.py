@@ -39,26 +39,24 @@ def continuation(text: str, rng: np.random.Generator, count: int) -> list[Item]:
 def cloze(text: str, rng: np.random.Generator, count: int) -> list[Item]:
     """The last word of a sentence, among last words of others."""
     found = [(match[0][: match.start(1) - match.start(0)], match[1]) for match in SENTENCE.finditer(text)]
-    words = sorted({word for _, word in found})
-    items = []
-    for place in rng.permutation(len(found)).tolist():
-        before, word = found[place]
-        others = [one for one in rng.choice(words, min(8, len(words)), replace=False).tolist() if one != word][:3]
-        if len(others) == 3 and len(items) < count:
-            items.append(shuffled(rng, before.rstrip(), [f" {one}" for one in (word, *others)]))
-    return items
+    return among([(before.rstrip(), f" {word}") for before, word in found], rng, count)
 
 
 def docstring(text: str, rng: np.random.Generator, count: int) -> list[Item]:
     """The body behind a docstring, among bodies of other functions."""
     found = [(match[0][: match.start(2) - match.start(0)], match[2]) for match in DOCSTRING.finditer(text)]
-    bodies = sorted({body for _, body in found})
-    items = []
+    return among(found, rng, count)
+
+
+def among(found: list[tuple[str, str]], rng: np.random.Generator, count: int) -> list[Item]:
+    """Items of pairs (what stands before, what follows): which one follows, among three that follow elsewhere."""
+    answers = sorted({answer for _, answer in found})
+    items: list[Item] = []
     for place in rng.permutation(len(found)).tolist():
-        before, body = found[place]
-        others = [one for one in rng.choice(bodies, min(8, len(bodies)), replace=False).tolist() if one != body][:3]
+        before, right = found[place]
+        others = [one for one in rng.choice(answers, min(8, len(answers)), replace=False).tolist() if one != right][:3]
         if len(others) == 3 and len(items) < count:
-            items.append(shuffled(rng, before, [body, *others]))
+            items.append(shuffled(rng, before, [right, *others]))
     return items
 
 

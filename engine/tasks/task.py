@@ -5,7 +5,6 @@ each way to score that. I items of up to C choices.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,8 +121,3 @@ def fault_of(item: Item) -> str | None:
     if len({*item.scores}) == 1:
         return "has no right answer: all of its choices have one score"
     return None
-
-
-def named(tasks: Sequence[EvalTask]) -> dict[str, EvalTask]:
-    """Tasks by their names."""
-    return {task.name: task for task in tasks}

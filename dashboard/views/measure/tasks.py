@@ -53,7 +53,8 @@ def of_study(study: studies.Study, own: list[str]) -> None:
     """The scores of a study's runs on one of its tasks."""
     st.header(f"In {plain(study.name)}", anchor=False)
     task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
-    for one in task_scores.scored(state.store(), study, task):
+    found = task_scores.scored(state.store(), study, task)
+    for one in found:
         known = np.isfinite(one.values)
         title, unit = one.objective.metric, one.objective.unit
         st.subheader(plain(title), anchor=False)
@@ -68,13 +69,12 @@ def of_study(study: studies.Study, own: list[str]) -> None:
             f"{counted(int(known.sum()), 'run')}, {counted(one.objective.items or 0, 'item')}. {better} is better. "
             f"Bars are 95% over items. {steering(one.readiness) if study.kind == 'mixture' else ''}"
         )
-    answers(study, task)
+    answers(task, found[0].ids)
 
 
-def answers(study: studies.Study, task: str) -> None:
-    """What two runs answered to the same items."""
+def answers(task: str, ids: list[str]) -> None:
+    """What two runs, of those of these ids, answered to the same items."""
     st.subheader("Answers of two runs", anchor=False)
-    ids = task_scores.scored(state.store(), study, task)[0].ids
     if len(ids) < 2:
         st.caption("This takes two finished runs.")
         return
