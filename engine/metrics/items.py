@@ -67,26 +67,26 @@ class Answers:
 
     @cached_property
     def greedy(self) -> list[list[str]]:
-        """[G][I] how each model goes on by its most likely tokens, up to the first text that stops an answer."""
-        return self._proceeded([item.prompt for item in self.task.items], 0.0)
+        """[G][I] how each model continues its prompt by the most likely tokens, up to the first text that stops it."""
+        return self._generated([item.prompt for item in self.task.items], 0.0)
 
     @cached_property
     def samples(self) -> list[list[list[str]]]:
         """[G][I][S] answers drawn at the task's temperature."""
         count = self.task.sampling.samples
         prompts = [item.prompt for item in self.task.items for _ in range(count)]
-        drawn = self._proceeded(prompts, self.task.sampling.temperature)
+        drawn = self._generated(prompts, self.task.sampling.temperature)
         return [[own[at : at + count] for at in range(0, len(own), count)] for own in drawn]
 
-    def _proceeded(self, prompts: Sequence[str], temperature: float) -> list[list[str]]:
+    def _generated(self, prompts: Sequence[str], temperature: float) -> list[list[str]]:
         asked = self.task.sampling
         rows = [[*self.models.begin, *self.models.encode(prompt)] for prompt in prompts]
         ends = lambda text: any(stop in text for stop in asked.stop)  # noqa: E731
-        drawn = self.models.proceed(rows, asked.most_tokens, temperature, 0, ends)
+        drawn = self.models.generate(rows, asked.most_tokens, temperature, 0, ends)
         return [[until(text, asked.stop) for text in own] for own in drawn]
 
     def chosen(self) -> list[list[str]]:
-        """[G][I] what each model answers, as text: its choice where there are choices, else how it goes on, if that
+        """[G][I] what each model answers, as text: its choice where there are choices, else what it generates, if that
         was asked for."""
         if any(item.choices for item in self.task.items):
             places = np.argmin(np.where(np.isnan(self.nats), np.inf, self.nats), -1)  # (G, I)
