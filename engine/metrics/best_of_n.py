@@ -17,7 +17,7 @@ def best(answers: Answers) -> np.ndarray:
 
 METRIC = ItemMetric(
     name="best_of_n",
-    unit="share of items",
+    unit="fraction of items",
     higher_is_better=True,
     needs=("right answers", lambda task: True),
     score=best,

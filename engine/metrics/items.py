@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.metrics.models import Models, Question, nats_of, question
+from engine.spec.statistics import first_lowest
 from engine.tasks.outcomes import Outcome
 from engine.tasks.task import EvalTask
 
@@ -89,7 +90,7 @@ class Answers:
         """[G][I] what each model answers, as text: its choice where there are choices, else what it generates, if that
         was asked for."""
         if any(item.choices for item in self.task.items):
-            places = np.argmin(np.where(np.isnan(self.nats), np.inf, self.nats), -1)  # (G, I)
+            places = first_lowest(self.nats)  # (G, I)
             known = np.isfinite(self.nats).any(-1)
             items = self.task.items
             return [

@@ -72,7 +72,7 @@ def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered
     return [
         Answered(
             item.prompt,
-            item.answers or [text for text, score in zip(item.choices, item.scores, strict=True) if score > 0],
+            item.right,
             (left.answers[place], right.answers[place]),
             (float(left.scores[place]), float(right.scores[place])),
         )
