@@ -47,9 +47,8 @@ def test_a_task_is_added_shown_and_removed(workspace, tmp_path):
 
 
 def test_a_study_measures_its_tasks_and_counts_them_where_told(workspace):
-    shown = told(workspace, "show", "Tasked")
-    by_name = {one["metric"]: one for one in shown["metrics"]} if "metrics" in shown else {}
-    assert by_name == {} or by_name["brackets accuracy"]["priority"] == 0
+    priorities = {one["metric"]: one["priority"] for one in told(workspace, "show", "Tasked")["metrics"]}
+    assert priorities["brackets accuracy"] == 0 < priorities["prose"]
     runs = told(workspace, "runs", "Tasked")
     assert all({"brackets accuracy", "brackets answer bits"} <= set(run["losses"]) for run in runs if run["losses"])
     assert told(workspace, "tasks")[0]["studies"] == ["Tasked"]

@@ -110,7 +110,7 @@ def test_a_workspace_without_tasks_leads_on(owner, workspace):
     empty = Owner(workspace)
     state.use(empty)
     try:
-        assert any("No task yet" in one.value for one in drawn(None).info)
+        assert any("No tasks yet" in one.value for one in drawn(None).info)
     finally:
         state.use(owner)
         empty.close()
