@@ -27,9 +27,7 @@ def new_task() -> None:
     source = st.segmented_control("Items from", [FILE, RULE, TEXT], default=FILE, required=True)
     make = {FILE: ask_file, RULE: ask_rule, TEXT: ask_text}[source](name)
     titles = told_apart({one: metric.title for one, metric in ITEM_METRICS.items()})
-    metrics = st.multiselect(
-        "Scored by", list(titles), format_func=titles.get, help="Default: by what the items hold."
-    )
+    metrics = st.multiselect("Scored by", list(titles), format_func=titles.get, help="Default: by what the items hold.")
     private = source != RULE and st.checkbox(
         "Private", help="None of its text is shown, on pages, in files or in answers."
     )
@@ -67,7 +65,9 @@ def ask_text(name: str):
     manifest = corpora.manifest(state.store(), corpus) or {"domains": {}}
     domain = middle.selectbox("Domain", list(manifest["domains"]))
     kind = right.selectbox(
-        "Question", list(CUTS), help="The continuation of a passage, the last word of a sentence, or the body of a function."
+        "Question",
+        list(CUTS),
+        help="The continuation of a passage, the last word of a sentence, or the body of a function.",
     )
     count, seed = ask_count()
     return lambda: tasks.cut_from(state.store(), name, corpus, domain, kind, count, seed)
