@@ -76,7 +76,8 @@ def _known(several: list[Known], metric: str) -> Known:
     ways = {one.higher for one in several} - {None}
     if len(ways) > 1:
         raise Problem(
-            f"Cannot compare {metric!r}: higher is better in some results files, lower in others. Import them separately."
+            f"Cannot compare {metric!r}: in some results files higher is better, in others lower. Import them as two "
+            "studies."
         )
     chances = {one.chance for one in several}
     items = [one.items for one in several if one.items is not None]
