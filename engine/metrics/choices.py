@@ -31,11 +31,11 @@ def of_choice(nats: np.ndarray, task: EvalTask) -> np.ndarray:
 
 
 def per_byte(answers: Answers) -> np.ndarray:
-    """(G, I) the score of the choice with the fewest bits per byte: so that long choices are not at a disadvantage."""
+    """(G, I, C) nats per byte of each choice: the lowest is chosen, so that long choices are not at a disadvantage."""
     size = np.ones(answers.nats.shape[1:])
     for place, item in enumerate(answers.task.items):
         size[place, : len(item.choices)] = [len(choice.encode()) for choice in item.choices]
-    return of_choice(answers.nats / size, answers.task)
+    return answers.nats / size
 
 
 def guessed(task: EvalTask) -> float | None:
@@ -58,7 +58,8 @@ PER_BYTE = ItemMetric(
     unit="accuracy",
     higher_is_better=True,
     needs=NEEDS,
-    score=per_byte,
+    score=lambda answers: of_choice(per_byte(answers), answers.task),
     value=mean,
     chance=guessed,
+    answer=lambda answers: answers.lowest(per_byte(answers)),
 )

@@ -21,4 +21,5 @@ METRIC = ItemMetric(
     score=matches,
     value=mean,
     chance=lambda task: 0.0,
+    answer=lambda answers: answers.greedy,
 )

@@ -18,7 +18,7 @@ LONGEST = 500  # characters of an answer that are kept
 @dataclass(frozen=True)
 class Outcome:
     """scores: (I,) by the first metric of the task, NaN for an item that did not fit the context; answers: (I,) what
-    was chosen or written, "" where nothing was asked for; cut: items whose prompt lost its beginning."""
+    it scored, "" where nothing was asked for; cut: items whose prompt lost its beginning."""
 
     scores: np.ndarray
     answers: list[str]

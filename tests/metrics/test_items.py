@@ -124,6 +124,24 @@ def test_the_answer_shown_is_the_one_scored():
     np.testing.assert_array_equal(measured(ITEM_METRICS["accuracy"], answers)[2], [[1.0, 1.0]])
 
 
+@pytest.mark.parametrize(
+    ("name", "answer", "score"),
+    [
+        ("accuracy", "ab", 0.0),
+        ("accuracy_per_byte", "abcdefgh", 1.0),
+        ("exact_match", "wx", 0.0),
+        ("best_of_n", "wx", 0.0),
+    ],
+)
+def test_each_metric_shows_the_answers_that_it_scores(name, answer, score):
+    """A short choice is likely as a whole, a long one per byte, and what is written is neither."""
+    items = [Item(f"{k}?", choices=["ab", "abcdefgh"], scores=[0.0, 1.0]) for k in range(2)]
+    asked = EvalTask("long", [name], items, "by hand", sampling=QUICK)
+    models = speaking(Parrot([f"{k}?wx\n" for k in range(2)], sure=50.0))
+    found = task_values(models, [(asked, item_metrics(asked))], None)
+    assert found.outcomes[0]["long"].answers == [answer] * 2 and found.values == score
+
+
 def test_any_right_choice_that_is_written_counts():
     items = [Item(f"{k}?", choices=["no", "yes", "sure"], scores=[0.0, 1.0, 1.0]) for k in range(2)]
     asked = EvalTask("polite", ["exact_match"], items, "by hand", sampling=QUICK)
