@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from zipfile import BadZipFile
 
 CURES = {
     errno.ENOSPC: "Free disk space, then try again",
@@ -30,6 +32,8 @@ CURES = {
 OTHERWISE = "Check the path, the disk and its permissions, then try again"
 # What reading a text file and taking it apart may raise: the system, the text's encoding, its syntax, its depth.
 UNREADABLE = (OSError, ValueError, RecursionError)
+# What reading arrays from an .npz file may raise: besides these, what a zip file's damaged directory and parts raise.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, BadZipFile, zlib.error)
 
 
 def read_fault(error: Exception, cure: str) -> str:

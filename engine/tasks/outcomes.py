@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 
 LONGEST = 500  # characters of an answer that are kept
 
@@ -58,5 +59,5 @@ def load(path: Path) -> dict[str, Outcome]:
                 )
                 for task in tasks
             }
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGED as error:
         raise Problem(f"Cannot read the answers of {path.stem}: {error}. Measure that model again.") from error
