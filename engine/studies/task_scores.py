@@ -15,6 +15,8 @@ from engine.tasks.outcomes import Outcome
 from store import runs, studies
 from store.database import Store
 
+ROUNDED = 1e-3  # scores are kept in half precision
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -56,9 +58,10 @@ class Answered:
     scores: tuple[float, float]
 
     @property
-    def differs(self) -> bool:
-        """Whether one run's answer scores higher than the other's."""
-        return abs(self.scores[0] - self.scores[1]) > 1e-3
+    def change(self) -> int:
+        """1 where the second run's answer scores higher, -1 where it scores lower, 0 where neither does."""
+        one, other = self.scores
+        return int(other - one > ROUNDED) - int(one - other > ROUNDED)
 
 
 def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered]:

@@ -87,8 +87,8 @@ def answers(task: str, ids: list[str]) -> None:
         refusal(problem)
         return
     only = st.toggle("Only items with different scores", key="answers-differ")
-    rows = [item for item in found if item.differs] if only else found
-    better, worse = (sum(sign * (item.scores[1] - item.scores[0]) > 1e-3 for item in found) for sign in (1, -1))
+    rows = [item for item in found if item.change] if only else found
+    better, worse = (sum(item.change == sign for item in found) for sign in (1, -1))
     st.caption(
         f"Of {counted(len(found), 'item')}, {plain(other)} answers {better} better and {worse} worse than "
         f"{plain(one)}. Shown: {min(SHOWN, len(rows))} of {len(rows)}."
