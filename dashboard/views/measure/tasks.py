@@ -133,7 +133,11 @@ def one_task(known: list[str]) -> None:
         st.caption(":material/lock: This task is private: none of its text is shown.")
     else:
         rows = [
-            {"question": item.prompt[-400:], "right answer": item.gold, "choices": " | ".join(item.choices)}
+            {
+                "question": item.prompt[-400:],
+                "right answer": " | ".join(item.right),
+                "choices": " | ".join(item.choices),
+            }
             for item in task.items[:SHOWN]
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True)
