@@ -83,6 +83,13 @@ def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered
     ]
 
 
+def unfit(store: Store, task: str, run: str) -> tuple[int, int]:
+    """How many items of a task were left out, as they did not fit the context of a run's model, and how many lost the
+    beginning of their prompt. Raises Problem where its answers lack."""
+    found = _outcome(store, run, task)
+    return found.left_out, found.cut
+
+
 def _outcome(store: Store, run: str, task: str) -> Outcome:
     path = outcomes.file_of(store.workspace.root, run)
     if (found := outcomes.load(path).get(task) if path.exists() else None) is None:

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import tasks as charts
-from dashboard.models.wording import steering
+from dashboard.models.wording import steering, unfit
 from dashboard.server import state
 from dashboard.views.measure.new_task import new_task
 from dashboard.views.shared.buttons import needs_role
@@ -82,6 +82,9 @@ def answers(task: str, ids: list[str]) -> None:
     one = choose(left, "Run", {run: run for run in ids}, "answers-one", link="one", start=ids[0])
     other = choose(right, "Compare with", {run: run for run in ids}, "answers-other", link="other", start=ids[1])
     try:
+        for run in dict.fromkeys((one, other)):
+            if said := unfit(*task_scores.unfit(state.store(), task, run)):
+                st.caption(f"{plain(run)}: {said}")
         found = task_scores.side_by_side(state.store(), task, one, other)
     except Problem as problem:
         refusal(problem)
