@@ -108,7 +108,7 @@ def measure(jobs: int, rate: float, seconds: float) -> dict:
         seen = watched(port, seconds)
         found = latencies(spool, seen)
         quantiles = {f"p{q}, s": float(np.percentile(found, q)) for q in (50, 95, 99)}
-        return {"jobs seen": len(seen), "events a second a job": rate, "events": len(found), **quantiles}
+        return {"jobs seen": len(seen), "events per second and job": rate, "events": len(found), **quantiles}
     finally:
         for process in (*writers, page):
             process.kill()

@@ -20,6 +20,7 @@ GROUPS = {
     "requirements-hub.txt": "Optional: the Hugging Face hub",
     "requirements-ray.txt": "Optional: Ray",
     "requirements-slurm.txt": "Optional: Slurm",
+    "requirements-tasks.txt": "Optional: generators of tasks' items",
     "requirements-transformers.txt": "Optional: language models",
     "requirements-dev.txt": "For tests and checks only",
     "requirements-loaders.txt": "For `make soak` only: the loaders of exports, and what they require",

@@ -12,7 +12,7 @@ def scores(
 ) -> go.Figure:
     """One point per run, from the lowest score to the highest: labels [R], values and standard errors (R,)."""
     order = np.argsort(values, kind="stable")
-    fig = figure(320, xaxis={"title": {"text": "runs, by their score"}, "showticklabels": False})
+    fig = figure(320, xaxis={"title": {"text": "runs, sorted by score"}, "showticklabels": False})
     fig.add_scatter(
         x=np.arange(1, len(values) + 1),
         y=values[order],

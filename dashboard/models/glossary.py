@@ -95,6 +95,6 @@ GLOSSARY = {
     "UniMax": "Even shares, as far as no domain is repeated more often than a cap.",
     "validation text": "Text that no proxy is trained on, on which losses are measured.",
     "vote": "A choice between two candidates whose names are hidden, or neither.",
-    "window": "A stretch of validation text that a model reads at once.",
+    "window": "A piece of validation text that a model reads at once.",
     "within noise": "A difference whose 95% interval holds zero: nothing can be claimed.",
 }

@@ -159,6 +159,13 @@ def words(one: dict) -> str:
     return one.get("text") or one.get("reason") or one.get("name") or ""
 
 
+def unfit(left_out: int, cut: int) -> str:
+    """What became of items that did not fit a model's context, as a sentence; empty where all of them did."""
+    said = [f"{counted(left_out, 'item')} did not fit its context and {'was' if left_out == 1 else 'were'} left out"]
+    said = said * bool(left_out) + [f"{counted(cut, 'item')} lost the beginning of the prompt"] * bool(cut)
+    return "; ".join(said) + "." * bool(said)
+
+
 def steering(found: Readiness) -> str:
     """Whether a metric can be steered by the mixture, as a sentence with what it rests on."""
     if found.reliability is None or found.low is None or found.missing:

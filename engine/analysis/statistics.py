@@ -60,7 +60,7 @@ def overlap_interval(
     shaken = mean + error * rng.standard_normal(size)  # first, so that a mixture drawn twice is tied with itself
     rows = rng.integers(len(mean), size=size)
     measured = np.take_along_axis(shaken, rows, axis=1)
-    wanted, found = (np.argsort(values, axis=1, kind="stable")[:, :k] for values in (predicted[rows], measured))
+    wanted, found = (ordered(values)[:, :k] for values in (predicted[rows], measured))
     drawn = (wanted[:, :, None] == found[:, None]).any(axis=2).mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     here = overlap(predicted, mean, k)

@@ -1,14 +1,21 @@
 """Commands about tasks: add one, list them, look at their items."""
 
+from dataclasses import fields
+
 from engine.cli.importing import copied
 from engine.cli.words import plain
 from engine.core.errors import Problem
 from engine.core.files import given_path
-
-SAMPLING = ("most_tokens", "stop", "samples", "temperature", "verifier")
+from engine.metrics import ITEM_METRICS
+from engine.metrics.verifiers import VERIFIERS
+from engine.tasks.cut import CUTS
+from engine.tasks.generated import GENERATORS, GYM
+from engine.tasks.task import Sampling
 
 
 def add(command) -> None:
+    metrics, verifiers = ", ".join(ITEM_METRICS), ", ".join(VERIFIERS)
+    rules, cuts = ", ".join(GENERATORS), ", ".join(CUTS)
     command("tasks", plain("list_tasks"), "list the tasks, what they measure, and which studies use them")
     one = command("show-task", task_show, "show a task and its first items")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
@@ -18,19 +25,20 @@ def add(command) -> None:
     one.add_argument("name", metavar="TASK", help="what studies call it")
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--file", type=given_path, help="BIG-bench's JSON, or items as JSON or JSON lines")
-    source.add_argument("--generate", metavar="KIND", help="by a rule: arithmetic, brackets, gym:NAME of reasoning-gym")
-    source.add_argument("--cut", metavar="KIND", help="from validation text: continuation, cloze, docstring")
+    source.add_argument("--generate", metavar="KIND", help=f"by a rule: {rules}, {GYM}NAME of reasoning-gym")
+    source.add_argument("--cut", metavar="KIND", help=f"from validation text: {cuts}")
     one.add_argument("--corpus", default="default", help="of --cut (default: %(default)s)")
     one.add_argument("--domain", help="of --cut")
     one.add_argument("--items", type=int, default=200, help="of --generate and --cut (default: %(default)s)")
     one.add_argument("--seed", type=int, default=0, help="of --generate and --cut (default: %(default)s)")
     one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
-    one.add_argument("--metric", action="append", help="how answers are scored; repeat (default: as items are usually)")
+    scored = f"how answers are scored: {metrics}; repeat (default: by what the items hold)"
+    one.add_argument("--metric", action="append", help=scored)
     one.add_argument("--most-tokens", type=int, help="of a generated answer")
     one.add_argument("--stop", action="append", help="a text that ends a generated answer; repeat")
     one.add_argument("--samples", type=int, help="answers drawn for best_of_n")
     one.add_argument("--temperature", type=float, help="at which they are drawn")
-    one.add_argument("--verifier", help="what scores them: exact, contains, last_number, or a program of the workspace")
+    one.add_argument("--verifier", help=f"what scores them: {verifiers}, or a program of the workspace")
     one = command("remove-task", task_remove, "delete a task that no study measures")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
 
@@ -41,7 +49,8 @@ def task_show(client, workspace, options):
 
 def task_add(client, workspace, options):
     """Add a task from what the options name."""
-    sampling = {key: value for key in SAMPLING if (value := getattr(options, key)) is not None}
+    given = {one.name: getattr(options, one.name) for one in fields(Sampling)}
+    sampling = {key: value for key, value in given.items() if value is not None}
     how = {"name": options.name, "metrics": options.metric, "sampling": sampling or None}
     drawn = {"items": options.items, "seed": options.seed}
     if options.generate:

@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from zipfile import BadZipFile
 
 CURES = {
     errno.ENOSPC: "Free disk space, then try again",
@@ -30,6 +32,11 @@ CURES = {
 OTHERWISE = "Check the path, the disk and its permissions, then try again"
 # What reading a text file and taking it apart may raise: the system, the text's encoding, its syntax, its depth.
 UNREADABLE = (OSError, ValueError, RecursionError)
+# What reading arrays from an .npz file may raise: a zip file's damaged directory or parts, arrays other than expected.
+DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
+    *(BadZipFile, zlib.error),
+)
 
 
 def read_fault(error: Exception, cure: str) -> str:

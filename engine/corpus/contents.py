@@ -7,12 +7,12 @@ domains are points of one space. D domains, C cells, N mixtures.
 """
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 from engine.corpus.shelf import Corpus, load
 
 CELLS = 1024
@@ -83,5 +83,5 @@ def _kept(corpus: Corpus) -> np.ndarray | None:
     try:
         with np.load(corpus.folder / FILE, allow_pickle=False) as file:
             return np.array(file["counts"]) if str(file["of"]) == _of(corpus) else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
         return None

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 from engine.corpus.shelf import Corpus
 from engine.corpus.windows import starts
 
@@ -67,5 +68,5 @@ def load(path: Path) -> tuple[int, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return int(file["context"]), file["bits"].astype(float)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGED as error:
         raise Problem(f"Cannot read the passages of {path.stem}: {error}.") from error

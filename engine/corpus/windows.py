@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 
 MOST = 2048  # windows of a domain that are kept, evenly spread: 4 kB
 
@@ -59,7 +60,7 @@ def load(path: Path) -> Windows:
                 {name: file[f"bits {name}"].astype(float) for name in names},
                 {name: int(file[f"count {name}"]) for name in names},
             )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGED as error:
         raise Problem(
             f"Cannot read the windows of {path.stem}: {error}. Confirmations on this machine keep them: confirm again."
         ) from error

@@ -1,6 +1,6 @@
 """Results of harnesses as a table: a row for each file, a column for each metric, and what is known of the metrics.
 
-A file does not say which run it is of, but how its model and the folders around it are called: `matched` finds the
+A file does not say which run it is of, but what its model and the folders around it are called: `matched` finds the
 column of another table that has these names.
 """
 
@@ -76,7 +76,8 @@ def _known(several: list[Known], metric: str) -> Known:
     ways = {one.higher for one in several} - {None}
     if len(ways) > 1:
         raise Problem(
-            f"Cannot compare {metric!r}: in some results files higher is better, in others lower. Import them apart."
+            f"Cannot compare {metric!r}: in some results files higher is better, in others lower. Import them as two "
+            "studies."
         )
     chances = {one.chance for one in several}
     items = [one.items for one in several if one.items is not None]
@@ -129,8 +130,8 @@ def matched(results: Table, weights: Table, key: str | None) -> tuple[Table, str
             best, most = column, count
     if not most:
         raise Problem(
-            f"Cannot join {weights.name} and {results.name}: no column of the first has a run called as the model or a "
-            f"folder of the second ({listed(names[0], 6)}). Name each folder of results as its run."
+            f"Cannot join {weights.name} and {results.name}: no column of the first has a run named like the model or "
+            f"a folder of the second ({listed(names[0], 6)}). Name each folder of results after its run."
         )
     return _merged(results, _of_runs(results, set(weights.keys(best))), best), best
 
@@ -142,8 +143,8 @@ def _of_runs(results: Table, known: set[str]) -> dict[str, list[int]]:
         runs = list(dict.fromkeys(one for one in several if one in known))
         if len(runs) > 1:
             raise Problem(
-                f"Cannot tell whether {results.row(place)} is of the run {runs[0]!r} or {runs[1]!r}: both names stand "
-                "in its path or its model's. Name its folder as its run alone."
+                f"Cannot tell whether {results.row(place)} is of the run {runs[0]!r} or {runs[1]!r}: both names are "
+                "in its path or its model's. Name its folder after one run only."
             )
         groups.setdefault(runs[0] if runs else several[0], []).append(place)
     return groups

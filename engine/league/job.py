@@ -4,7 +4,6 @@ R runs, D domains, M metrics.
 """
 
 import os
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 from engine.core.workspace import checked_name
 from engine.jobs.process_pool import Do, process_pool
 from engine.jobs.spool import Job
@@ -132,5 +132,5 @@ def held_out_of(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(folder / HELD_OUT, allow_pickle=False) as file:
             return tuple(file[name])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise Problem(f"Cannot read the held-out predictions of {name}: {error}. Fit the runs again.") from error

@@ -6,21 +6,31 @@ Every answer has a score from 0 to 1; an item's is that of its best answer.
 import numpy as np
 
 from engine.metrics.items import Answers, ItemMetric, mean
-from engine.metrics.verifiers import verdicts
+from engine.spec.statistics import first_lowest
 
 
 def best(answers: Answers) -> np.ndarray:
     """(G, I) the best score of the samples of each item."""
-    found: np.ndarray = verdicts(answers.task, answers.samples, answers.workspace).max(-1)
+    found: np.ndarray = answers.verdicts.max(-1)
     return found
+
+
+def best_sample(answers: Answers) -> list[list[str]]:
+    """[G][I] the first of the samples with that score."""
+    places = first_lowest(-answers.verdicts).tolist()
+    return [
+        [drawn[place] for drawn, place in zip(own, at, strict=True)]
+        for own, at in zip(answers.samples, places, strict=True)
+    ]
 
 
 METRIC = ItemMetric(
     name="best_of_n",
-    unit="share of items",
+    unit="fraction of items",
     higher_is_better=True,
     needs=("right answers", lambda task: True),
     score=best,
     value=mean,
     chance=lambda task: 0.0,
+    answer=best_sample,
 )

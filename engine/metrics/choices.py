@@ -1,4 +1,4 @@
-"""Choices by likelihood: the score of the choice that a model finds most likely, for each character's byte or whole.
+"""Choices by likelihood: the score of the choice that a model finds most likely, as a whole or per byte.
 
 A task of labels or of answers with one right choice: its accuracy. BIG-bench's multiple choice grade: the scores that
 its authors gave to each choice.
@@ -25,18 +25,17 @@ def scores(task: EvalTask) -> np.ndarray:
 
 def of_choice(nats: np.ndarray, task: EvalTask) -> np.ndarray:
     """(G, I) the score of the choice with the least nats (G, I, C), NaN where none is known; the first of tied ones."""
-    known = np.isfinite(nats)
-    place = first_lowest(np.where(known, nats, np.inf))  # (G, I)
+    place = first_lowest(nats)  # (G, I)
     own = np.take_along_axis(np.broadcast_to(scores(task), nats.shape), place[..., None], -1)[..., 0]
-    return np.where(known.any(-1), own, np.nan)
+    return np.where(np.isfinite(nats).any(-1), own, np.nan)
 
 
 def per_byte(answers: Answers) -> np.ndarray:
-    """(G, I) the score of the choice with the fewest bits per byte: so that long choices are not at a disadvantage."""
+    """(G, I, C) nats per byte of each choice: the lowest is chosen, so that long choices are not at a disadvantage."""
     size = np.ones(answers.nats.shape[1:])
     for place, item in enumerate(answers.task.items):
         size[place, : len(item.choices)] = [len(choice.encode()) for choice in item.choices]
-    return of_choice(answers.nats / size, answers.task)
+    return answers.nats / size
 
 
 def guessed(task: EvalTask) -> float | None:
@@ -59,7 +58,8 @@ PER_BYTE = ItemMetric(
     unit="accuracy",
     higher_is_better=True,
     needs=NEEDS,
-    score=per_byte,
+    score=lambda answers: of_choice(per_byte(answers), answers.task),
     value=mean,
     chance=guessed,
+    answer=lambda answers: answers.lowest(per_byte(answers)),
 )

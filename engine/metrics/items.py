@@ -13,6 +13,8 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.metrics.models import Models, Question, nats_of, question
+from engine.metrics.verifiers import verdicts
+from engine.spec.statistics import first_lowest
 from engine.tasks.outcomes import Outcome
 from engine.tasks.task import EvalTask
 
@@ -67,45 +69,53 @@ class Answers:
 
     @cached_property
     def greedy(self) -> list[list[str]]:
-        """[G][I] how each model goes on by its most likely tokens, up to the first text that stops an answer."""
-        return self._proceeded([item.prompt for item in self.task.items], 0.0)
+        """[G][I] how each model continues its prompt by the most likely tokens, up to the first text that stops it."""
+        return self._generated([item.prompt for item in self.task.items], 0.0)
 
     @cached_property
     def samples(self) -> list[list[list[str]]]:
         """[G][I][S] answers drawn at the task's temperature."""
         count = self.task.sampling.samples
         prompts = [item.prompt for item in self.task.items for _ in range(count)]
-        drawn = self._proceeded(prompts, self.task.sampling.temperature)
+        drawn = self._generated(prompts, self.task.sampling.temperature)
         return [[own[at : at + count] for at in range(0, len(own), count)] for own in drawn]
 
-    def _proceeded(self, prompts: Sequence[str], temperature: float) -> list[list[str]]:
+    def _generated(self, prompts: Sequence[str], temperature: float) -> list[list[str]]:
         asked = self.task.sampling
         rows = [[*self.models.begin, *self.models.encode(prompt)] for prompt in prompts]
         ends = lambda text: any(stop in text for stop in asked.stop)  # noqa: E731
-        drawn = self.models.proceed(rows, asked.most_tokens, temperature, 0, ends)
+        drawn = self.models.generate(rows, asked.most_tokens, temperature, 0, ends)
         return [[until(text, asked.stop) for text in own] for own in drawn]
 
+    @cached_property
+    def verdicts(self) -> np.ndarray:
+        """(G, I, S) what the task's verifier says of each sample."""
+        return verdicts(self.task, self.samples, self.workspace)
+
     def chosen(self) -> list[list[str]]:
-        """[G][I] what each model answers, as text: its choice where there are choices, else how it goes on, if that
+        """[G][I] what each model answers, as text: its choice where there are choices, else what it generates, if that
         was asked for."""
         if any(item.choices for item in self.task.items):
-            places = np.argmin(np.where(np.isnan(self.nats), np.inf, self.nats), -1)  # (G, I)
-            known = np.isfinite(self.nats).any(-1)
-            items = self.task.items
-            return [
-                [items[i].choices[c] if fine else "" for i, (c, fine) in enumerate(zip(own, fits, strict=True))]
-                for own, fits in zip(places.tolist(), known.tolist(), strict=True)
-            ]
+            return self.lowest(self.nats)
         if "greedy" in self.__dict__:
             return self.greedy
         return [[""] * len(self.task.items)] * self.models.members
+
+    def lowest(self, values: np.ndarray) -> list[list[str]]:
+        """[G][I] the choice with the lowest value (G, I, C), the first of tied ones; "" where none is known."""
+        places, known = first_lowest(values).tolist(), np.isfinite(values).any(-1).tolist()
+        return [
+            [item.choices[c] if fine else "" for item, c, fine in zip(self.task.items, own, fits, strict=True)]
+            for own, fits in zip(places, known, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
 class ItemMetric:
     """name: in files of tasks; unit; needs: what each item must have, in words, and whether it has it; score: of every
     item, (G, I) or, where the value needs more than one number of each, (G, I, K), NaN for an item that was left out;
-    value: of the scores of kept items; chance: what guessing scores, None where that means nothing."""
+    value: of the scores of kept items; chance: what guessing scores, None where that means nothing; answer: the texts
+    that it scores, [G][I], as pages show them."""
 
     name: str
     unit: str
@@ -114,6 +124,7 @@ class ItemMetric:
     score: Callable[[Answers], np.ndarray]
     value: Callable[[np.ndarray, EvalTask], np.ndarray]
     chance: Callable[[EvalTask], float | None]
+    answer: Callable[[Answers], list[list[str]]] = Answers.chosen
 
     @property
     def title(self) -> str:
@@ -187,7 +198,7 @@ def task_values(
         columns += [(value, error) for value, error, _ in found]
         first = found[0][2].reshape(models.members, len(task.items), -1)[..., 0]
         first = np.where(answers.fits, first, np.nan)
-        for own, scores, said in zip(outcomes, first, answers.chosen(), strict=True):
+        for own, scores, said in zip(outcomes, first, metrics[0].answer(answers), strict=True):
             own[task.name] = Outcome(scores, said, answers.cut)
     values = np.stack([value for value, _ in columns], 1) if columns else np.empty((models.members, 0))
     errors = np.stack([error for _, error in columns], 1) if columns else np.empty((models.members, 0))

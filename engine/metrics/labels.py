@@ -16,7 +16,7 @@ BINS = 10
 def predicted_and_true(answers: Answers) -> np.ndarray:
     """(G, I, 2): the label that a model finds most likely, and the right one."""
     known = np.isfinite(answers.nats)
-    place = first_lowest(np.where(known, answers.nats, np.inf)).astype(float)
+    place = first_lowest(answers.nats).astype(float)
     true = np.broadcast_to(np.nanargmax(scores(answers.task), 1), place.shape)
     return np.where(known.all(-1)[..., None], np.stack([place, true], -1), np.nan)
 

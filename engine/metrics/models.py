@@ -1,4 +1,4 @@
-"""What metrics of tasks ask of models: the probability of a text after a prompt, and how they go on by themselves.
+"""What metrics of tasks ask of models: the probability of a text after a prompt, and how they continue a prompt.
 
 Stacks of proxies, merges and external models each say how they do it, and nothing else (engine/proxies/answering.py,
 engine/merging/measuring/answering.py). G models are asked at once.
@@ -27,10 +27,10 @@ class Models(Protocol):
     def nats(self, rows: Sequence[Ids]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, of up to context + 1 tokens: (G, len - 1) each."""
 
-    def proceed(
+    def generate(
         self, rows: Sequence[Ids], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]
     ) -> list[list[str]]:
-        """How each model goes on after each row: [G][rows], up to `tokens` tokens or until `ends` says so of the text.
+        """How each model continues each row: [G][rows], up to `tokens` tokens or until `ends` says so of the text.
         temperature 0: always by the most likely token."""
 
 

@@ -2,7 +2,7 @@
 
 A program is a file in `verifiers/` of the workspace, which only who has that folder can put there. It reads one JSON
 object per line, {"prompt", "answer", "right"}, and writes one number per line. It runs in a process of its own, for so
-many seconds, in so much memory, and is read no further than the numbers that were asked for.
+many seconds, in so much memory (which macOS cannot limit), and is read no further than the numbers that were asked for.
 """
 
 import json
@@ -55,7 +55,7 @@ VERIFIERS: dict[str, Callable[[str, str, list[str]], float]] = {
 
 def verdicts(task: EvalTask, samples: Sequence[Sequence[Sequence[str]]], workspace: Path | None = None) -> np.ndarray:
     """(G, I, S) the score of every sample. Raises Problem where the verifier is unknown, fails, or takes too long."""
-    name, right = task.sampling.verifier, [item.answers or [item.gold] for item in task.items]
+    name, right = task.sampling.verifier, [item.right for item in task.items]
     asked = [
         (item.prompt, answer, own)
         for model in samples
@@ -115,7 +115,8 @@ def _run(command: list[str], read: BinaryIO, written: BinaryIO, folder: str, mos
             (resource.RLIMIT_AS, MEMORY),
             (resource.RLIMIT_FSIZE, most),
         ):
-            resource.setrlimit(kind, (limit, limit))
+            with suppress(ValueError):  # a lower limit holds already, or the system has none of that kind
+                resource.setrlimit(kind, (limit, limit))
 
     try:
         child = subprocess.Popen(

@@ -1,17 +1,16 @@
 """How a stack of proxies answers the items of tasks: all members at once, rows of like length together."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.corpus.shelf import Corpus
-from engine.proxies.evaluate import ROWS
+from engine.proxies.evaluate import A_BATCH, rows_at_once
+from engine.proxies.generate import Rows, continued
 from engine.proxies.model import Stack
-
-A_BATCH = 64  # rows that go on together
 
 
 class StackModels:
@@ -50,56 +49,36 @@ class StackModels:
     def nats(self, rows: Sequence[list[int]]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, (G, len - 1) each."""
         found: list[np.ndarray] = [np.empty(0)] * len(rows)
-        for places, tokens in batches(rows, self._rows):
+        for places, tokens in batches(rows, partial(rows_at_once, self.stack)):
             own = tokens.to(self.stack.flat.device).expand(self.members, -1, -1)
             nats = self.stack.token_nll(own).double().cpu().numpy()  # (G, B, T)
             for row, place in enumerate(places):
                 found[place] = nats[:, row, : len(rows[place]) - 1]
         return found
 
-    def _rows(self, length: int) -> int:
-        """Rows of a length that go through the model together."""
-        return max(1, ROWS // length) if self.stack.flat.device.type == "cpu" else A_BATCH
-
-    @torch.no_grad()
-    def proceed(
+    def generate(
         self, rows: Sequence[list[int]], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]
     ) -> list[list[str]]:
-        """How each member goes on after each row (engine.metrics.models.Models)."""
-        found = [[""] * len(rows) for _ in range(self.members)]
+        """How each member continues each row (engine.metrics.models.Models)."""
+        found: list[list[str]] = [[] for _ in range(self.members)]
         generator = torch.Generator().manual_seed(seed)
+        done = lambda new: all(ends(self.decode(row)) for own in new for row in own)  # noqa: E731
         for start in range(0, len(rows), A_BATCH):
-            part = [list(row) for row in rows[start : start + A_BATCH]]
-            told = [[list(row) for row in part] for _ in range(self.members)]  # [G][B] tokens so far
-            for _ in range(tokens):
-                chosen = drawn(self._last_logits(told), temperature, generator)  # (G, B)
-                for own, ids in zip(told, chosen.tolist(), strict=True):
-                    for row, token in zip(own, ids, strict=True):
-                        row.append(token)
-                texts = [[self.decode(r[len(p) :]) for r, p in zip(own, part, strict=True)] for own in told]
-                if all(ends(text) for own in texts for text in own):
-                    break
-            for own, said in zip(found, texts, strict=True):
-                own[start : start + len(part)] = said
+            part = [[*rows[start : start + A_BATCH]]] * self.members
+            new = continued(self.next_logits, part, tokens, temperature, generator, done)
+            for own, ids in zip(found, new, strict=True):
+                own += [self.decode(row) for row in ids]
         return found
 
-    def _last_logits(self, told: list[list[list[int]]]) -> Tensor:
-        """(G, B, V) of the token after each row, of which the last `context` tokens are seen."""
-        seen = [[row[-self.context :] for row in own] for own in told]
+    def next_logits(self, rows: list[Rows]) -> Tensor:
+        """(G, B, V) of the token after each row [G][B], of which the last `context` tokens are seen."""
+        seen = [[row[-self.context :] for row in own] for own in rows]
         longest = max(len(row) for row in seen[0])
         padded = torch.tensor([[row + [0] * (longest - len(row)) for row in own] for own in seen])
         last = torch.tensor([len(row) - 1 for row in seen[0]])  # of like length in every member
         hidden = self.stack.hidden(padded.to(self.stack.flat.device))
         hidden = hidden.view(self.members, len(last), longest, -1)[:, torch.arange(len(last)), last]  # (G, B, d)
         return torch.bmm(hidden, self.stack.head.mT)
-
-
-def drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """(...,) tokens by their logits (..., V): the most likely, or drawn at a temperature."""
-    if temperature == 0:
-        return logits.argmax(-1).cpu()
-    chances = (logits.double().cpu() / temperature).softmax(-1)
-    return torch.multinomial(chances.flatten(0, -2), 1, generator=generator).view(logits.shape[:-1])
 
 
 def batches(rows: Sequence[list[int]], size: Callable[[int], int]):

@@ -11,7 +11,8 @@ from engine.corpus.windows import starts
 from engine.metrics import LOSS, Metric, Prediction, Text, values_of, window_scores
 from engine.proxies.model import Stack
 
-ROWS = 4096  # tokens per pass on a CPU: large enough for full speed, small enough for the cache
+TOKENS = 4096  # per pass on a CPU: large enough for full speed, small enough for the cache
+A_BATCH = 64  # rows per pass elsewhere
 
 
 def evaluate(
@@ -38,12 +39,17 @@ def window_sums(
             f"Cannot measure bits per byte on domain {domain!r}: the {len(windows)} "
             "validation windows hold 0 bytes. Rebuild the corpus."
         )
-    batch_size = max(1, ROWS // positions) if stack.flat.device.type == "cpu" else 64
+    batch_size = rows_at_once(stack, positions)
     sums = []
     with torch.no_grad():
         for part in torch.from_numpy(windows.astype(np.int64)).to(stack.flat.device).split(batch_size):
             sums.append(window_scores(metrics, prediction_of(stack, part.expand(members, -1, -1))))
     return np.concatenate(sums, -1), text
+
+
+def rows_at_once(stack: Stack, length: int) -> int:
+    """How many rows of so many tokens go through a stack together."""
+    return max(1, TOKENS // length) if stack.flat.device.type == "cpu" else A_BATCH
 
 
 def passage_bits(stack: Stack, tokens: np.ndarray) -> np.ndarray:

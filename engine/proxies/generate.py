@@ -1,19 +1,45 @@
-"""Text generation: how a proxy continues a prompt, tokens drawn one after another, each from its prediction."""
+"""Text generation: how models continue rows of tokens, one token after another, each drawn from its prediction.
 
-import numpy as np
+G models, B rows of each, V tokens in the vocabulary.
+"""
+
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
-from engine.proxies.model import Stack
+Rows = list[list[int]]  # [B] of tokens
 
 
 @torch.no_grad()
-def continued(stack: Stack, prompt: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """`count` tokens after a prompt (T,), by the first member of the stack, which sees the last `context` of them."""
-    generator = torch.Generator().manual_seed(seed)
-    tokens = torch.from_numpy(np.asarray(prompt, np.int64))
+def continued(
+    logits: Callable[[list[Rows]], Tensor],
+    rows: list[Rows],
+    count: int,
+    temperature: float,
+    generator: torch.Generator,
+    done: Callable[[list[Rows]], bool] = lambda new: False,
+) -> list[Rows]:
+    """[G][B] the tokens that follow rows [G][B]: `count` of them, or fewer once `done` says so of what is new.
+
+    logits: of what follows each row, (G, B, V). temperature 0: always the most likely token.
+    """
+    whole = [[list(row) for row in own] for own in rows]
+    new: list[Rows] = [[[] for _ in own] for own in rows]
     for _ in range(count):
-        seen = tokens[-stack.fidelity.context :].to(stack.flat.device)
-        logits = stack.forward(seen.expand(stack.members, 1, -1))[0, 0, -1].double().cpu()  # (V,)
-        drawn = torch.multinomial(logits.softmax(0), 1, generator=generator)
-        tokens = torch.cat([tokens, drawn])
-    return tokens[len(prompt) :].numpy()
+        chosen = drawn(logits(whole), temperature, generator).tolist()
+        for g, own in enumerate(chosen):
+            for b, token in enumerate(own):
+                whole[g][b].append(token)
+                new[g][b].append(token)
+        if done(new):
+            break
+    return new
+
+
+def drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """(...,) tokens by their logits (..., V): the most likely, or drawn at a temperature."""
+    if temperature == 0:
+        return logits.argmax(-1).cpu()
+    chances = (logits.double().cpu() / temperature).softmax(-1)
+    return torch.multinomial(chances.flatten(0, -2), 1, generator=generator).view(logits.shape[:-1])

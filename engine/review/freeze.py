@@ -161,7 +161,7 @@ def lost_runs(study: studies.Study) -> list[str]:
 def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> list[str]:
     """Reasons to doubt the predictions, in sentences."""
     found = []
-    if study.spec["fidelity"] and study.spec.get("merge"):
+    if study.spec["fidelity"] and study.kind == "merge":
         found.append("Its experts are proxies. Merges of larger models may differ.")
     elif study.spec["fidelity"]:
         found.append("Predictions hold at proxy size. Larger models may differ: confirm it first.")

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 from engine.spec.statistics import first_lowest, groups, lowest, near, ordered, weighted_sum
 from engine.surrogates.base import Surrogate
 
@@ -38,7 +39,7 @@ class Pool:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(file["points"].astype(float), file["mean"].astype(float))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except DAMAGED as error:
             raise Problem(f"Cannot read the draws of this search: {error}. Search again.") from error
 
 

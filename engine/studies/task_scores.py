@@ -15,6 +15,8 @@ from engine.tasks.outcomes import Outcome
 from store import runs, studies
 from store.database import Store
 
+ROUNDED = 1e-3  # scores are kept in half precision
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -56,9 +58,10 @@ class Answered:
     scores: tuple[float, float]
 
     @property
-    def differs(self) -> bool:
-        """Whether one run's answer scores higher than the other's."""
-        return abs(self.scores[0] - self.scores[1]) > 1e-3
+    def change(self) -> int:
+        """1 where the second run's answer scores higher, -1 where it scores lower, 0 where neither does."""
+        one, other = self.scores
+        return int(other - one > ROUNDED) - int(one - other > ROUNDED)
 
 
 def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered]:
@@ -72,12 +75,19 @@ def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered
     return [
         Answered(
             item.prompt,
-            item.answers or [text for text, score in zip(item.choices, item.scores, strict=True) if score > 0],
+            item.right,
             (left.answers[place], right.answers[place]),
             (float(left.scores[place]), float(right.scores[place])),
         )
         for place, item in enumerate(whole.items)
     ]
+
+
+def unfit(store: Store, task: str, run: str) -> tuple[int, int]:
+    """How many items of a task were left out, as they did not fit the context of a run's model, and how many lost the
+    beginning of their prompt. Raises Problem where its answers lack."""
+    found = _outcome(store, run, task)
+    return found.left_out, found.cut
 
 
 def _outcome(store: Store, run: str, task: str) -> Outcome:

@@ -2,13 +2,13 @@
 the table.
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 from engine.space.box import Box
 from engine.surrogates.around_law import AroundLaw
 from engine.surrogates.base import Surrogate
@@ -86,5 +86,5 @@ def load(path: Path) -> Surrogate:
         around = [arrays.pop(key) for key in ("_names", "_lower", "_upper") if key in arrays]
         found = SURROGATES[name].from_arrays(arrays)
         return OnBox.around(found, Box(tuple(map(str, around[0])), *around[1:])) if around else found
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise Problem(f"Cannot read the surrogate {path.name}: {error}. Fit it again from its runs.") from error

@@ -8,6 +8,7 @@ Its scores are reported between low (chance) and high (1); the file has neither,
 
 from typing import Any
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.tasks.task import EvalTask, Item, Sampling
 
@@ -54,22 +55,12 @@ def _item(example: dict[str, Any], number: int, name: str, around: tuple[str, st
     prompt = start + before + example["input"] + example.get("example_output_prefix", after)
     target, scores = example.get("target"), example.get("target_scores")
     answers = [target] if isinstance(target, str) else target or []
-    if scores is not None and not (isinstance(scores, dict) and all(map(_is_score, scores.values()))):
+    if scores is not None and not (isinstance(scores, dict) and all(map(is_number, scores.values()))):
         raise Problem(f"Cannot read {name}: the target_scores of its example {number} must be a table of numbers.")
     if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
         raise Problem(f"Cannot read {name}: the target of its example {number} is {target!r:.60}; it must be a text.")
     choices = scores or {}
-    best = max(choices.values()) if choices and not answers else None
-    return Item(
-        prompt,
-        answers=answers or [choice for choice, score in choices.items() if score == best],
-        choices=list(choices),
-        scores=[float(score) for score in choices.values()],
-    )
-
-
-def _is_score(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return Item(prompt, answers, list(choices), [float(score) for score in choices.values()])
 
 
 def _text(value: dict[str, Any], key: str, usual: str) -> str:

@@ -1,7 +1,7 @@
 """Items cut from a corpus' own validation text, which no proxy has trained on.
 
-continuation: which of four texts of a domain goes on a passage; cloze: the last word of a sentence; docstring: the body
-behind a function's docstring. All by rule, from the same places for the same seed.
+continuation: which of four texts of a domain continues a passage; cloze: the last word of a sentence; docstring: the
+body that follows a function's docstring. All by rule; the same seed cuts the same items.
 """
 
 import re
@@ -14,14 +14,14 @@ from engine.corpus.shelf import Corpus
 from engine.tasks.generated import shuffled
 from engine.tasks.task import EvalTask, Item
 
-PROMPT, ANSWER = 160, 60  # characters of a passage, and of what goes on
+PROMPT, ANSWER = 160, 60  # characters of a passage, and of its continuation
 READ = 2_000_000  # tokens of a domain's validation text that items are cut from, at most
 SENTENCE = re.compile(r"[A-Z][^.!?\n]{30,160} ([A-Za-z]{3,12})[.!?]")
 DOCSTRING = re.compile(r'^( *)def \w+\([^)]*\)[^:\n]*:\n\s*"""[^"]{10,200}"""\n((?:\1 +[^\n]+\n){1,4})', re.MULTILINE)
 
 
 def continuation(text: str, rng: np.random.Generator, count: int) -> list[Item]:
-    """Which of four passages of the same domain goes on."""
+    """Which of four texts of the same domain continues a passage."""
     size = PROMPT + ANSWER
     starts = rng.permutation(max(0, len(text) // size))[: 4 * count] * size
     parts = [text[start : start + size] for start in starts]
@@ -37,19 +37,19 @@ def continuation(text: str, rng: np.random.Generator, count: int) -> list[Item]:
 
 
 def cloze(text: str, rng: np.random.Generator, count: int) -> list[Item]:
-    """The last word of a sentence, among last words of others."""
+    """The last word of a sentence, among the last words of others."""
     found = [(match[0][: match.start(1) - match.start(0)], match[1]) for match in SENTENCE.finditer(text)]
     return among([(before.rstrip(), f" {word}") for before, word in found], rng, count)
 
 
 def docstring(text: str, rng: np.random.Generator, count: int) -> list[Item]:
-    """The body behind a docstring, among bodies of other functions."""
+    """The body that follows a docstring, among bodies of other functions."""
     found = [(match[0][: match.start(2) - match.start(0)], match[2]) for match in DOCSTRING.finditer(text)]
     return among(found, rng, count)
 
 
 def among(found: list[tuple[str, str]], rng: np.random.Generator, count: int) -> list[Item]:
-    """Items of pairs (what stands before, what follows): which one follows, among three that follow elsewhere."""
+    """Items of pairs (a text, what follows it): what follows, among three that follow elsewhere."""
     answers = sorted({answer for _, answer in found})
     items: list[Item] = []
     for place in rng.permutation(len(found)).tolist():

@@ -34,7 +34,7 @@ def from_bytes(data: bytes, name: str) -> EvalTask:
     if not isinstance(rows, list):
         raise Problem(
             f"Cannot read the task {name!r}: it is neither BIG-bench's JSON (with examples), nor a list of items, nor "
-            "one item a line."
+            "one item per line."
         )
     return lines.read(rows, name)
 

@@ -33,7 +33,8 @@ def brackets(rng: np.random.Generator, count: int) -> tuple[list[Item], list[str
     """A text with open brackets: which one closes it."""
     items = []
     for _ in range(count):
-        opened, text = [], ""
+        opened: list[str] = []
+        text = ""
         for _ in range(int(rng.integers(3, 12))):
             if opened and rng.random() < 0.4:
                 text += opened.pop()[1]
@@ -78,7 +79,7 @@ def from_gym(kind: str, name: str, count: int, seed: int) -> EvalTask:
     except ImportError:
         raise Problem(
             "Cannot generate items of reasoning-gym: the package is missing. Install it: "
-            "python -m pip install reasoning-gym"
+            "python -m pip install -r requirements-tasks.txt"
         ) from None
     try:
         drawn = reasoning_gym.create_dataset(kind, size=count, seed=seed)

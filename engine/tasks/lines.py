@@ -5,7 +5,7 @@
      "answer" | "target" | "completion" | "output" | "answers" (a text, or several),
      "label" (a word, for all items one of the same few)}
 
-What a file calls otherwise is named in the refusal, never guessed.
+Other names of fields are refused by name, never guessed.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.system import DAMAGED
 
 LONGEST = 500  # characters of an answer that are kept
 
@@ -18,7 +19,7 @@ LONGEST = 500  # characters of an answer that are kept
 @dataclass(frozen=True)
 class Outcome:
     """scores: (I,) by the first metric of the task, NaN for an item that did not fit the context; answers: (I,) what
-    was chosen or written, "" where nothing was asked for; cut: items whose prompt lost its beginning."""
+    it scored, "" where nothing was asked for; cut: items whose prompt lost its beginning."""
 
     scores: np.ndarray
     answers: list[str]
@@ -58,5 +59,5 @@ def load(path: Path) -> dict[str, Outcome]:
                 )
                 for task in tasks
             }
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGED as error:
         raise Problem(f"Cannot read the answers of {path.stem}: {error}. Measure that model again.") from error

@@ -26,11 +26,15 @@ class Item(Record):
     scores: list[float] = field(default_factory=list)
 
     @property
+    def right(self) -> list[str]:
+        """The answers that count: those that are given, else the choices of the highest score."""
+        best = max(self.scores, default=0)
+        return self.answers or [text for text, score in zip(self.choices, self.scores, strict=True) if score == best]
+
+    @property
     def gold(self) -> str:
         """The answer whose bits are measured: the first right one."""
-        if self.answers:
-            return self.answers[0]
-        return self.choices[max(range(len(self.scores)), key=self.scores.__getitem__)]
+        return self.right[0]
 
     @property
     def text(self) -> str:

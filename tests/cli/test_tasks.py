@@ -4,7 +4,12 @@ import json
 
 import pytest
 
+from engine.metrics import ITEM_METRICS
+from engine.metrics.verifiers import VERIFIERS
+from engine.tasks.cut import CUTS
+from engine.tasks.generated import GENERATORS
 from tests.support.running import TINY, copied, engine
+from tests.system.test_words import commands
 
 CHOICES = [{"question": f"{k} and {k} is ", "choices": [str(2 * k), "no"], "answer": 0} for k in range(20)]
 
@@ -46,10 +51,16 @@ def test_a_task_is_added_shown_and_removed(workspace, tmp_path):
     assert told(workspace, "remove-task", "next") == {"removed": "next"}
 
 
+@pytest.mark.parametrize("table", [GENERATORS, CUTS, VERIFIERS, ITEM_METRICS])
+def test_what_a_table_has_is_offered(table, monkeypatch):
+    """So that a generator, a cut, a verifier or a metric of tasks is one function and one line."""
+    monkeypatch.setitem(table, "of_ones_own", None)
+    assert "of_ones_own" in commands()["add-task"].format_help()
+
+
 def test_a_study_measures_its_tasks_and_counts_them_where_told(workspace):
-    shown = told(workspace, "show", "Tasked")
-    by_name = {one["metric"]: one for one in shown["metrics"]} if "metrics" in shown else {}
-    assert by_name == {} or by_name["brackets accuracy"]["priority"] == 0
+    priorities = {one["metric"]: one["priority"] for one in told(workspace, "show", "Tasked")["metrics"]}
+    assert priorities["brackets accuracy"] == 0 < priorities["prose"]
     runs = told(workspace, "runs", "Tasked")
     assert all({"brackets accuracy", "brackets answer bits"} <= set(run["losses"]) for run in runs if run["losses"])
     assert told(workspace, "tasks")[0]["studies"] == ["Tasked"]

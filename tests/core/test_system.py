@@ -4,14 +4,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from engine import surrogates
 from engine.cli.importing import constraints_in, numbers_in
 from engine.core.errors import Problem
 from engine.core.settings_text import text_of, toml
+from engine.corpus import passages, windows
 from engine.corpus.tokenizers import from_file
+from engine.league.job import held_out_of
 from engine.merging.config import read_config
+from engine.search.pool import Pool
 from engine.spec.study import StudySpec
+from engine.tasks import outcomes
 from tests.support.running import engine
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +46,31 @@ def test_a_file_that_cannot_be_read_is_told_with_a_cure_that_fits(tmp_path, read
     assert "check the path" in gone.lower() and "file.json" in gone
     assert "folder" in folder or "no such file" in folder
     assert not any("Errno" in one or "codec" in one or "recursion" in one.lower() for one in said), said
+
+
+ARRAYS = {  # what is read -> its reader, and the array that this reads first
+    "answers": (outcomes.load, "scores t"),
+    "passages": (passages.load, "context"),
+    "windows": (windows.load, "context"),
+    "draws": (Pool.load, "points"),
+    "a surrogate": (surrogates.load, "_surrogate"),
+    "held-out predictions": (lambda path: held_out_of(path.parent, "gp"), "gp"),
+}
+
+
+@pytest.mark.parametrize("reader", ARRAYS)
+def test_damaged_arrays_are_told(tmp_path, reader):
+    """As zip files are damaged: cut, other bytes in a part, a part that is encrypted or compressed in another way."""
+    path, (read, first) = tmp_path / "held_out.npz", ARRAYS[reader]
+    np.savez_compressed(path, **{first: np.random.default_rng(0).random(100)})
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\1\2")
+    damaged = [whole[: len(whole) // 2], whole[:80] + bytes(60) + whole[140:]]
+    damaged += [whole[:at] + bytes([value]) + whole[at + 1 :] for at, value in ((entry + 8, 1), (entry + 10, 99))]
+    for data in (b"", *damaged):
+        path.write_bytes(data)
+        with pytest.raises(Problem, match="Cannot read the"):
+            read(path)
 
 
 @pytest.mark.parametrize("reader", [name for name in READERS if name != "a tokenizer"])

@@ -194,7 +194,7 @@ def test_two_files_of_a_run_without_dates_are_refused(tmp_path):
 
 def test_names_that_do_not_tell_are_refused(tmp_path):
     root = folder_of(tmp_path / "results", {f"x{n}/results.json": newest(0.3 + n / 99) for n in range(3)})
-    with pytest.raises(Problem, match=r"no column of the first has a run called as the model.*x0.*org/model"):
+    with pytest.raises(Problem, match=r"no column of the first has a run named like the model.*x0.*org/model"):
         reading(tmp_path, root)
     root = results_of_runs(tmp_path / "twice")
     folder_of(root, {"run-1/run-3/results.json": newest(0.4)})

@@ -115,6 +115,41 @@ def test_tied_choices_are_the_first_one():
     assert measured(ITEM_METRICS["accuracy"], Answers(asked, speaking(Parrot([]))))[0] == 0.5
 
 
+def test_the_answer_shown_is_the_one_scored():
+    """Also where two choices differ by rounding alone."""
+    items = [Item("?", choices=["ab", "cd"], scores=[1.0, 0.0]), Item("!", choices=["ab", "cd"], scores=[0.0, 1.0])]
+    answers = Answers(EvalTask("ties", ["accuracy"], items, "by hand"), speaking(Parrot([])))
+    answers.nats = np.array([[[1.0 + 1e-13, 1.0], [2.0, 1.0]]])
+    assert answers.chosen() == [["ab", "cd"]]
+    np.testing.assert_array_equal(measured(ITEM_METRICS["accuracy"], answers)[2], [[1.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "score"),
+    [
+        ("accuracy", "ab", 0.0),
+        ("accuracy_per_byte", "abcdefgh", 1.0),
+        ("exact_match", "wx", 0.0),
+        ("best_of_n", "wx", 0.0),
+    ],
+)
+def test_each_metric_shows_the_answers_that_it_scores(name, answer, score):
+    """A short choice is likely as a whole, a long one per byte, and what is written is neither."""
+    items = [Item(f"{k}?", choices=["ab", "abcdefgh"], scores=[0.0, 1.0]) for k in range(2)]
+    asked = EvalTask("long", [name], items, "by hand", sampling=QUICK)
+    models = speaking(Parrot([f"{k}?wx\n" for k in range(2)], sure=50.0))
+    found = task_values(models, [(asked, item_metrics(asked))], None)
+    assert found.outcomes[0]["long"].answers == [answer] * 2 and found.values == score
+
+
+def test_any_right_choice_that_is_written_counts():
+    items = [Item(f"{k}?", choices=["no", "yes", "sure"], scores=[0.0, 1.0, 1.0]) for k in range(2)]
+    asked = EvalTask("polite", ["exact_match"], items, "by hand", sampling=QUICK)
+    assert items[0].right == ["yes", "sure"] and items[0].gold == "yes"
+    parrot = Parrot(["0?sure\n", "1?no\n"], sure=9.0)
+    assert measured(ITEM_METRICS["exact_match"], Answers(asked, speaking(parrot)))[0] == 0.5
+
+
 def test_generation_stops_where_the_task_says():
     asked = EvalTask(
         "sums", ["exact_match"], [Item("1+1=", ["2"]), Item("2+2=", ["4", "four"])], "by hand", sampling=QUICK

@@ -43,17 +43,17 @@ def test_losses_of_rows_of_any_length_are_those_of_one_member_alone(models):
             np.testing.assert_allclose(own[g], one[0], rtol=1e-4, atol=1e-5)
 
 
-def test_members_go_on_as_they_would_alone(models):
+def test_members_generate_as_they_would_alone(models):
     rows = [[10, *b"one"], [10, *(b"a longer beginning that fills the whole context")], [10]]
     ends = lambda text: len(text) >= 3  # noqa: E731
-    together = models.proceed(rows, 6, 0.0, 0, lambda text: False)
+    together = models.generate(rows, 6, 0.0, 0, lambda text: False)
     for g in range(3):
-        assert together[g] == alone(models, g).proceed(rows, 6, 0.0, 0, lambda text: False)[0]
-    assert all(len(text.encode()) >= 3 for own in models.proceed(rows, 6, 0.0, 0, ends) for text in own)
+        assert together[g] == alone(models, g).generate(rows, 6, 0.0, 0, lambda text: False)[0]
+    assert all(len(text.encode()) >= 3 for own in models.generate(rows, 6, 0.0, 0, ends) for text in own)
 
 
 def test_draws_follow_the_seed(models):
-    one, same, other = (models.proceed([[10]] * 5, 4, 1.0, seed, lambda text: False) for seed in (0, 0, 1))
+    one, same, other = (models.generate([[10]] * 5, 4, 1.0, seed, lambda text: False) for seed in (0, 0, 1))
     assert one == same != other
 
 

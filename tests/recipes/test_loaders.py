@@ -18,7 +18,7 @@ from tests.support.running import ROOT
 SHARES = {"web": 0.628, "code": 0.308, "books": 0.064, "junk": 0.0}
 DRAWS = 4000
 CASES = {  # rows of each domain, and of a file at most
-    "one file a domain": ({"web": 3000, "code": 2000, "books": 600, "junk": 400}, 4000),
+    "one file per domain": ({"web": 3000, "code": 2000, "books": 600, "junk": 400}, 4000),
     "many files": ({"web": 3000, "code": 2000, "books": 600, "junk": 400}, 100),
     "the most wanted is the smallest": ({"web": 300, "code": 900, "books": 3000, "junk": 2000}, 90),
 }

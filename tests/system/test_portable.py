@@ -5,6 +5,7 @@ No Mac is at hand: these tests take away what a Mac lacks. What only a Mac would
 
 import os
 import re
+import resource
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ import pytest
 
 from engine.jobs.backends import slurm
 from engine.merging.checkpoints.writer import reserve
+from engine.metrics.verifiers import verdicts
 from engine.surrogates.base import cores
+from engine.tasks.task import EvalTask, Item, Sampling
 from tests.support.running import ROOT
 
 LINUX = (  # functions of `os` that macOS has not
@@ -63,6 +66,22 @@ def test_a_file_has_its_size_where_room_cannot_be_reserved(tmp_path, monkeypatch
 def test_cores_are_counted_where_no_process_is_bound_to_some(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert cores() == os.cpu_count()
+
+
+def test_a_verifier_runs_where_memory_cannot_be_limited(tmp_path, monkeypatch):
+    """There is the constant, and setting it fails."""
+    real = resource.setrlimit
+
+    def without(kind, limits):
+        if kind == resource.RLIMIT_AS:
+            raise ValueError("current limit exceeds maximum limit")
+        real(kind, limits)
+
+    monkeypatch.setattr(resource, "setrlimit", without)
+    (tmp_path / "verifiers").mkdir()
+    (tmp_path / "verifiers/mine.py").write_text("print(1)")
+    asked = EvalTask("t", ["best_of_n"], [Item("a", ["b"])], "by hand", sampling=Sampling(verifier="mine.py"))
+    assert verdicts(asked, [[["b"]]], tmp_path).tolist() == [[[1.0]]]
 
 
 @pytest.mark.parametrize(

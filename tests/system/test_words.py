@@ -31,12 +31,13 @@ FIELD = {  # what reads as translated -> what people in the field say
     r"spreads a spread|unit spreads": "standardised effect",
     r"nothing drawn beats": "Pareto front",
     r"learn from text(?!,)": "data-driven merging",
-    r"(rows?|objects?|records?|tensors?|numbers?|runs|tokens|columns?|experts?|megabytes?|coefficients?|seeds) an? "
+    r"(rows?|objects?|records?|items?|files?|tensors?|numbers?|runs|tokens|columns?|experts?|coefficients?|seeds|"
+    r"megabytes?) an? "
     r"(run|line|step|metric|domain|layer|expert|study|row|mixture|tensor)(?! (of|for|that|in|and)\b)": "per",
     r"(most|target|variance) a FLOP": "per FLOP",
     r"beware": "warnings",
     r"keep(ing)? house": "organise",
-    r"let it write on|writes on (from|here)": "continue the text",
+    r"let it write on|writ(es|ing) on(?= (from|here)|[.,;])|(texts?|models?|passages?) goe?s? on": "continue a text",
     r"(halve|beside) the doubt": "uncertainty",
     r"waits for you": "needs you, waiting for you",
 }
@@ -57,6 +58,8 @@ def words_in(text: str) -> list[str]:
         "It is fitted anew",
         "Put forward",
         "To beware of",
+        "one item a line",
+        "either by choosing or by writing on.",
     ],
 )
 def test_what_reads_as_translated_is_found(text):

@@ -1,6 +1,7 @@
 """Tasks from files: BIG-bench's JSON, choices, completions and labelled texts; and what is wrong with others."""
 
 import json
+import math
 
 import pytest
 
@@ -103,6 +104,7 @@ def test_completions():
         (json.dumps({"examples": [{"input": "a"}] * 2}).encode(), "item 1 has no right answer"),
         (json.dumps({"examples": [{"target": "a"}] * 2}).encode(), "its example 1 has no input"),
         (json.dumps({"examples": [{"input": "a", "target_scores": {"x": 0, "y": 0}}] * 2}).encode(), "have one score"),
+        (json.dumps({"examples": [{"input": "a", "target_scores": {"x": math.nan}}] * 2}).encode(), "table of numbers"),
         (json.dumps({"examples": 3}).encode(), "its examples must be a list"),
         (b"\xff\xfe{", "no utf-8 text"),
         (b"[" * 10**5, "it is nested too deep"),

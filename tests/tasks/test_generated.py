@@ -58,7 +58,7 @@ def test_reasoning_gym_where_it_is_installed():
     task = generate("gym:chain_sum", "gym", 10, 1)
     check_task(task)
     assert len(task.items) == 10 and all(int(item.gold) is not None for item in task.items)
-    with pytest.raises(Problem, match="gym:nonsense"):
+    with pytest.raises(Problem, match="reasoning-gym's 'nonsense'"):
         generate("gym:nonsense", "gym", 10, 1)
 
 

@@ -30,7 +30,7 @@ INTRODUCTION = (
 
 
 RESULTS = (
-    "Results of lm-evaluation-harness or lighteval may be many files: one for each run, called by its model's name."
+    "Results of lm-evaluation-harness or lighteval may be many files: one for each run, found by its model's name."
 )
 
 

@@ -22,14 +22,12 @@ FILE, RULE, TEXT = "a file", "a rule", "a corpus"
 @dialog("New task", width="large")
 def new_task() -> None:
     """Ask for the source of the items, then add them."""
-    st.markdown("A task stays as it is once it is added, so that all runs that measure it compare.")
+    st.markdown("A task never changes once it is added, so that all runs that measure it can be compared.")
     name = st.text_input("Name", "my-task", max_chars=64)
     source = st.segmented_control("Items from", [FILE, RULE, TEXT], default=FILE, required=True)
     make = {FILE: ask_file, RULE: ask_rule, TEXT: ask_text}[source](name)
     titles = told_apart({one: metric.title for one, metric in ITEM_METRICS.items()})
-    metrics = st.multiselect(
-        "Scored by", list(titles), format_func=titles.get, help="By default as such items usually are."
-    )
+    metrics = st.multiselect("Scored by", list(titles), format_func=titles.get, help="Default: by what the items hold.")
     private = source != RULE and st.checkbox(
         "Private", help="None of its text is shown, on pages, in files or in answers."
     )
@@ -57,7 +55,7 @@ def ask_rule(name: str):
 
 
 def ask_text(name: str):
-    """A domain of a corpus, and what is asked about its text."""
+    """A domain of a corpus, and the kind of question about its text."""
     known = [one for one in corpora.names(state.store()) if corpora.manifest(state.store(), one)]
     if not known:
         st.caption("No corpus is built yet.")
@@ -66,7 +64,11 @@ def ask_text(name: str):
     corpus = left.selectbox("Corpus", known)
     manifest = corpora.manifest(state.store(), corpus) or {"domains": {}}
     domain = middle.selectbox("Domain", list(manifest["domains"]))
-    kind = right.selectbox("What is asked", list(CUTS), help="What goes on, the last word, or the body of a function.")
+    kind = right.selectbox(
+        "Question",
+        list(CUTS),
+        help="The continuation of a passage, the last word of a sentence, or the body of a function.",
+    )
     count, seed = ask_count()
     return lambda: tasks.cut_from(state.store(), name, corpus, domain, kind, count, seed)
 

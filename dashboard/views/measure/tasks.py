@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import tasks as charts
-from dashboard.models.wording import steering
+from dashboard.models.wording import steering, unfit
 from dashboard.server import state
 from dashboard.views.measure.new_task import new_task
 from dashboard.views.shared.buttons import needs_role
@@ -34,8 +34,8 @@ def render(name: str | None) -> None:
         new_task()
     st.caption(
         "A task is a set of questions with known answers. Every model of a study answers all of them, either by "
-        "choosing the likeliest of some answers or by writing on. A new study names the tasks that it measures; they "
-        "count in the mean only if you give them a priority."
+        "choosing the most likely of some answers or by generating one. A new study names the tasks that it measures; "
+        "they count in the mean only if you give them a priority."
     )
     show_refusal(ACTS)
     study = study_of(name) if name else None
@@ -43,7 +43,7 @@ def render(name: str | None) -> None:
         of_study(study, own)
     known = shelf.names(state.store().workspace.root)
     if not known:
-        nothing_yet("No task yet. Add one from a file, by a rule, or from a corpus.", studies="To the studies")
+        nothing_yet("No tasks yet. Add one from a file, by a rule, or from a corpus.", studies="To the studies")
         return
     st.header("All tasks", anchor=False)
     one_task(known)
@@ -80,21 +80,24 @@ def answers(task: str, ids: list[str]) -> None:
         return
     left, right = st.columns(2)
     one = choose(left, "Run", {run: run for run in ids}, "answers-one", link="one", start=ids[0])
-    other = choose(right, "Beside", {run: run for run in ids}, "answers-other", link="other", start=ids[1])
+    other = choose(right, "Compare with", {run: run for run in ids}, "answers-other", link="other", start=ids[1])
     try:
+        for run in dict.fromkeys((one, other)):
+            if said := unfit(*task_scores.unfit(state.store(), task, run)):
+                st.caption(f"{plain(run)}: {said}")
         found = task_scores.side_by_side(state.store(), task, one, other)
     except Problem as problem:
         refusal(problem)
         return
-    only = st.toggle("Only items that they answer differently well", key="answers-differ")
-    rows = [item for item in found if item.differs] if only else found
-    better, worse = (sum(sign * (item.scores[1] - item.scores[0]) > 1e-3 for item in found) for sign in (1, -1))
+    only = st.toggle("Only items with different scores", key="answers-differ")
+    rows = [item for item in found if item.change] if only else found
+    better, worse = (sum(item.change == sign for item in found) for sign in (1, -1))
     st.caption(
         f"Of {counted(len(found), 'item')}, {plain(other)} answers {better} better and {worse} worse than "
         f"{plain(one)}. Shown: {min(SHOWN, len(rows))} of {len(rows)}."
     )
     if not rows:
-        st.caption("They answer all items equally well.")
+        st.caption("Both runs have the same score on every item.")
         return
     st.dataframe(
         pd.DataFrame(
@@ -133,7 +136,11 @@ def one_task(known: list[str]) -> None:
         st.caption(":material/lock: This task is private: none of its text is shown.")
     else:
         rows = [
-            {"question": item.prompt[-400:], "right answer": item.gold, "choices": " | ".join(item.choices)}
+            {
+                "question": item.prompt[-400:],
+                "right answer": " | ".join(item.right),
+                "choices": " | ".join(item.choices),
+            }
             for item in task.items[:SHOWN]
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from engine.metrics.models import Ids
-from engine.proxies.answering import batches, drawn
+from engine.proxies.answering import batches
+from engine.proxies.generate import Rows, continued
 
 TOKENS = 4096  # that go through the model together
 
@@ -42,19 +43,18 @@ class LogitModels:
                 found[place] = nats[row : row + 1, : len(rows[place]) - 1]
         return found
 
-    @torch.no_grad()
-    def proceed(
+    def generate(
         self, rows: Sequence[Ids], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]
     ) -> list[list[str]]:
-        """How the model goes on after each row (engine.metrics.models.Models)."""
+        """How the model continues each row (engine.metrics.models.Models)."""
         generator, found = torch.Generator().manual_seed(seed), []
+        done = lambda new: ends(self.decode(new[0][0]))  # noqa: E731
         for row in rows:
-            told, text = list(row), ""
-            for _ in range(tokens):
-                seen = torch.tensor([told[-self.context :]], device=self.device)
-                told.append(int(drawn(self.logits(seen)[:, -1], temperature, generator)))
-                text = self.decode(told[len(row) :])
-                if ends(text):
-                    break
-            found.append(text)
+            ((new,),) = continued(self.next_logits, [[row]], tokens, temperature, generator, done)
+            found.append(self.decode(new))
         return [found]
+
+    def next_logits(self, rows: list[Rows]) -> Tensor:
+        """(1, 1, V) of the token after the one row [1][1], of which the last `context` tokens are seen."""
+        seen = torch.tensor([rows[0][0][-self.context :]], device=self.device)
+        return self.logits(seen)[:, -1:]

@@ -165,13 +165,15 @@ class ProxyMerges:
         return passage_bits(self.stack, passages.tokens_of(self.corpus, found, self.fidelity.context))
 
     def continued(self, point: np.ndarray, passage: int, seed: int) -> np.ndarray:
-        """Tokens with which the merge at a point (D,) goes on after the first half of a passage, as many as the other
-        half has; none if the method refuses the merge."""
+        """Tokens by which the merge at a point (D,) continues the first half of a passage, as many as the other half
+        has; none if the method refuses the merge."""
         context = self.fidelity.context
         found = passages.places(self.corpus, self.domains, context)
         (tokens,) = passages.tokens_of(self.corpus, [found[passage]], context)
-        stack = self._stacked(point)
-        return continued(stack, tokens[: context // 2], 0 if self.refused else context // 2, seed)
+        models = StackModels(self._stacked(point), self.corpus)
+        prompt, count = tokens[: context // 2].tolist(), 0 if self.refused else context // 2
+        ((new,),) = continued(models.next_logits, [[prompt]], count, 1.0, torch.Generator().manual_seed(seed))
+        return np.array(new, np.int64)
 
     @torch.no_grad()
     def windows(self) -> list[dict[str, np.ndarray]]:

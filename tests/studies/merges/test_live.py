@@ -46,7 +46,7 @@ def test_live_measurements_are_the_runs(own):
         live.close()
 
 
-def test_a_merge_writes_on_as_its_seed_says(merges):
+def test_a_merge_continues_a_text_as_its_seed_says(merges):
     """Its own words are likelier to it than any."""
     half = merges.fidelity.context // 2
     first, again, other = (merges.continued(np.array([1.0, 0.0, 0.0]), 0, seed) for seed in (1, 1, 2))

@@ -1,7 +1,9 @@
 """The page Tasks: scores with chance and intervals, answers of two runs, the form, and nothing of a private task."""
 
 import logging
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -91,6 +93,18 @@ def test_answers_of_two_runs_stand_side_by_side(owner):
     assert (only[runs[0]] != only[runs[1]]).all() and len(only) == 3
 
 
+def test_items_that_did_not_fit_are_counted_beside_the_answers(owner):
+    """Of the second run, which is made to have lost some."""
+    second = task_scores.scored(owner.store, study_named(owner), "brackets")[0].ids[1]
+    path = outcomes.file_of(owner.store.workspace.root, second)
+    kept = outcomes.load(path)["brackets"]
+    kept.scores[5:7] = np.nan
+    outcomes.save(path, {"brackets": replace(kept, cut=1)})
+    said = texts(drawn(study_of(owner)))
+    assert "2 items did not fit its context and were left out; 1 item lost the beginning of the prompt." in said
+    assert said.count("did not fit its context") == 1
+
+
 def test_a_private_task_shows_none_of_its_text(owner):
     base = generate("brackets", "hidden", 5, 0)
     items = [type(item)(SECRET + item.prompt, [], item.choices, item.scores) for item in base.items]
@@ -110,7 +124,7 @@ def test_a_workspace_without_tasks_leads_on(owner, workspace):
     empty = Owner(workspace)
     state.use(empty)
     try:
-        assert any("No task yet" in one.value for one in drawn(None).info)
+        assert any("No tasks yet" in one.value for one in drawn(None).info)
     finally:
         state.use(owner)
         empty.close()
