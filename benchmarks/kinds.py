@@ -175,8 +175,8 @@ def cases(rng: random.Random) -> list[tuple[str, str]]:
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer()
-    names = [name.removeprefix("mean ") for name in data.feature_names[:10]]
-    ranks = (np.argsort(np.argsort(data.data[:, :10], axis=0), axis=0) * 5 // len(data.data)).tolist()
+    names = [name.removeprefix("mean ") for name in data.feature_names[:3]]
+    ranks = (np.argsort(np.argsort(data.data[:, :3], axis=0), axis=0) * 5 // len(data.data)).tolist()
     sizes = ("tiny", "small", "medium", "large", "huge")
     found = [
         (
@@ -195,7 +195,7 @@ def labelled(rng: random.Random) -> dict[str, list[str]]:
     lines = []
     for text, label in own[: 2 * len(own) // 3]:
         parts = text.rstrip(":").split(", ")
-        for _ in range(4):
+        for _ in range(10):
             rng.shuffle(parts)
             lines.append(f"{', '.join(parts)}: {label}")
     rng.shuffle(lines)
@@ -247,7 +247,11 @@ def train(corpus: corpora.Corpus, added: list[str], tasks: list[EvalTask]) -> tu
     mixtures = [[1.0] + [0.0] * (len(domains) - 1)]
     for place in range(1, len(domains)):
         mixtures.append([1 - ADDED, *(ADDED * float(place == one) for one in range(1, len(domains)))])
-    runs = [TaskRun(f"{at}-{seed}", weights, seed) for at, weights in enumerate(mixtures) for seed in range(SEEDS)]
+    runs = [
+        TaskRun(id=f"{at}-{seed}", weights=weights, seed=seed)
+        for at, weights in enumerate(mixtures)
+        for seed in range(SEEDS)
+    ]
     training = Training(FIDELITY, corpus, domains, runs, "cpu")
     for _ in range(FIDELITY.steps):
         training.advance()

@@ -56,7 +56,7 @@ class Corpus:
 
     def decode(self, tokens: np.ndarray) -> str:
         """The text of token ids."""
-        return self.tokenizer.decode(np.asarray(tokens) % self.vocabulary)
+        return self.tokenizer.decode(np.asarray(tokens, np.int64) % self.vocabulary)
 
     def parts(self, tokens: np.ndarray) -> list[tuple[str, bool]]:
         """The text of tokens of a shard, in parts that are predicted and that are not: (text, whether)."""

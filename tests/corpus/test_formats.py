@@ -273,12 +273,13 @@ REFERRED = """
 import re, sys
 from pathlib import Path
 from engine.corpus.document import Tally
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import SourceFile
 from engine.corpus.readers import of_file
 
 path = Path(sys.argv[1])
 file = SourceFile(path, path.name)
-size = sum(len(one.data) for one in of_file(file, "text", False, Tally(), 0))
+size = sum(len(one.data) for one in of_file(file, Fields(), False, Tally(), 0))
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
 print(size, peak)
 """
