@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.util import find_spec
 from itertools import islice
@@ -37,7 +37,7 @@ from engine.tasks.task import EvalTask, Item
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.kinds"
 RESULTS = Path(__file__).parent / "results"
 SEEDS, ADDED = 5, 0.3
-FIDELITY = Fidelity(width=32, context=128, batch=8, tokens=200_000, eval_tokens=8_192)
+RECIPE = Fidelity(width=32, context=128, batch=8, tokens=200_000, eval_tokens=8_192)
 PROSE, NOISE = "prose", "noise"
 BYTES = 300_000  # of text for each domain
 Lines = Iterator[str] | list[str]
@@ -46,13 +46,14 @@ Lines = Iterator[str] | list[str]
 @dataclass(frozen=True)
 class Kind:
     """make: the lines of each added domain, JSON records or text; tokenizer, template: of the corpus; needs: packages
-    besides Mixdesk's; tasks: what is measured beside losses."""
+    besides Mixdesk's; tokens: that each proxy is trained on; tasks: what is measured beside losses."""
 
     name: str
     make: Callable[[random.Random], dict[str, list[str]]]
     tokenizer: dict | str = "bytes"
     template: str = "plain"
     needs: tuple[str, ...] = ()
+    tokens: int = RECIPE.tokens
     tasks: Callable[[random.Random], list[EvalTask]] = field(default=lambda rng: [])
 
 
@@ -221,7 +222,7 @@ KINDS = (
     Kind("DNA, by codons", genes, {"type": "rule", "rule": "codons"}),
     Kind("second script", second_script),
     Kind("terms", terms, needs=("simple_icd_10_cm",)),
-    Kind("labelled set", labelled, tasks=cases_held_out),
+    Kind("labelled set", labelled, tokens=1_200_000, tasks=cases_held_out),
 )
 
 
@@ -241,7 +242,7 @@ def build(kind: Kind, folder: Path) -> tuple[corpora.Corpus, list[str]]:
     return corpora.load(folder / "corpus"), list(added)
 
 
-def train(corpus: corpora.Corpus, added: list[str], tasks: list[EvalTask]) -> tuple[list[str], np.ndarray]:
+def train(kind: Kind, corpus: corpora.Corpus, added: list[str], tasks: list[EvalTask]) -> tuple[list[str], np.ndarray]:
     """Names of what is measured, and values (mixtures, seeds, metrics): prose alone, with each domain, with noise."""
     domains = [PROSE, *added, NOISE]
     mixtures = [[1.0] + [0.0] * (len(domains) - 1)]
@@ -252,10 +253,11 @@ def train(corpus: corpora.Corpus, added: list[str], tasks: list[EvalTask]) -> tu
         for at, weights in enumerate(mixtures)
         for seed in range(SEEDS)
     ]
-    training = Training(FIDELITY, corpus, domains, runs, "cpu")
-    for _ in range(FIDELITY.steps):
+    fidelity = replace(RECIPE, tokens=kind.tokens)
+    training = Training(fidelity, corpus, domains, runs, "cpu")
+    for _ in range(fidelity.steps):
         training.advance()
-    values, _ = evaluate(training.stack, corpus, added, FIDELITY.eval_tokens)
+    values, _ = evaluate(training.stack, corpus, added, fidelity.eval_tokens)
     asked = [(task, item_metrics(task)) for task in tasks]
     scored = task_values(StackModels(training.stack, corpus), asked, Path("."))
     names = [*added, *(metric.label(task.name) for task, own in asked for metric in own)]
@@ -266,7 +268,7 @@ def effects(kind: Kind) -> list[dict]:
     """A row for each added domain, noise included, and each thing measured."""
     with tempfile.TemporaryDirectory() as folder:
         corpus, added = build(kind, Path(folder))
-        names, values = train(corpus, added, kind.tasks(random.Random(3)))
+        names, values = train(kind, corpus, added, kind.tasks(random.Random(3)))
     rows = []
     for place, name in enumerate([*added, NOISE], 1):
         change = values[place] - values[0]  # (seeds, metrics), from the same initial weights
