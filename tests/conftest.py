@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -32,7 +33,11 @@ LONGEST = (  # by CPU seconds; the first needs no trained workspace: it runs whi
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that need no trained workspace, no browser and no long wait come first: what is broken shows early. Then
-    the longest files, so that no process is left alone with one at the end."""
+    the longest files, so that no process is left alone with one at the end. Two tests of one name are refused: several
+    processes would run one of them."""
+    names = Counter(item.nodeid for item in items)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise pytest.UsageError(f"{names[twice[0]]} tests are called {twice[0]}: give each a name of its own.")
     for item in items:
         if TRAINED & set(item.fixturenames) or item.get_closest_marker("soak"):
             item.add_marker("slow")

@@ -13,6 +13,9 @@ def main(options: list[str]) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back while one program became the other
         from streamlit.web import cli
 
+        from dashboard.server.late_reruns import drop_late_reruns
+
+        drop_late_reruns()
         cli.main(["run", "dashboard/app.py", *options], prog_name="streamlit", standalone_mode=False)
     except KeyboardInterrupt:
         return 130

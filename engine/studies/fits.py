@@ -10,6 +10,7 @@ from engine import surrogates
 from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.core.short_names import listed
 from engine.league import BASELINE, FEWEST_RUNS, League, Standing, held_out_of, with_members
 from engine.spec.frame import Frame
 from engine.spec.kinds.fit import DosedRun, FitTask
@@ -78,7 +79,7 @@ predictions_of = lru_cache(maxsize=32)(held_out_of)
 def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit | None:
     """The latest fit of a study with that surrogate (default: the leaderboard's choice); None before the first.
 
-    Raises Problem if the surrogate is unknown, or could not be fitted.
+    Raises Problem if the surrogate is unknown or could not be fitted, and where runs behind the fit are gone.
     """
     latest = studies.league(store, study.id)
     if latest is None:
@@ -88,7 +89,13 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     check_fitted(league, name)
     folder = store.workspace.surrogates(study.id, latest["fingerprint"])
     measured = runs.measured_at_all_sizes(store, study.id)  # the fit may be of a size that had the most runs before
-    behind = measured.take([measured.ids.index(run) for run in latest["run_ids"]])
+    place = {run: row for row, run in enumerate(measured.ids)}
+    if gone := [run for run in latest["run_ids"] if run not in place]:
+        raise Problem(
+            f"Cannot use the fit of {study.name!r}: it rests on {listed(gone, 3)}, which the finished "
+            "runs lack. Their lines may have been set aside (Jobs lists those). Fit the study again."
+        )
+    behind = measured.take([place[run] for run in latest["run_ids"]])
     return Fit(name, league, latest["fingerprint"], behind, folder)
 
 

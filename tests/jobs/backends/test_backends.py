@@ -12,11 +12,12 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.jobs import backends
-from engine.jobs.decisions import PlannedJob, RunsAdded
+from engine.jobs.decisions import PlannedJob, RunsAdded, StudyCreated, StudyPlanned
 from engine.jobs.devices import Lease
 from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Spool
+from engine.spec.study import StudySpec
 from tests.support.clusters import RayCluster
 from tests.support.running import Page, until
 from tests.support.working import corpus_job, kinds, last, place, read_events, small_text, training_job, worker
@@ -224,6 +225,8 @@ def test_nodes_without_the_folder_post_their_journals(tmp_path, ray_cluster):
     store = Store(Workspace.open(workspace))
     store.submit("corpus", corpus_job(small_text(tmp_path / "text"), "small"))
     planned = [PlannedRun(**run, number=n, role="design", job="posted") for n, run in enumerate(spec["runs"], 1)]
+    store.write(StudyCreated("s", "s", StudySpec.from_dict({"name": "s"}).to_dict()))
+    store.write(StudyPlanned(study="s", domains=spec["domains"], corpus={}, runs=[], jobs=[]))
     store.write(RunsAdded("s", planned, [PlannedJob(job="posted", spec=spec)]))
     store.spool.submit(spec, "posted")
     store.close()
