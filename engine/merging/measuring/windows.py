@@ -23,7 +23,8 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Window:
-    """ids: (T,) int64; predicted: (T,) whether each counts as a target; size: the bytes of those but the first."""
+    """ids: (T,) int64; predicted: (T,) whether each counts where it is a target, as all but the first are; size: the
+    bytes of those that do."""
 
     ids: np.ndarray
     predicted: np.ndarray
@@ -60,14 +61,13 @@ def windows_of(tokenizer: Any, corpus: Corpus, domain: str, size: int, context: 
         own = encoded(tokenizer, corpus.parts(shard[start : start + count]))
         for at in range(0, len(own.ids) - 1, context - 1):
             part = slice(at, at + context - len(begins))
-            ids, predicted = own.ids[part], own.predicted[part].copy()
+            ids, predicted = own.ids[part], own.predicted[part]
             if len(ids) < 2:
                 continue
-            if not begins:
-                predicted[0] = False
-            bytes_predicted = sum(len(text.encode()) for text in said(own.text, own.spans[part], predicted))
+            targets = predicted & (np.arange(len(ids)) >= (0 if begins else 1))
+            size_said = sum(len(text.encode()) for text in said(own.text, own.spans[part], targets))
             head = np.array(begins, np.int64)
-            found.append(Window(np.concatenate([head, ids]), np.concatenate([head < 0, predicted]), bytes_predicted))
+            found.append(Window(np.concatenate([head, ids]), np.concatenate([head >= 0, predicted]), size_said))
     if len(found) < 2:
         raise Problem(f"Cannot measure {domain!r}: its validation text makes {len(found)} windows. Add text.")
     if not sum(one.size for one in found):
