@@ -30,6 +30,7 @@ LABELS = {
     "bounds": "bounds of shares",
     "groups": "groups of domains",
     "priorities": "priorities",
+    "relative": "losses relative to the natural mixture",
     "metrics": "metrics besides the loss",
     "tasks": "tasks",
     "surrogates": "surrogates compared",

@@ -6,6 +6,10 @@ from engine.cli.waiting import beside, waited
 from engine.cli.words import pairs, plain
 from engine.core.errors import Problem
 from engine.core.files import given_path
+from engine.core.system import UNREADABLE, read_fault
+from engine.corpus.fields import TEMPLATE
+from engine.corpus.rules import RULES, USUAL
+from engine.corpus.templates import TEMPLATES
 
 
 def add(command) -> None:
@@ -33,9 +37,18 @@ def corpus_options(one) -> None:
         "--without", action="append", metavar="DOMAIN", help="a domain of the folder that stays out; repeat"
     )
     one.add_argument("--text-column", help="the text column of records and tables (default: text)")
-    one.add_argument("--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json")
     one.add_argument(
-        "--vocabulary", type=int, default=2048, help="vocabulary size of a bpe tokenizer (default: %(default)s)"
+        "--template",
+        metavar="NAME|FILE",
+        help=f"how conversations are written out: {', '.join(TEMPLATES)}, or a file of jinja (default: {TEMPLATE})",
+    )
+    one.add_argument(
+        "--tokenizer",
+        default="bytes",
+        help=f"bytes (default), bpe, a rule ({', '.join(RULES)}), or the path of a tokenizer.json",
+    )
+    one.add_argument(
+        "--vocabulary", type=int, help=f"vocabulary size of a bpe tokenizer (default: 2048) or a rule's ({USUAL})"
     )
     one.add_argument("--cap-mb", type=float, help="at most this many MB of text per domain")
     one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
@@ -50,6 +63,17 @@ def corpus_build(client, workspace, options):
     return beside(result, {**ended, "report": built["report"]})
 
 
+def template_of(given: str) -> str:
+    """The name of one of our templates, or the text of a file. Raises Problem if that cannot be read."""
+    if given in TEMPLATES:
+        return given
+    try:
+        return given_path(given).read_text("utf-8")
+    except UNREADABLE as error:
+        why = read_fault(error, f"Give one of {', '.join(TEMPLATES)}, or the path of a file.")
+        raise Problem(f"Cannot read the template {given}: {why}") from error
+
+
 def corpus_spec(options) -> dict:
     """The corpus that the command line describes, as engine.corpus.spec reads it."""
     named = pairs(options.file or options.huggingface or ())
@@ -59,6 +83,8 @@ def corpus_spec(options) -> dict:
             "Write the text into a file first."
         )
     column = {"text": options.text_column} if options.text_column else {}
+    if options.template:
+        column["template"] = template_of(options.template)
     if options.without and not options.folder:
         raise Problem("Cannot leave out domains of files or data sets that are named: name only those that are wanted.")
     if options.folder:
@@ -79,7 +105,10 @@ def corpus_spec(options) -> dict:
         source = {"type": "default"}
     spec = {"source": source}
     if options.tokenizer == "bpe":
-        spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary}
+        spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary or 2048}
+    elif options.tokenizer in RULES:
+        size = {} if options.vocabulary is None else {"vocabulary": options.vocabulary}
+        spec["tokenizer"] = {"type": "rule", "rule": options.tokenizer, **size}
     elif options.tokenizer != "bytes":
         spec["tokenizer"] = {"type": "file", "path": str(Path(options.tokenizer).expanduser().resolve())}
     if options.private:

@@ -17,6 +17,8 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         skipped_count     files, and kinds of bad lines in files, that could not be read
         files             of own data: {"found", "read", "beyond_cap": not reached, "paths": of at most 100 read}
         sha256            {"train", "valid"} of the shards
+        conversations     of domains that hold some: how many a template wrote; and their
+        answers           {"train", "valid"}: bytes that are predicted
     }}
     skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of them, if not all
     noticed       [{"domain", "path", "reason"}] of files that are read all the same, at most 100 per domain
@@ -42,6 +44,7 @@ from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
 from engine.corpus.report import left_out
+from engine.corpus.rules import train_rule
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
@@ -180,7 +183,7 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
 
 
 def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs:
-    """The spec's tokenizer; a BPE learns from the training text."""
+    """The spec's tokenizer; a BPE or a rule learns from the training text."""
     if spec.tokenizer["type"] == "bytes":
         return raw_bytes()
     if spec.tokenizer["type"] == "file":
@@ -190,9 +193,11 @@ def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) 
         for domain in domains:
             chosen = np.flatnonzero(domain.train)
             for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
-                progress(READING, 1.0, f"learning {spec.tokenizer['vocabulary']:,} tokens from {domain.name}")
+                progress(READING, 1.0, f"learning tokens from {domain.name}")
                 yield domain.part.document(index).decode("utf-8", "replace")
 
+    if spec.tokenizer["type"] == "rule":
+        return train_rule(texts(), spec.tokenizer["rule"], spec.tokenizer.get("vocabulary"))
     return train_bpe(texts(), spec.tokenizer["vocabulary"])
 
 
@@ -241,7 +246,16 @@ def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
             "paths": part.tally.files_read,
         },
         "sha256": {side: shards[side]["sha256"] for side in shards},
+        **answers_of(part, shards),
     }
+
+
+def answers_of(part: Part, shards: dict[str, dict]) -> dict:
+    """What a manifest says of a domain of which only answers are predicted; nothing of others."""
+    if not len(part.context):
+        return {}
+    answers = {side: shards[side]["answers"] for side in shards}
+    return {"conversations": part.tally.conversations, "answers": answers}
 
 
 def examples(domain: Domain) -> list[str]:

@@ -9,16 +9,25 @@ PIECE_BYTES = 1_000_000  # longer documents are cut: memory stays bounded whatev
 SKIPS_NAMED = 100  # of skipped files, so many are named in the manifest; all are counted
 
 
+class Written(NamedTuple):
+    """A text as a file holds it. context: the ranges of its characters, in order, that are read and never predicted."""
+
+    text: str
+    context: tuple[tuple[int, int], ...] = ()
+
+
 class Document(NamedTuple):
     """One text: UTF-8 bytes, the group it is split with, and its side where the data came already split.
 
     group: documents with the same group go to the same side (a file, or a record of a file).
     side: "train", "valid", or "" where the hash of the group decides.
+    context: the ranges of its bytes, in order, that are read and never predicted: what is said to a model.
     """
 
     group: str
     data: bytes
     side: str = ""
+    context: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -38,6 +47,7 @@ class Tally:
     cut: int = 0  # documents cut into pieces
     filtered: int = 0  # files left out because they are not clean text: minified, generated, full of digits
     repeated_blocks: int = 0
+    conversations: int = 0  # documents that a template wrote
     skipped_count: int = 0
     skipped: list[dict] = field(default_factory=list)  # the first of them: {"path", "reason", "lines"}
     noticed: list[dict] = field(default_factory=list)  # of files that are read: {"path", "reason"}
@@ -78,6 +88,17 @@ def character_edge(data: bytes, end: int) -> int:
     while 0 < end < len(data) and data[end] & 0xC0 == 0x80:
         end -= 1
     return end
+
+
+def in_bytes(written: Written) -> tuple[tuple[int, int], ...]:
+    """The ranges of a text that are context, in its UTF-8 bytes."""
+    found, at, done = [], 0, 0
+    for start, end in written.context:
+        begin = at + len(written.text[done:start].encode("utf-8", "replace"))
+        at = begin + len(written.text[start:end].encode("utf-8", "replace"))
+        found.append((begin, at))
+        done = end
+    return tuple(found)
 
 
 def pieces(data: bytes, limit: int = PIECE_BYTES) -> Iterator[bytes]:

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 
 from engine.core.errors import Problem
-from engine.corpus.document import Document, Tally, pieces
+from engine.corpus.document import Document, Tally, in_bytes, pieces
+from engine.corpus.fields import TEMPLATE, TEXT, Fields
 
-FIELDS = ("name", "config", "split", "text")
+FIELDS = ("name", "config", "split", "text", "template")
 
 
 def of_dataset(choice: dict, tally: Tally) -> Iterator[Document]:
-    """The documents of {"name", "config", "split" (default "train"), "text" (column, default "text")}.
+    """The documents of {"name", "config", "split" (default "train"), "text" (column, default "text"), "template"}.
 
     Raises Problem when the package is missing, the hub cannot be reached, or the column is not there.
     """
     if not isinstance(choice, dict) or not isinstance(choice.get("name"), str) or set(choice) - set(FIELDS):
         raise Problem(f"Cannot use the dataset {choice!r}. Give an object with {', '.join(FIELDS)}; name is needed.")
-    name, column = choice["name"], choice.get("text", "text")
+    name, fields = choice["name"], Fields(choice.get("text", TEXT), choice.get("template", TEMPLATE))
     try:
         from datasets import load_dataset
     except ImportError:
@@ -27,12 +28,16 @@ def of_dataset(choice: dict, tally: Tally) -> Iterator[Document]:
     try:
         rows = load_dataset(name, choice.get("config"), split=choice.get("split", "train"), streaming=True)
         for number, row in enumerate(rows):
-            if not isinstance(row.get(column), str):
+            written, fault = fields.written(row)
+            if fault:
                 raise Problem(
-                    f"Cannot read {name!r}: it has no text in {column!r}; its columns: {', '.join(row)}. "
-                    "Give the name of one of them as text."
+                    f"Cannot read {name!r}: row {number}: {fault}. Give the name of a column of text as text."
                 )
-            data = row[column].encode("utf-8", "replace")
+            data = written.text.encode("utf-8", "replace")
+            if written.context:
+                tally.conversations += 1
+                yield Document(f"{name}#{number}", data, "", in_bytes(written))
+                continue
             for piece in pieces(data):
                 yield Document(f"{name}#{number}", piece)
     except (Problem, GeneratorExit):

@@ -1,8 +1,9 @@
 """The first half of a build: one domain's documents, read once, stored on disk with the data for the rest.
 
 A part is a folder: `text.bin` (the documents one after another), `documents.npz` (where each ends, its exact
-hash, MinHash signature, group and side), and `part.json`, written last: a part that has it is finished and is
-not read again by the next attempt. Memory holds the arrays (about 300 bytes a document), never the text.
+hash, MinHash signature, group and side, and where context stands), and `part.json`, written last: a part that has it is
+finished and is not read again by the next attempt. Memory holds the arrays (about 300 bytes a document), never the
+text.
 """
 
 import json
@@ -24,7 +25,8 @@ class Part:
     """A domain as read: N documents.
 
     ends: (N,) where each document ends in `text`; hashes: (N,) uint64; signatures: (N, 64) uint32;
-    groups: (N,) int64, hashes that order the split; sides: (N,) uint8, of SIDES; tally: what was met.
+    groups: (N,) int64, hashes that order the split; sides: (N,) uint8, of SIDES; context: (K, 2) the ranges of `text`,
+    in order, that are read and never predicted; tally: what was met.
     """
 
     text: np.ndarray
@@ -33,6 +35,7 @@ class Part:
     signatures: np.ndarray
     groups: np.ndarray
     sides: np.ndarray
+    context: np.ndarray
     tally: Tally
 
     @property
@@ -50,6 +53,12 @@ class Part:
         start = self.ends[index - 1] if index else 0
         return self.text[start : self.ends[index]].tobytes()
 
+    def context_of(self, index: int) -> np.ndarray:
+        """The ranges of one document's bytes that are context, (k, 2)."""
+        start = self.ends[index - 1] if index else 0
+        first, last = np.searchsorted(self.context[:, 0], [start, self.ends[index]])
+        return self.context[first:last] - start
+
     @property
     def available(self) -> int | None:
         """Bytes of text that there would be without the cap: what was read, scaled by what was not."""
@@ -63,7 +72,7 @@ def write_part(
 ) -> None:
     """Read documents until `cap` bytes are there; `progress(bytes so far)` is called after each."""
     folder.mkdir(parents=True, exist_ok=True)
-    ends, hashes, signatures, groups, sides = [], [], [], [], []
+    ends, hashes, signatures, groups, sides, context = [], [], [], [], [], []
     size = 0
     with open(folder / "text.bin", "wb") as text:
         for document in documents:
@@ -72,6 +81,7 @@ def write_part(
             if not compared:
                 continue
             text.write(data)
+            context += [(size + a, size + min(b, len(data))) for a, b in document.context if a < len(data)]
             size += len(data)
             ends.append(size)
             hashes.append(exact_hash(compared))
@@ -90,6 +100,7 @@ def write_part(
         signatures=np.array(signatures, np.uint32).reshape(len(ends), -1),
         groups=np.array(groups, np.int64),
         sides=np.array(sides, np.uint8),
+        context=np.array(context, np.int64).reshape(-1, 2),
     )
     write_json(folder / "part.json", asdict(tally))
 

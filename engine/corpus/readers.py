@@ -10,13 +10,22 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from engine.core.errors import Problem
-from engine.corpus.document import PIECE_BYTES, Document, Tally, character_edge, pieces, salted_hash
+from engine.corpus.document import (
+    PIECE_BYTES,
+    Document,
+    Tally,
+    Written,
+    character_edge,
+    in_bytes,
+    pieces,
+    salted_hash,
+)
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import PLAIN, SourceFile, kind_of
 from engine.corpus.records import BINARY, NO_TEXT, NOT_UTF8, Faults, Unreadable, csv_texts, json_texts, jsonl_texts
 from engine.corpus.streams import opened, stream_of
 from engine.corpus.tables import arrow_texts, parquet_texts
 
-TEXT = "text"  # the column, unless another is asked for
 FEW_FILES = 20  # a domain of fewer text files is split by pieces of them, not by whole files
 SMALL_PIECE = 16_384  # bytes of such a piece
 TABLES = {".parquet": parquet_texts, ".arrow": arrow_texts, ".feather": arrow_texts, ".ipc": arrow_texts}
@@ -36,7 +45,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 UNITS = {".jsonl": "line", ".ndjson": "line", ".json": "record", **dict.fromkeys(PLAIN, "line")}  # others: rows
 
 
-def documents(domain: str, files: list[SourceFile], column: str, tally: Tally) -> Iterator[Document]:
+def documents(domain: str, files: list[SourceFile], fields: Fields, tally: Tally) -> Iterator[Document]:
     """The documents of a domain's files, files in the order of a hash of their names.
 
     Raises Problem at the end when no file gave any text.
@@ -48,7 +57,7 @@ def documents(domain: str, files: list[SourceFile], column: str, tally: Tally) -
     some = False
     for file in sorted(files, key=lambda file: salted_hash("sample", file.name)):
         tally.files_begun += 1
-        for number, document in enumerate(of_file(file, column, whole_files, tally, done)):
+        for number, document in enumerate(of_file(file, fields, whole_files, tally, done)):
             if not number:
                 some = True
                 tally.gave_text(file.name)
@@ -63,7 +72,7 @@ def documents(domain: str, files: list[SourceFile], column: str, tally: Tally) -
         )
 
 
-def of_file(file: SourceFile, column: str, whole_files: bool, tally: Tally, done: int) -> Iterator[Document]:
+def of_file(file: SourceFile, fields: Fields, whole_files: bool, tally: Tally, done: int) -> Iterator[Document]:
     """The documents of one file; `tally.read` follows the place in it, from `done` bytes on.
 
     What is wrong with it, or with lines of it, is told in the tally.
@@ -73,7 +82,7 @@ def of_file(file: SourceFile, column: str, whole_files: bool, tally: Tally, done
     some = False
     try:
         with opened(file.path) as raw:
-            for document, place in placed_documents(file, kind, raw, column, whole_files, tally, faults):
+            for document, place in placed_documents(file, kind, raw, fields, whole_files, tally, faults):
                 some = True
                 tally.read = done + place
                 yield document
@@ -89,15 +98,15 @@ def of_file(file: SourceFile, column: str, whole_files: bool, tally: Tally, done
 
 
 def placed_documents(
-    file: SourceFile, kind: str, raw: BinaryIO, column: str, whole_files: bool, tally: Tally, faults: Faults
+    file: SourceFile, kind: str, raw: BinaryIO, fields: Fields, whole_files: bool, tally: Tally, faults: Faults
 ) -> Iterator[tuple[Document, int]]:
     """(document, bytes of the file read so far) of one file. Raises Unreadable where it cannot be read on."""
     if kind in TABLES:
         if other := other_kind(raw.read(4)) if kind != ".parquet" else "":
             raise Unreadable(f"it is {other}: write it again as Arrow IPC")
         raw.seek(0)
-        for number, (text, progress) in enumerate(TABLES[kind](raw, column, faults)):
-            for document in record(file, number, text, tally):
+        for number, (text, progress) in enumerate(TABLES[kind](raw, fields, faults)):
+            for document in record(file, number, text, tally, faults):
                 yield document, int(progress * file.size)
         return
     stream, inside = stream_of(raw, file.path)
@@ -109,8 +118,8 @@ def placed_documents(
             tally.cut += number == 1
             yield Document(file.name if whole_files else f"{file.name}#{number}", piece, file.side), raw.tell()
     else:
-        for number, text in enumerate(record_texts(kind, stream, column, faults)):
-            for document in record(file, number, text, tally):
+        for number, text in enumerate(record_texts(kind, stream, fields, faults)):
+            for document in record(file, number, text, tally, faults):
                 yield document, raw.tell()
     if inside.fault:
         raise Unreadable(inside.fault)
@@ -123,16 +132,23 @@ def other_kind(head: bytes) -> str:
     return next((what for magic, what in OTHER.items() if head.startswith(magic)), "")
 
 
-def record_texts(kind: str, stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:
+def record_texts(kind: str, stream: io.BufferedReader, fields: Fields, faults: Faults) -> Iterator[Written]:
     """The texts of a file of records."""
     if kind in DELIMITERS:
-        return csv_texts(stream, column, DELIMITERS[kind], faults)
-    return (json_texts if kind == ".json" else jsonl_texts)(stream, column, faults)
+        return csv_texts(stream, fields, DELIMITERS[kind], faults)
+    return (json_texts if kind == ".json" else jsonl_texts)(stream, fields, faults)
 
 
-def record(file: SourceFile, number: int, text: str, tally: Tally) -> Iterator[Document]:
-    """One record as a document, or as pieces of one group if it is very long."""
-    data = text.encode("utf-8", "replace")  # JSON can hold half a surrogate pair, which no UTF-8 can
+def record(file: SourceFile, number: int, written: Written, tally: Tally, faults: Faults) -> Iterator[Document]:
+    """One record as a document, or as pieces of one group if it is very long. A conversation is not cut."""
+    data = written.text.encode("utf-8", "replace")  # JSON can hold half a surrogate pair, which no UTF-8 can
+    if written.context:
+        if len(data) > PIECE_BYTES:
+            faults.add(f"a conversation of more than {PIECE_BYTES:,} bytes", number + 1)
+            return
+        tally.conversations += 1
+        yield Document(f"{file.name}#{number}", data, file.side, in_bytes(written))
+        return
     tally.cut += len(data) > PIECE_BYTES
     for piece in pieces(data):
         yield Document(f"{file.name}#{number}", piece, file.side)

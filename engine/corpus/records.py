@@ -15,12 +15,12 @@ from itertools import chain
 from typing import Any
 
 from engine.core.short_names import listed
-from engine.corpus.document import Tally
+from engine.corpus.document import Tally, Written
+from engine.corpus.fields import Fields, conversation_columns
 from engine.corpus.labels import Labels, is_label
 
 MOST_LINE = 16_000_000  # bytes of a line, characters of a field or of a record in an array
 BLOCK = 1_000_000  # bytes of an array read at a time
-EMPTY = "empty"
 NOT_UTF8 = "not UTF-8"
 BINARY = "zero bytes: binary data, or UTF-16 without its mark"
 NO_TEXT = re.compile("[\0\udc80-\udcff]")  # the latter: bytes that were not UTF-8
@@ -70,50 +70,41 @@ def lines(stream: io.BufferedReader) -> Iterator[bytes | None]:
         yield None
 
 
-def jsonl_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:
+def jsonl_texts(stream: io.BufferedReader, fields: Fields, faults: Faults) -> Iterator[Written]:
     """The text of each line's object."""
     for number, line in enumerate(lines(stream), 1):
         if line is not None and not line.strip(b" \t\r\n"):
             continue
-        text, fault = line_text(line, column, faults.labels)
+        value, fault = line_value(line)
+        text, fault = (Written(""), fault) if fault else field_text(value, fields, faults.labels)
         if fault:
             faults.add(fault, number)
         else:
             yield text
 
 
-def line_text(line: bytes | None, column: str, labels: Labels) -> tuple[str, str]:
-    """(text, "") of a line, or ("", why not)."""
+def line_value(line: bytes | None) -> tuple[Any, str]:
+    """(what a line of JSON holds, "") or (nothing, why not)."""
     if line is None:
-        return "", f"longer than {MOST_LINE:,} bytes"
+        return None, f"longer than {MOST_LINE:,} bytes"
     if b"\0" in line:
-        return "", BINARY
+        return None, BINARY
     try:
-        value = json.loads(line.decode("utf-8"))
+        return json.loads(line.decode("utf-8")), ""
     except UnicodeDecodeError:
-        return "", NOT_UTF8
+        return None, NOT_UTF8
     except (ValueError, RecursionError):
-        return "", "not JSON"
-    return field_text(value, column, labels)
+        return None, "not JSON"
 
 
-def field_text(value: Any, column: str, labels: Labels) -> tuple[str, str]:
-    """(text, "") of a record that was parsed, or ("", why not). A list of texts is joined by line ends."""
-    if not isinstance(value, dict):
-        return "", f"not an object but {type(value).__name__}"
-    labels.see(value)
-    text = value.get(column)
-    if isinstance(text, list) and all(isinstance(part, str) for part in text):
-        text = "\n".join(text)
-    if isinstance(text, str):
-        return text, "" if text else EMPTY
-    if column in value:
-        return "", EMPTY if text is None else f"{column!r} holds no text but {type(text).__name__}"
-    there = listed([repr(name[:40]) for name in value], 8) or "none"
-    return "", f"no text in {column!r}; its fields: {there}"
+def field_text(value: Any, fields: Fields, labels: Labels) -> tuple[Written, str]:
+    """(text, "") of a record that was parsed, or (nothing, why not)."""
+    if isinstance(value, dict):
+        labels.see(value)
+    return fields.written(value)
 
 
-def json_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:
+def json_texts(stream: io.BufferedReader, fields: Fields, faults: Faults) -> Iterator[Written]:
     """The texts of a .json file: an array of records, or a record per line, as its first character says."""
     head = stream.peek(1)
     while head and not head.lstrip(b" \t\r\n"):
@@ -121,10 +112,10 @@ def json_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterat
         head = stream.peek(1)
     if not head.lstrip().startswith(b"["):
         faults.unit = "line"
-        yield from jsonl_texts(stream, column, faults)
+        yield from jsonl_texts(stream, fields, faults)
         return
     for number, (value, sound) in enumerate(array_values(stream), 1):
-        text, fault = field_text(value, column, faults.labels) if sound else ("", NOT_UTF8)
+        text, fault = field_text(value, fields, faults.labels) if sound else (Written(""), NOT_UTF8)
         if fault:
             faults.add(fault, number)
         else:
@@ -204,8 +195,8 @@ class Text:
         return Unreadable(f"{why} after its first {after:,} records, which are kept; the rest is not read")
 
 
-def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Faults) -> Iterator[str]:
-    """The text of each row, by the header's name of the column; delimiter: where neither a first line `sep=;` nor the
+def csv_texts(stream: io.BufferedReader, fields: Fields, delimiter: str, faults: Faults) -> Iterator[Written]:
+    """The text of each row, by the header's names of the columns; delimiter: where neither a first line `sep=;` nor the
     header tells another. Raises Unreadable if the column is missing."""
     csv.field_size_limit(MOST_LINE)
 
@@ -220,17 +211,17 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
     named = SEPARATOR.fullmatch(first.rstrip("\r\n"))
     before = int(named is not None)  # lines above the header
     first = next(source, "") if named else first
-    delimiter = named[1] if named else delimiter_of(first, column, delimiter)
+    delimiter = named[1] if named else delimiter_of(first, fields.column, delimiter)
     rows = csv.reader(chain([first], source), delimiter=delimiter, strict=True)
-    yield from rows_texts(rows, column, before, faults)
+    yield from rows_texts(rows, fields, before, faults)
 
 
-def rows_texts(rows: Any, column: str, before: int, faults: Faults) -> Iterator[str]:
+def rows_texts(rows: Any, fields: Fields, before: int, faults: Faults) -> Iterator[Written]:
     """The same of a reader of rows; before: how many lines stand above its header."""
     try:
         names = next(rows, [])
-        place = column_place(names, column)
-        labelled = [(name, at) for at, name in enumerate(names) if at != place and is_label(name)]
+        places = columns_of(names, fields)
+        labelled = [(name, at) for at, name in enumerate(names) if at not in places and is_label(name)]
     except csv.Error as error:
         raise Unreadable(f"its header cannot be read: {error}") from error
     while True:
@@ -242,13 +233,18 @@ def rows_texts(rows: Any, column: str, before: int, faults: Faults) -> Iterator[
             continue
         if row is None:
             return
-        if fault := row_fault(row, place):
-            faults.add(fault, began)
-        elif row:
+        if not row:
+            continue
+        text, fault = Written(""), row_fault(row, max(places))
+        if not fault:
             for name, at in labelled:
                 if at < len(row):
                     faults.labels.count(name, row[at])
-            yield row[place]
+            text, fault = fields.written({names[at]: row[at] for at in places})
+        if fault:
+            faults.add(fault, began)
+        else:
+            yield text
 
 
 def delimiter_of(header: str, column: str, usual: str) -> str:
@@ -261,19 +257,23 @@ def delimiter_of(header: str, column: str, usual: str) -> str:
 
 
 def row_fault(row: list[str], place: int) -> str:
-    """Why a row has no text; "" if it has, and for a blank line."""
-    if not row:
-        return ""
+    """Why the cells of a row up to a place cannot be read; "" if they can."""
     if len(row) <= place:
         return "too few columns"
     if not all(map(is_text, row)):
         return BINARY if any("\0" in cell for cell in row) else NOT_UTF8
-    return "" if row[place] else EMPTY
+    return ""
 
 
 def is_text(cell: str) -> bool:
     """Whether text came from UTF-8 without zero bytes."""
     return not NO_TEXT.search(cell)
+
+
+def columns_of(names: list[str], fields: Fields) -> list[int]:
+    """The columns that are read: of the text, or, where a table has none, of a conversation. Raises Unreadable."""
+    wanted = [fields.column] if fields.column in names else conversation_columns(names) or [fields.column]
+    return [column_place(names, one) for one in wanted]
 
 
 def column_place(names: list[str], column: str) -> int:

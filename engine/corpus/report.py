@@ -31,6 +31,13 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
     if files:
         read = sum(facts["read"] for facts in files.values())
         sentences.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
+    for name, facts in manifest["domains"].items():
+        if "answers" in facts:
+            answers, size = sum(facts["answers"].values()), facts["train_bytes"] + facts["valid_bytes"]
+            sentences.append(
+                f"{name} has {facts['conversations']:,} conversations: {answers / size:.0%} of its bytes are answers, "
+                "which alone are predicted."
+            )
     if beyond := sum(facts["beyond_cap"] for facts in files.values()):
         sentences.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
     if count:

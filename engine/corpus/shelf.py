@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.corpus.shards import token_type
+from engine.corpus.shards import shard_type
 from engine.corpus.spec import VERSION
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes
 
@@ -33,13 +34,13 @@ class Corpus:
 
     @property
     def vocabulary(self) -> int:
-        """V: token ids are 0 to V - 1."""
-        return len(self.token_bytes)
+        """V: token ids are 0 to V - 1, and from V on where one is read and never predicted (shards.py)."""
+        return len(self.tokenizer.token_bytes)
 
-    @property
+    @cached_property
     def token_bytes(self) -> np.ndarray:
-        """The bytes behind each token id: (V,) int64."""
-        return self.tokenizer.token_bytes
+        """The bytes that a token of a shard has to predict: (2 V,) int64; 0 from V on."""
+        return np.concatenate([self.tokenizer.token_bytes, np.zeros(self.vocabulary, np.int64)])
 
     def train(self, domain: str) -> np.memmap:
         """The training tokens of a domain: (T,), unsigned."""
@@ -55,10 +56,28 @@ class Corpus:
 
     def decode(self, tokens: np.ndarray) -> str:
         """The text of token ids."""
-        return self.tokenizer.decode(tokens)
+        return self.tokenizer.decode(np.asarray(tokens, np.int64) % self.vocabulary)
+
+    def parts(self, tokens: np.ndarray) -> list[tuple[str, bool]]:
+        """The text of tokens of a shard, in parts that are predicted and that are not: (text, whether)."""
+        predicted = np.asarray(tokens) < self.vocabulary
+        edges = np.flatnonzero(np.diff(predicted)) + 1
+        runs = zip(np.split(np.asarray(tokens), edges), np.split(predicted, edges), strict=True)
+        return [(self.decode(run), bool(own[0])) for run, own in runs if len(run)]
+
+    def answers_only(self, domain: str) -> bool:
+        """Whether only a part of a domain's text is predicted: what a model says in conversations."""
+        return has_answers(self.manifest["domains"][domain])
 
     def _shard(self, domain: str, side: str) -> np.memmap:
-        return np.memmap(self.folder / domain / f"{side}.bin", token_type(self.vocabulary), "r")
+        return np.memmap(
+            self.folder / domain / f"{side}.bin", shard_type(self.vocabulary, self.answers_only(domain)), "r"
+        )
+
+
+def has_answers(facts: dict) -> bool:
+    """Whether a domain of a manifest holds conversations, of which only answers are predicted."""
+    return bool(facts.get("conversations"))
 
 
 def load(folder: Path) -> Corpus:
@@ -67,8 +86,8 @@ def load(folder: Path) -> Corpus:
     tokenizer = raw_bytes()
     if manifest["tokenizer"]["type"] != "bytes":
         tokenizer = from_file(folder / "tokenizer.json")
-    width = token_type(len(tokenizer.token_bytes)).itemsize
     for domain, facts in manifest["domains"].items():
+        width = shard_type(len(tokenizer.token_bytes), has_answers(facts)).itemsize
         for side in ("train", "valid"):
             shard, expected = folder / domain / f"{side}.bin", facts[f"{side}_tokens"] * width
             size = shard.stat().st_size if shard.exists() else 0

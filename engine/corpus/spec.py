@@ -7,17 +7,24 @@ from typing import Any
 
 from engine.core.checks import is_number
 from engine.core.errors import Problem
+from engine.corpus.rules import check_rule
+from engine.corpus.templates import check_template
 
 VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, so a new layout is a new corpus
 
 # Required and optional fields of each kind of source and tokenizer, besides its "type".
 SOURCES = {
     "default": ((), ()),
-    "folder": (("path",), ("text", "without")),
-    "files": (("files",), ("text",)),
+    "folder": (("path",), ("text", "template", "without")),
+    "files": (("files",), ("text", "template")),
     "huggingface": (("datasets",), ()),
 }
-TOKENIZERS = {"bytes": ((), ()), "bpe": (("vocabulary",), ()), "file": (("path",), ())}
+TOKENIZERS = {
+    "bytes": ((), ()),
+    "bpe": (("vocabulary",), ()),
+    "rule": (("rule",), ("vocabulary",)),
+    "file": (("path",), ()),
+}
 
 
 @dataclass(frozen=True)
@@ -25,14 +32,16 @@ class CorpusSpec:
     """A corpus' settings. Raises Problem if one is invalid.
 
     source: {"type": "default"}
-        | {"type": "folder", "path": folder, "text": column, "without": [domain]}
-          a sub-folder, or a file, per domain; without: domains that stay out, as those must that cannot be read
-        | {"type": "files", "files": {domain: path or [paths]}, "text": column}
-        | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text"}}}
+        | {"type": "folder", "path": folder, "text": column, "template": name or jinja, "without": [domain]}
+          a sub-folder, or a file, per domain; without: domains that stay out, as those must that cannot be read;
+          template: by which records that hold a conversation are written out (engine/corpus/templates.py)
+        | {"type": "files", "files": {domain: path or [paths]}, "text": column, "template": name or jinja}
+        | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text", "template"}}}
     cap_mb: megabytes (10^6 bytes) of text to read for each domain; the default corpus' smaller domains take a part
     of it (sources.DOMAINS).
     private: none of its text is shown, on pages, in files or in answers.
     tokenizer: "bytes" | {"type": "bpe", "vocabulary": tokens} | {"type": "file", "path": tokenizer.json}
+        | {"type": "rule", "rule": one of engine.corpus.rules.RULES, "vocabulary": tokens at most}
     """
 
     source: dict[str, Any] = field(default_factory=lambda: {"type": "default"})
@@ -45,6 +54,9 @@ class CorpusSpec:
             object.__setattr__(self, "tokenizer", {"type": self.tokenizer})
         check_choice(self.source, SOURCES, "source")
         check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
+        check_templates(self.source)
+        if self.tokenizer["type"] == "rule":
+            check_rule(self.tokenizer["rule"])
         without = self.source.get("without", [])
         if not isinstance(without, list) or not all(isinstance(name, str) for name in without):
             raise Problem(f"Cannot leave out {without!r}. Give without as a list of the domains' names.")
@@ -82,6 +94,17 @@ class CorpusSpec:
     def cap_bytes(self) -> int:
         """The cap in bytes."""
         return int(self.cap_mb * 1e6)
+
+
+def check_templates(source: dict[str, Any]) -> None:
+    """Raise Problem for a template that cannot be used."""
+    datasets = source.get("datasets")
+    given = [source, *(datasets.values() if isinstance(datasets, dict) else ())]
+    for one in given:
+        if isinstance(one, dict) and "template" in one:
+            if not isinstance(one["template"], str):
+                raise Problem(f"Cannot use {one['template']!r:.80} as a template: it is a name or the text of one.")
+            check_template(one["template"])
 
 
 def check_choice(value: Any, kinds: dict[str, tuple[tuple, tuple]], what: str) -> None:

@@ -10,13 +10,15 @@ from typing import Any, BinaryIO
 
 from engine.core.row_groups import batches
 from engine.corpus.arrow_sizes import check_unpacked
+from engine.corpus.document import Written
+from engine.corpus.fields import EMPTY, Fields, conversation_columns
 from engine.corpus.labels import is_label
-from engine.corpus.records import EMPTY, MOST_LINE, NOT_UTF8, Faults, Unreadable, column_place
+from engine.corpus.records import MOST_LINE, NOT_UTF8, Faults, Unreadable, column_place
 
 ROWS = 256  # of a Parquet file read at a time
 
 
-def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
+def parquet_texts(raw: BinaryIO, fields: Fields, faults: Faults) -> Iterator[tuple[Written, float]]:
     """(text, fraction of the file's rows read so far) of each row. Raises Unreadable."""
     import pyarrow
     from pyarrow import parquet
@@ -27,14 +29,13 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
         texts = [one.path for one in leaves if one.physical_type == "BYTE_ARRAY"]
         with parquet.ParquetFile(raw, metadata=about, read_dictionary=texts) as file:
             schema = about.schema.to_arrow_schema()
-            check_column(schema, column)
-            done, named = 0, label_fields(schema)
-            columns = [column, *named]
+            read, done, named = columns_read(schema, fields), 0, label_fields(schema)
+            columns = [*read, *(name for name in named if name not in read)]
             for batch in batches(file, ROWS, partial(delta_batches, raw, file, columns), columns=columns):
                 see_labels(batch, named, faults)
-                for text in column_texts(batch.column(batch.schema.get_field_index(column)), faults, done):
+                for text in batch_texts(batch, read, fields, faults, done):
                     done += 1
-                    if text:
+                    if text.text:
                         yield text, done / about.num_rows
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
@@ -51,7 +52,7 @@ def delta_batches(raw: BinaryIO, file: Any, columns: list[str], group: int) -> I
     yield from parquet.ParquetFile(raw).iter_batches(batch_size=rows, row_groups=[group], columns=columns)
 
 
-def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
+def arrow_texts(raw: BinaryIO, fields: Fields, faults: Faults) -> Iterator[tuple[Written, float]]:
     """(text, fraction of the file read so far) of each row of an Arrow file, or of a stream in a file."""
     import pyarrow
 
@@ -62,16 +63,40 @@ def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[st
     raw.seek(begins)
     try:
         with pyarrow.ipc.open_stream(raw) as stream:
-            place = check_column(stream.schema, column)
-            done, named = 0, label_fields(stream.schema)
+            read, done, named = columns_read(stream.schema, fields), 0, label_fields(stream.schema)
             for batch in stream:
                 see_labels(batch, named, faults)
-                for text in column_texts(checked(batch.column(place)), faults, done):
+                for text in batch_texts(batch, read, fields, faults, done):
                     done += 1
-                    if text:
+                    if text.text:
                         yield text, raw.tell() / size
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
+
+
+def columns_read(schema: Any, fields: Fields) -> list[str]:
+    """The column of the text; where there is none, those of a conversation. Raises Unreadable."""
+    if fields.column not in schema.names and (found := conversation_columns(schema.names)):
+        for one in found:
+            column_place(schema.names, one)
+        return found
+    check_column(schema, fields.column)
+    return [fields.column]
+
+
+def batch_texts(batch: Any, read: list[str], fields: Fields, faults: Faults, before: int) -> Iterator[Written]:
+    """The text of each row of a batch that may be damaged; "" where it has none, which is counted."""
+    places = [batch.schema.get_field_index(name) for name in read]
+    if read == [fields.column]:
+        yield from map(Written, column_texts(checked(batch.column(places[0])), faults, before))
+        return
+    batch = batch.select(places)
+    batch.validate(full=True)
+    for place, row in enumerate(batch.to_pylist()):
+        text, fault = fields.written(row)
+        if fault:
+            faults.add(fault, before + place + 1)
+        yield text
 
 
 def label_fields(schema: Any) -> list[str]:

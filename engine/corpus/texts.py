@@ -10,6 +10,7 @@ from engine.core.short_names import listed
 from engine.core.workspace import checked_name
 from engine.corpus import layouts, readers, sources
 from engine.corpus.document import Document, Tally, printable
+from engine.corpus.fields import TEMPLATE, TEXT, Fields
 from engine.corpus.hub import of_dataset
 from engine.corpus.layouts import Scan
 from engine.corpus.spec import CorpusSpec
@@ -36,7 +37,7 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
         found = {domain: partial(of_dataset, choice) for domain, choice in checked_dict(options["datasets"]).items()}
     else:
         found = {
-            domain: partial(readers.documents, domain, chosen, options.get("text", readers.TEXT))
+            domain: partial(readers.documents, domain, chosen, fields_of(options))
             for domain, chosen in scan_of(spec).domains.items()
         }
     if len(found) < FEWEST_DOMAINS:
@@ -47,6 +48,11 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
             "first."
         )
     return {checked_name(domain, "domain"): partial(begin, read) for domain, read in found.items()}
+
+
+def fields_of(options: dict) -> Fields:
+    """What a source says to read of records."""
+    return Fields(options.get("text", TEXT), options.get("template", TEMPLATE))
 
 
 def inner_folder(options: dict, domains: Iterable[str]) -> str:

@@ -38,6 +38,11 @@ class Bytes:
         """The documents one after another, each with its end: (T,) ids."""
         return np.frombuffer(b"".join(data + b"\n" for data in documents), np.uint8)
 
+    def encode_placed(self, documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """The same ids, and the byte of the documents with their ends at which each begins, (T,)."""
+        ids = self.encode(documents)
+        return ids, np.arange(len(ids))
+
     def decode(self, tokens: np.ndarray) -> str:
         """The text of token ids; a character cut at an edge becomes U+FFFD."""
         return np.asarray(tokens, np.uint8).tobytes().decode("utf-8", "replace")
@@ -60,6 +65,19 @@ class BytePairs:
             ids.extend(encoding.ids)
             ids.append(self.end)
         return np.array(ids, np.uint32)
+
+    def encode_placed(self, documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """The same ids, and the byte of the documents, each with one for its end, at which each begins, (T,)."""
+        ids, places, begin = [], [], 0
+        texts = [data.decode("utf-8", "replace") for data in documents]
+        encodings = self.model.encode_batch(texts, add_special_tokens=False)
+        for data, text, encoding in zip(documents, texts, encodings, strict=True):
+            widths = [len(letter.encode()) for letter in text] if len(text) != len(data) else [1] * len(text)
+            starts = np.concatenate([[0], np.cumsum(widths, dtype=np.int64)])  # (characters + 1,)
+            ids += [*encoding.ids, self.end]
+            places.append(begin + starts[[start for start, _ in encoding.offsets] + [len(text)]])
+            begin += len(data) + 1
+        return np.array(ids, np.uint32), np.concatenate(places)
 
     def decode(self, tokens: np.ndarray) -> str:
         """The text of token ids; the end of a document becomes a newline."""

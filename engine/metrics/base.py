@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 
 
 class Prediction:
-    """What models predict of some windows. targets (..., T): the tokens that follow.
+    """What models predict of some windows. targets (..., T): the tokens that follow; counted (..., T): whether they are
+    predicted, as tokens from V on are not, those of what is said to a model (engine/corpus/shards.py).
 
     logits() gives (..., T, V), nll() the targets' losses in nats (..., T); where a model has no faster way to these,
     they come from the logits. Both are asked for only if a metric needs them.
     """
 
-    def __init__(self, targets: Tensor, logits: Callable[[], Tensor], nll: Callable[[], Tensor] | None = None) -> None:
-        self.targets, self._logits, self._nll = targets, logits, nll
+    def __init__(
+        self,
+        targets: Tensor,
+        logits: Callable[[], Tensor],
+        nll: Callable[[], Tensor] | None = None,
+        vocabulary: int | None = None,
+    ) -> None:
+        self.counted = targets >= 0 if vocabulary is None else targets < vocabulary
+        self.targets = targets if vocabulary is None else targets % vocabulary
+        self._logits, self._nll = logits, nll
 
     @cached_property
     def logits(self) -> Tensor:
@@ -45,7 +54,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Text:
-    """The windows that were predicted: how many targets each has, and the bytes these stand for, (W,) each."""
+    """The windows that were predicted: how many targets count in each, and the bytes these stand for, (W,) each."""
 
     tokens: np.ndarray
     bytes: np.ndarray
@@ -86,7 +95,8 @@ def window_scores(metrics: Sequence[Metric], prediction: Prediction) -> np.ndarr
     import torch
 
     with torch.no_grad():
-        return np.stack([metric.score(prediction).double().sum(-1).cpu().numpy() for metric in metrics])
+        counted = prediction.counted
+        return np.stack([(metric.score(prediction).double() * counted).sum(-1).cpu().numpy() for metric in metrics])
 
 
 def values_of(metrics: Sequence[Metric], sums: Sequence[np.ndarray], texts: Sequence[Text]) -> tuple[np.ndarray, ...]:

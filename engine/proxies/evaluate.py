@@ -33,11 +33,12 @@ def window_sums(
     """Sums of the scores over each validation window of a domain, (metrics, G, W), and the text of the windows."""
     windows = validation_windows(corpus.valid(domain), stack.fidelity.context, tokens, domain)  # (W, T + 1)
     members, positions = stack.members, stack.fidelity.context
-    text = Text(np.full(len(windows), positions), corpus.token_bytes[windows[:, 1:]].sum(1))
+    targets = windows[:, 1:]
+    text = Text((targets < corpus.vocabulary).sum(1), corpus.token_bytes[targets].sum(1))
     if text.bytes.sum() == 0:
         raise Problem(
             f"Cannot measure bits per byte on domain {domain!r}: the {len(windows)} "
-            "validation windows hold 0 bytes. Rebuild the corpus."
+            "validation windows hold 0 bytes that are predicted. Give it more text, or a longer evaluation."
         )
     batch_size = rows_at_once(stack, positions)
     sums = []
@@ -62,7 +63,9 @@ def passage_bits(stack: Stack, tokens: np.ndarray) -> np.ndarray:
 
 def prediction_of(stack: Stack, tokens: Tensor) -> Prediction:
     """Predictions of tokens (G, W, T + 1). Losses need no logits, which a CPU never stores in full."""
-    return Prediction(tokens[..., 1:], lambda: stack.forward(tokens[..., :-1]), lambda: stack.token_nll(tokens))
+    return Prediction(
+        tokens[..., 1:], lambda: stack.forward(tokens[..., :-1]), lambda: stack.token_nll(tokens), stack.vocabulary
+    )
 
 
 def validation_windows(shard: np.ndarray, context: int, tokens: int, domain: str) -> np.ndarray:

@@ -56,8 +56,9 @@ class Stack:
         return self.weights["embedding" if self.fidelity.tie_embeddings else "head"]
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """The last hidden state, normalised. tokens: (G, B, T) ids -> (G, B * T, d)."""
+        """The last hidden state, normalised. tokens: (G, B, T) ids, from V on too -> (G, B * T, d)."""
         members, _, positions = tokens.shape
+        tokens = tokens % self.vocabulary
         ops = cpu_layers if tokens.device.type == "cpu" else PLAIN
         w, kind = self.weights, self.fidelity
         x = ops.normed(ops.embed(w["embedding"], tokens.reshape(members, -1)))  # (G, N, d), N = B * T
@@ -78,10 +79,15 @@ class Stack:
         return torch.bmm(self.hidden(tokens), self.head.mT).view(*tokens.shape, self.vocabulary)
 
     def losses(self, tokens: Tensor) -> Tensor:
-        """The mean loss of each member in nats per token, (G,). tokens: (G, B, T + 1), targets one later."""
-        inputs, targets = tokens[..., :-1], tokens[..., 1:]  # (G, B, T) each
+        """The mean loss of each member in nats per target, (G,). tokens: (G, B, T + 1), targets one later.
+
+        Tokens from V on are read and never predicted (engine/corpus/shards.py): they are no targets.
+        """
+        inputs, targets = tokens[..., :-1], tokens[..., 1:].flatten(1)  # (G, B, T), (G, N)
+        counted = (targets < self.vocabulary).to(self.flat.dtype)
         ops = cpu_layers if tokens.device.type == "cpu" else PLAIN
-        return ops.nll(self.hidden(inputs), self.head, targets.flatten(1)).mean(1)
+        nats = ops.nll(self.hidden(inputs), self.head, targets % self.vocabulary)
+        return (nats * counted).sum(1) / counted.sum(1).clamp(min=1)
 
     def backward(self, losses: Tensor) -> None:
         """Write the gradient of every member's loss (G,) into `flat.grad` (G, P)."""
@@ -89,14 +95,17 @@ class Stack:
 
     @torch.no_grad()
     def token_nll(self, tokens: Tensor) -> Tensor:
-        """The loss of every target in nats, (G, B, T), without gradients. tokens: (G, B, T + 1)."""
-        inputs, targets = tokens[..., :-1], tokens[..., 1:]
+        """The loss of every target in nats, (G, B, T), without gradients; 0 of what is never predicted. tokens: (G, B,
+        T + 1)."""
+        counted, ids = tokens[..., 1:] < self.vocabulary, tokens % self.vocabulary
+        inputs, targets = ids[..., :-1], ids[..., 1:]
         if tokens.device.type != "cpu":
-            return PLAIN.nll(self.hidden(inputs), self.head, targets.flatten(1)).view(targets.shape)
+            return PLAIN.nll(self.hidden(inputs), self.head, targets.flatten(1)).view(targets.shape) * counted
         turns = self.rotary[: inputs.shape[-1]]
         members = [{name: weight[g] for name, weight in self.weights.items()} for g in range(self.members)]
-        pairs = zip(members, tokens, strict=True)
-        return torch.stack([cpu_forward.token_nll(member, self.fidelity, turns, own) for member, own in pairs])
+        pairs = zip(members, ids, strict=True)
+        nats = torch.stack([cpu_forward.token_nll(member, self.fidelity, turns, own) for member, own in pairs])
+        return nats * counted
 
     def member(self, g: int) -> dict[str, Tensor]:
         """The weights of one member as a plain state, without [G]: name -> (out, in), copied to the CPU."""

@@ -70,7 +70,7 @@ class Training:
             self.losses_of = torch.compile(self.stack.losses, dynamic=False)
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.first, self.ahead = -AHEAD, ()
-        self.token_bytes = torch.from_numpy(corpus.token_bytes.astype(np.float32)).to(device)  # (V,)
+        self.token_bytes = torch.from_numpy(corpus.token_bytes.astype(np.float32)).to(device)  # (2 V,)
         self.nats = torch.zeros(len(runs), device=device)  # (G,) of the steps since the last report
         self.bytes = torch.zeros(len(runs), device=device)  # (G,) that their targets stand for
         self.alive = torch.ones(len(runs), dtype=torch.bool, device=device)  # (G,)
@@ -95,7 +95,7 @@ class Training:
         self.contain(losses)
         self.optimiser.rate = self.fidelity.rate(self.step)
         self.optimiser.step()
-        self.nats += losses * tokens[0, :, 1:].numel()
+        self.nats += losses * (tokens[..., 1:] < self.stack.vocabulary).sum((1, 2))
         self.bytes += self.token_bytes[tokens[..., 1:]].sum((1, 2))
         self.step += 1
 

@@ -15,6 +15,7 @@ from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, weighted_sum
 
 BITS = "bits per byte"
+RELATIVE = "of the natural mixture's loss"  # the unit of a mean of losses that were divided by those
 DEVIATIONS = "standard deviations"  # the unit of an aggregate over metrics of different units or directions
 
 
@@ -46,7 +47,7 @@ class Aggregate:
     """The signed weighted mean of metrics: `of(values)` is better when lower, whatever its metrics are.
 
     weights (M,): signed, negative where higher is better; they sum to one, without their signs, unless `note` says
-    that the metrics were divided by their standard deviations. sign: people read `sign * of(values)`: -1 if all that
+    that the metrics were divided by something. sign: people read `sign * of(values)`: -1 if all that
     counts is better when higher. title and unit name that number; priorities: metric -> what was asked for;
     note: how the number was made, where that is not plain.
     """
@@ -105,12 +106,19 @@ def domain_losses(domains: list[str]) -> list[Objective]:
     return [Objective(domain, domain=domain) for domain in domains]
 
 
-def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[str, float] | None = None) -> Aggregate:
+def aggregate(
+    objectives: list[Objective],
+    values: np.ndarray,
+    priorities: dict[str, float] | None = None,
+    reference: np.ndarray | None = None,
+) -> Aggregate:
     """Combine metrics by priority: a plain weighted mean if all that count share one unit and direction.
 
     Otherwise each is first divided by its standard deviation over the runs' values (R, M). priorities:
-    metric -> weight, `usual` where absent; by default the objectives' own. Raises Problem if none counts, a
-    metric is unknown, or a priority is not a number of at least 0.
+    metric -> weight, `usual` where absent; by default the objectives' own. reference (M,): losses by which others are
+    divided first, where all that count are losses of bytes: a byte of one script or alphabet says more than one of
+    another, so that a plain mean would be mostly that of one. Raises Problem if none counts, a metric is unknown, or a
+    priority is not a number of at least 0.
     """
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
@@ -123,6 +131,13 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
     metric_weights = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
     counted = [one for one, weight in zip(objectives, metric_weights, strict=True) if weight]
     units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
+    if reference is not None and units == {BITS} and ways == {False}:
+        note = (
+            "Each domain's loss was divided by the one that was measured at the natural mixture, as a byte is not the "
+            "same in every script and alphabet."
+        )
+        scaled = np.where(metric_weights != 0, metric_weights / reference, 0.0)
+        return Aggregate(scaled, 1, "mean relative loss", RELATIVE, own, note)
     if len(units) == len(ways) == 1:
         higher = ways.pop()
         return Aggregate(metric_weights, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)

@@ -55,7 +55,9 @@ class StudySpec:
     (engine/spec/repetition.py), None: where that is known; dose_runs: how many design mixtures are trained again with
     one domain's text cut; bounds: domain -> [min, max] share, or one fixed share; groups: {"name", "domains", "share":
     [min, max] of their sum, "ratios": "prior" or {domain: number} for fixed proportions inside}; both apply to design
-    and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; metrics: measured
+    and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; relative: whether
+    losses are divided by those of the natural mixture before that mean, as a byte of one script or alphabet says more
+    than one of another; metrics: measured
     besides each domain's loss (engine/metrics/); tasks: of the workspace, whose items every model answers
     (engine/tasks/); surrogates: which ones the leaderboard compares, empty means all; compute: how its training is
     split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A
@@ -86,6 +88,7 @@ class StudySpec:
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
+    relative: bool = False
     metrics: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     surrogates: tuple[str, ...] = ()
@@ -115,6 +118,7 @@ class StudySpec:
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
         check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
+        check(not (self.relative and self.merge), "relative", self.relative, "false in a study of merges")
 
     @property
     def kind(self) -> str:

@@ -14,10 +14,9 @@ from engine.core.short_names import listed
 from engine.league import BASELINE, FEWEST_RUNS, League, Standing, held_out_of, with_members
 from engine.spec.frame import Frame
 from engine.spec.kinds.fit import DosedRun, FitTask
-from engine.spec.objectives import aggregate
 from engine.spec.repetition import is_matched
 from engine.spec.study import StudySpec
-from engine.studies.measured import for_fitting, frame_of_study
+from engine.studies.measured import aggregate_over, for_fitting, frame_of_study
 from engine.studies.questions import Asked, ask_once
 from engine.surrogates import Surrogate
 from store import jobs, runs, studies
@@ -145,7 +144,7 @@ def fit_task(store: Store, study: studies.Study, measured: runs.Measured) -> dic
         losses=[or_null(row) for row in measured.losses],
         fingerprint=measured.fingerprint,
         surrogates=surrogates_of(study),
-        priorities=aggregate(study.objectives, measured.losses).weights.tolist(),
+        priorities=aggregate_over(study, measured).weights.tolist(),
         space=frame.space.to_dict(),
         prior=frame.prior.tolist(),
         passes=passes_of(study, frame),

@@ -47,7 +47,22 @@ def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float
     Raises Problem if the study is not planned yet: its metrics are unknown.
     """
     check_planned(study)
-    return aggregate(study.objectives, learned(store, study.id).losses, priorities)
+    return aggregate_over(study, learned(store, study.id), priorities)
+
+
+def aggregate_over(
+    study: studies.Study, measured: runs.Measured, priorities: dict[str, float] | None = None
+) -> Aggregate:
+    """The same, over runs that are given. Where the study asks for relative losses, they are divided by those of the
+    natural mixture, once some run has measured it."""
+    reference = None
+    if study.spec.get("relative"):
+        prior = frame_of_study(study).prior
+        at = np.abs(measured.weights - prior).max(axis=1, initial=0) < 1e-6
+        found = measured.losses[at]
+        found = found[np.isfinite(found).all(axis=1)]
+        reference = found.mean(axis=0) if len(found) else None
+    return aggregate(study.objectives, measured.losses, priorities, reference)
 
 
 def aggregate_in(store: Store, study: studies.Study, search: dict) -> Aggregate:

@@ -17,6 +17,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.corpus import readers
 from engine.corpus.document import Tally
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import SourceFile
 
 TEXTS = ["one\ntwo", 'drei, "vier"', "fünf 漢字", "x" * 2000]
@@ -45,7 +46,7 @@ WRITTEN = {
 def read(path, column="text"):
     """The documents of one file, as text, and the tally."""
     tally = Tally()
-    found = readers.documents("d", [SourceFile(path, path.name)], column, tally)
+    found = readers.documents("d", [SourceFile(path, path.name)], Fields(column), tally)
     return [document.data.decode() for document in found], tally
 
 
@@ -214,6 +215,7 @@ from pathlib import Path
 from engine.core.errors import Problem
 from engine.corpus import readers
 from engine.corpus.document import Tally
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import SourceFile
 drawn = random.Random(int(sys.argv[2]))
 for source in sorted(Path(sys.argv[1]).iterdir()):
@@ -228,7 +230,7 @@ for source in sorted(Path(sys.argv[1]).iterdir()):
         path.write_bytes(data)
         tally = Tally()
         try:
-            found = [d.data.decode() for d in readers.documents("d", [SourceFile(path, path.name)], "text", tally)]
+            found = [d.data.decode() for d in readers.documents("d", [SourceFile(path, path.name)], Fields(), tally)]
         except Problem:
             found = []
         assert found or tally.skipped or not data, (source.name, turn)
@@ -271,12 +273,13 @@ REFERRED = """
 import re, sys
 from pathlib import Path
 from engine.corpus.document import Tally
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import SourceFile
 from engine.corpus.readers import of_file
 
 path = Path(sys.argv[1])
 file = SourceFile(path, path.name)
-size = sum(len(one.data) for one in of_file(file, "text", False, Tally(), 0))
+size = sum(len(one.data) for one in of_file(file, Fields(), False, Tally(), 0))
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
 print(size, peak)
 """

@@ -14,6 +14,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.corpus import CorpusSpec, build, hub, layouts, readers
 from engine.corpus.document import PIECE_BYTES, Tally, pieces
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import SourceFile, of_files, of_folder
 from engine.corpus.texts import sources_of
 
@@ -23,7 +24,7 @@ TEXTS = ["one\ntwo", 'drei, "vier"', "fünf 漢字"]
 def read(path, column="text"):
     """The documents of one file, as text, and the tally."""
     tally = Tally()
-    found = readers.documents("d", [SourceFile(path, path.name)], column, tally)
+    found = readers.documents("d", [SourceFile(path, path.name)], Fields(column), tally)
     return [document.data.decode() for document in found], tally
 
 
@@ -110,7 +111,7 @@ def test_bad_files_and_lines_among_good_ones_are_skipped_and_counted(tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"\0\0")
     tally = Tally()
     files = [SourceFile(tmp_path / name, name) for name in ("good.jsonl", "bad.txt")]
-    found = list(readers.documents("d", files, "text", tally))
+    found = list(readers.documents("d", files, Fields(), tally))
     assert [document.data for document in found] == [b"a", b"b", b"?c"]
     assert tally.skipped_count == 2
     assert {"path": "good.jsonl", "reason": "2 of its lines: not JSON (first: line 3)", "lines": 2} in tally.skipped
@@ -135,7 +136,7 @@ def test_pieces_join_to_the_whole_and_keep_characters():
 def test_long_records_are_cut_into_one_group(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(jsonl(["x" * (2 * PIECE_BYTES + 5)]))
     tally = Tally()
-    found = list(readers.documents("d", [SourceFile(tmp_path / "a.jsonl", "a.jsonl")], "text", tally))
+    found = list(readers.documents("d", [SourceFile(tmp_path / "a.jsonl", "a.jsonl")], Fields(), tally))
     assert [len(document.data) for document in found] == [PIECE_BYTES, PIECE_BYTES, 5]
     assert len({document.group for document in found}) == 1 and tally.cut == 1
 
@@ -145,12 +146,13 @@ import resource, sys
 from pathlib import Path
 from engine.corpus import readers
 from engine.corpus.document import Tally
+from engine.corpus.fields import Fields
 from engine.corpus.layouts import SourceFile
 path, most = Path(sys.argv[1]), int(sys.argv[2])
 import pyarrow, csv
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 count = 0
-for document in readers.documents("d", [SourceFile(path, path.name)], "text", Tally()):
+for document in readers.documents("d", [SourceFile(path, path.name)], Fields(), Tally()):
     count += 1
 grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 assert grown < most, f"{grown:.0f} MB"

@@ -37,6 +37,19 @@ def test_different_units_are_divided_by_their_spread_and_it_is_said():
     assert scaled.of(SCORES * [1, 100]) == pytest.approx(whole.of(SCORES)), "wildly different scales change nothing"
 
 
+def test_losses_relative_to_a_mixture_are_divided_by_its_own():
+    whole = aggregate(domain_losses(["latin", "dna"]), LOSSES, {"dna": 3.0}, reference=np.array([2.0, 0.5]))
+    assert whole.of(np.array([2.0, 0.5])) == pytest.approx(1.0)
+    assert whole.of(LOSSES) == pytest.approx(LOSSES @ [0.125, 1.5])
+    assert whole.unit == "of the natural mixture's loss" and "script" in whole.note
+    none = aggregate(domain_losses(["latin", "dna"]), LOSSES, {"dna": 0.0}, reference=np.array([2.0, np.inf]))
+    assert none.weights.tolist() == [0.5, 0.0]
+
+
+def test_scores_are_not_divided_by_losses():
+    assert aggregate(MIXED, SCORES, reference=np.ones(2)).unit == "standard deviations"
+
+
 def test_the_unit_of_before_reads_as_todays():
     now = aggregate(MIXED, SCORES).to_dict()
     assert Aggregate.from_dict({**now, "unit": "spreads"}).to_dict() == now

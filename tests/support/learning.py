@@ -22,13 +22,13 @@ class Bigrams(Family):
         self.domains = [f"d{n}" for n in range(domains)]
         self.base = {"table": torch.randn(size, size, generator=generator)}
         self.deltas = {"table": torch.randn(count, size, size, generator=generator)}
-        self.size, self.workspace = size, None
+        self.size, self.vocabulary, self.workspace = size, size, None
 
     def logits(self, weights, tokens):
-        return weights["table"][tokens]
+        return weights["table"][tokens % self.size]
 
     def hidden(self, weights, tokens):
-        return weights["table"][tokens]
+        return weights["table"][tokens % self.size]
 
     def speaking(self, predict):
         return LogitModels(predict, list, str, [], 8, self.device)

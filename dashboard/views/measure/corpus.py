@@ -1,6 +1,4 @@
-"""Corpus: sizes, examples and train/validation overlap of each domain; and the form that builds one from own text."""
-
-import os
+"""Corpus: sizes, examples and train/validation overlap of each domain."""
 
 import numpy as np
 import pandas as pd
@@ -9,20 +7,15 @@ import streamlit as st
 from dashboard.charts import runs as run_charts
 from dashboard.models.colours import colour_of
 from dashboard.server import state
-from dashboard.views.shared.buttons import cancel_button, needs_role, say_if_there
-from dashboard.views.shared.dialogs import dialog
+from dashboard.views.measure.new_corpus import CHANGED, new_corpus
+from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.finding import asked
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import plain, refusal
-from engine.core.errors import Problem
-from engine.core.short_names import counted, listed
-from engine.corpus.layouts import READ, of_folder
 from engine.corpus.report import report
-from engine.corpus.spec import CorpusSpec
-from engine.corpus.texts import WholeDomainsLeft
-from engine.studies.corpora import build_corpus, keep_text, mark_corpus
+from engine.studies.corpora import mark_corpus
 from engine.studies.jobs import cancel_job, retry
 from store import corpora, jobs, studies
 
@@ -138,6 +131,9 @@ def files(facts: dict) -> None:
 
 
 COLUMNS = {
+    "predicted": st.column_config.NumberColumn(
+        format="percent", help="Of the training text's bytes: of conversations only what the model says."
+    ),
     "overlap, own domain": st.column_config.NumberColumn(format="percent"),
     "overlap, any domain": st.column_config.NumberColumn(format="percent"),
     "documents": st.column_config.NumberColumn(format="localized"),
@@ -157,6 +153,7 @@ def table(domains: dict) -> pd.DataFrame:
                 "train, MB": d["train_bytes"] / 1e6,
                 "validation, MB": d["valid_bytes"] / 1e6,
                 "train tokens": d["train_tokens"],
+                "predicted": predicted(d),
                 "read whole": {True: "yes", False: "no: a sample"}.get(d.get("whole"), "unknown"),
                 "overlap, own domain": d["leak"]["own"],
                 "overlap, any domain": d["leak"]["any"],
@@ -167,6 +164,11 @@ def table(domains: dict) -> pd.DataFrame:
             for name, d in domains.items()
         ]
     )
+
+
+def predicted(facts: dict) -> float:
+    """The fraction of a domain's training text that a model has to predict."""
+    return facts["answers"]["train"] / facts["train_bytes"] if "answers" in facts else 1.0
 
 
 def summary(manifest: dict) -> str:
@@ -181,155 +183,3 @@ def summary(manifest: dict) -> str:
     if manifest.get("missing"):
         lines.append(f"- Not found on this machine: {plain(', '.join(manifest['missing']))}")
     return "\n".join(lines)
-
-
-@dialog("New corpus", width="large")
-def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
-    """Ask for the source of the text, then queue the build. before: the spec of a build that failed."""
-    st.markdown(
-        "The workspace gets token shards. Files on the machine of Mixdesk stay where they are; those "
-        "from your own computer are kept in the workspace. Nothing is sent anywhere else."
-    )
-    name, spec = ask(name, before)
-    if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
-        try:
-            asked = build_corpus(state.store(), name, spec)
-        except WholeDomainsLeft as problem:
-            source = spec["source"]
-            st.session_state[LOST] = {"path": source["path"], "domains": [*source.get("without", ()), *problem.domains]}
-            st.session_state[REFUSED] = str(problem)
-            st.rerun(scope="fragment")
-        except Problem as problem:
-            refusal(problem)
-            return
-        st.session_state["corpus"] = name
-        say_if_there(asked.already_there)
-        st.rerun()
-
-
-def ask(name: str, before: dict | None) -> tuple[str, dict]:
-    """The form: a name, and every setting of a CorpusSpec, at first as they were in a build that failed."""
-    start = CorpusSpec(**{"source": {"type": "folder", "path": ""}, **(before or {})})
-    left, right = st.columns(2)
-    name = left.text_input("Name", name, max_chars=64)
-    kind = right.selectbox("Source", list(SOURCES), list(SOURCES).index(start.source["type"]), format_func=SOURCES.get)
-    source = ask_source(kind, start.source if kind == start.source["type"] else {}, before is not None)
-    left, right = st.columns(2)
-    place = list(TOKENIZERS).index(start.tokenizer["type"])
-    tokenizer = {"type": left.selectbox("Tokenizer", list(TOKENIZERS), place, format_func=TOKENIZERS.get)}
-    cap = right.number_input(
-        "Limit, MB per domain", min(0.1, start.cap_mb), max(1e6, start.cap_mb), float(start.cap_mb)
-    )
-    if tokenizer["type"] == "bpe":
-        size = start.tokenizer.get("vocabulary", 2048)
-        tokenizer["vocabulary"] = st.number_input("Vocabulary", min(300, size), max(100_000, size), size)
-    if tokenizer["type"] == "file":
-        tokenizer["path"] = st.text_input("Path to tokenizer.json", start.tokenizer.get("path", ""))
-    private = st.checkbox("Private", start.private, help="None of its text is shown, on pages, in files or in answers.")
-    return name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap, "private": private}
-
-
-# {"path", "domains"} that cannot be read; the refusal; the name of a corpus whose failed build is to be changed.
-LOST, REFUSED, CHANGED = "corpus-lost", "corpus-refused", "corpus-changed"
-
-
-def ask_without(path: str, chosen: list[str], known: bool) -> list[str]:
-    """Which domains of a folder may stay out: asked once a build was refused, or failed (known), because of them."""
-    lost = st.session_state.get(LOST)
-    names = lost["domains"] if lost and lost["path"] == path else domains_in(path) if known else []
-    if not names:
-        return []
-    if refused := st.session_state.pop(REFUSED, None):
-        refusal(refused)
-    chosen = [name for name in chosen if name in names]
-    return st.multiselect("Without", names, chosen, help="The corpus is built without the domains that you choose.")
-
-
-def uploaded() -> str:
-    """Ask for files or a folder of this computer; the folder of the workspace that they are kept in, "" before."""
-    whole = st.toggle("A whole folder", key="corpus-upload-folder")
-    files = st.file_uploader(
-        "Text", accept_multiple_files="directory" if whole else True, key=f"corpus-upload-{whole}", help=READ
-    )
-    if not files:
-        return ""
-    there = [one.file_id for one in files]
-    if st.session_state.get("corpus-uploaded", {}).get("files") != there:  # else they are kept already
-        kept = keep_text(state.store().workspace, [(one.name, one.getvalue()) for one in files])
-        st.session_state["corpus-uploaded"] = {"files": there, "folder": kept}
-    return st.session_state["corpus-uploaded"]["folder"]
-
-
-def preview(path: str) -> None:
-    """Which domains a folder would give, with how much text, and what is left out, before it is read."""
-    if not path:
-        st.caption("Each folder or file becomes a domain.")
-        return
-    try:
-        scan = of_folder(path)
-    except Problem as problem:
-        refusal(problem)
-        return
-    st.caption(f"{counted(len(scan.domains), 'domain')} found:")
-    rows = [
-        {"domain": name, "files": len(files), "MB": sum(one.size for one in files) / 1e6}
-        for name, files in scan.domains.items()
-    ]
-    st.dataframe(rows, hide_index=True, height="content" if len(rows) < 8 else 260, column_config=SIZES)
-    if scan.left:
-        reasons = listed([f"{one.path} ({one.reason})" for one in scan.left], 5, between="; ")
-        st.caption(plain(f"Left out: {reasons}."))
-
-
-SIZES = {"MB": st.column_config.NumberColumn(format="%.2f", help="As the files are, packed ones too.")}
-
-
-def domains_in(path: str) -> list[str]:
-    """The domains of a folder, also those that cannot be read; none where it has gone."""
-    try:
-        scan = of_folder(path)
-    except Problem:
-        return []
-    return [*scan.domains, *scan.lost]
-
-
-UPLOAD = "upload"  # becomes a folder of the workspace
-SOURCES = {
-    UPLOAD: "Files from this computer",
-    "folder": "One folder (or file) per domain",
-    "files": "Individual files",
-    "default": "Text on this machine (as in the demo)",
-    "huggingface": "Hugging Face datasets",
-}
-TOKENIZERS = {"bytes": "Bytes", "bpe": "BPE, trained on this corpus", "file": "An existing tokenizer.json"}
-
-
-def ask_source(kind: str, before: dict, known: bool) -> dict:
-    """The fields of one kind of source. before: what they were in a build that failed; known: there was one."""
-    if kind == "default":
-        return {"type": "default"}
-    path = uploaded() if kind == UPLOAD else ""
-    column = st.text_input(
-        "Text column", before.get("text", "text"), help="Of records and tables: JSON, CSV, TSV, Parquet, Arrow."
-    )
-    if kind in ("folder", UPLOAD):
-        if kind == "folder":
-            path = st.text_input(
-                "Folder",
-                before.get("path", ""),
-                placeholder="/data/text",
-                help="On the machine that Mixdesk runs on, with one folder or file per domain inside.",
-            )
-        preview(os.path.expanduser(path.strip()))
-        source = {"type": "folder", "path": os.path.expanduser(path), "text": column}
-        without = ask_without(source["path"], before.get("without", []), known and source["path"] == before.get("path"))
-        return {**source, "without": without} if without else source
-    label = "Domains: one per line, name = " + ("path" if kind == "files" else "dataset")
-    lines = [line.partition("=") for line in st.text_area(label).splitlines() if line.strip()]
-    values = {domain.strip(): value.strip() for domain, _, value in lines}
-    if kind == "files":
-        return {"type": "files", "files": values, "text": column}
-    return {
-        "type": "huggingface",
-        "datasets": {d: {"name": value, "text": column} for d, value in values.items()},
-    }

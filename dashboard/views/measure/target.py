@@ -55,6 +55,12 @@ def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | Non
         )
         counted = {name: value for name, value in before.priorities.items() if value}
         found["priorities"] = counted | dict.fromkeys(uncounted, 0.0)
+        found["relative"] = st.checkbox(
+            "Losses relative to the natural mixture",
+            before.relative,
+            help="Each loss is divided by the one at the natural mixture before the mean: for domains of several "
+            "scripts or alphabets, where a byte is not the same everywhere.",
+        )
     return found
 
 

@@ -60,14 +60,16 @@ class Learned:
 class Family(ABC):
     """A base and K experts of one architecture, and the text of M domains.
 
-    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all; metrics, tasks:
-    to measure; workspace: where the tasks' verifiers lie.
+    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); vocabulary: V, tokens from there on
+    are read and never predicted (engine/corpus/shards.py); device: of them all; metrics, tasks: to measure; workspace:
+    where the tasks' verifiers lie.
     """
 
     experts: list[str]
     domains: list[str]
     base: Weights
     deltas: Weights
+    vocabulary: int
     device: str
     metrics: tuple[Metric, ...] = (LOSS,)
     tasks: Sequence[Asked] = ()
@@ -75,7 +77,7 @@ class Family(ABC):
 
     @abstractmethod
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
-        """Logits of the next token, (B, T, V), differentiable in the weights. tokens (B, T)."""
+        """Logits of the next token, (B, T, V), differentiable in the weights. tokens (B, T), from V on too."""
 
     @abstractmethod
     def hidden(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ class Family(ABC):
 
     @abstractmethod
     def validation(self, domain: str) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Windows (B, T + 1) of validation text, and the bytes of all but their first tokens (B,)."""
+        """Windows (B, T + 1) of validation text, and the bytes of their tokens that are predicted (B,)."""
 
     @abstractmethod
     def speaking(self, predict: Predict) -> LogitModels:
@@ -106,9 +108,17 @@ class Family(ABC):
         return [self.experts[k]] if self.experts[k] in self.domains else self.domains
 
     def nll(self, weights: Weights, tokens: Tensor) -> Tensor:
-        """Mean loss of the next token in nats. tokens (B, T + 1)."""
-        logits = self.logits(weights, tokens[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+        """Mean loss of the next token in nats, of those that are predicted. tokens (B, T + 1)."""
+        nats, counted = self.token_nll(weights, tokens)
+        return nats.sum() / counted.sum().clamp(min=1)
+
+    def token_nll(self, weights: Weights, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of every target in nats, 0 of what is never predicted, and what is: (B, T) each. tokens (B, T +
+        1)."""
+        logits, targets = self.logits(weights, tokens[:, :-1]).float(), tokens[:, 1:]
+        counted = targets < self.vocabulary
+        nats = F.cross_entropy(logits.flatten(0, 1), (targets % self.vocabulary).flatten(), reduction="none")
+        return nats.view(targets.shape) * counted, counted
 
     def entropy(self, weights: Weights, tokens: Tensor) -> Tensor:
         """Mean entropy of the next token's distribution in nats. tokens (B, T + 1); the last is ignored."""
@@ -138,9 +148,11 @@ class Family(ABC):
             own, parts = [], []
             for tokens, size in self.validation(domain):
                 progress(place, len(self.domains), f"measuring {domain}")
-                prediction = Prediction(tokens[:, 1:], lambda seen=tokens: predict(seen[:, :-1]))
+                ids = tokens % self.vocabulary
+                prediction = Prediction(tokens[:, 1:], lambda seen=ids: predict(seen[:, :-1]), None, self.vocabulary)
                 own.append(window_scores(self.metrics, prediction)[:, None])  # (metrics, 1, W)
-                parts.append(Text(np.full(len(tokens), tokens.shape[1] - 1), size.astype(float)))
+                counted = prediction.counted.sum(1).cpu().numpy()
+                parts.append(Text(counted, size.astype(float)))
             sums.append(np.concatenate(own, -1))
             texts.append(Text.joined(parts))
         values, errors = values_of(self.metrics, sums, texts)

@@ -19,6 +19,7 @@ from engine.merging.layout import lead_of
 from engine.merging.learning.base import Family, Predict, Weights
 from engine.merging.measuring.answering import LogitModels
 from engine.merging.measuring.language_models import ModelMerges, begins_of, loaded
+from engine.merging.measuring.windows import encoded
 from engine.spec.merge import checkpoint
 from engine.spec.tasks import Merging
 
@@ -34,7 +35,7 @@ class ModelFamily(Family):
         self.merges = ModelMerges(replace(task, merge=merge, names=list(task.experts)), workspace, device)
         self.experts, self.domains, self.device = self.merges.experts, self.merges.domains, self.merges.device
         self.workspace, self.seed, self.model, self.metrics = workspace, 0, self.merges.model, self.merges.metrics
-        self.tasks = self.merges.tasks
+        self.tasks, self.vocabulary = self.merges.tasks, self.merges.vocabulary
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.base, self.deltas = self._tensors()
         named = [*self.model.named_buffers(), *self.model.named_parameters()]
@@ -67,17 +68,17 @@ class ModelFamily(Family):
         shard = self.corpus.train(domain)
         starts = np.arange(PLACES) * len(shard) // PLACES
         size = min(PLACE_TOKENS, max(1, len(shard) // PLACES))
-        tokenizer = self.merges.tokenizer
-        texts = [self.corpus.decode(shard[start : start + size]) for start in starts]
-        ids = [tokenizer(text, add_special_tokens=False, verbose=False).input_ids for text in texts]
-        found = np.concatenate([np.array(one, np.int64) for one in ids])
+        parts = [self.corpus.parts(shard[start : start + size]) for start in starts]
+        own = [encoded(self.merges.tokenizer, one) for one in parts]
+        found = np.concatenate([one.ids + self.vocabulary * ~one.predicted for one in own])
         if len(found) < 2 * self.context + 2:
             raise Problem(f"Cannot learn from {domain!r}: its training text has {len(found)} tokens. Add text.")
         return found
 
     def _call(self, weights: Weights, tokens: Tensor, **more):
         named = {self.names[name]: value for name, value in weights.items()}
-        return torch.func.functional_call(self.model, named, (tokens,), {"use_cache": False, **more})
+        ids = tokens % self.vocabulary
+        return torch.func.functional_call(self.model, named, (ids,), {"use_cache": False, **more})
 
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
         return self._call(weights, tokens).logits
@@ -93,8 +94,9 @@ class ModelFamily(Family):
         return torch.tensor(np.array(windows), device=self.device)
 
     def validation(self, domain: str) -> Iterator[tuple[Tensor, np.ndarray]]:
-        for ids, size in self.merges.windows[domain]:
-            yield torch.tensor([ids], device=self.device), np.array([size])
+        for one in self.merges.windows[domain]:
+            tokens = torch.from_numpy(one.tokens(self.vocabulary))[None].to(self.device)
+            yield tokens, np.array([one.size])
 
     def write(self, weights: Weights, out: Path, card: str) -> None:
         """A Hugging Face folder: shards, config, tokenizer, model card."""

@@ -34,7 +34,8 @@ class ProxyFamily(Family):
         self.deltas = {
             name: merges.deltas[:, at].reshape(len(self.experts), *merges.shapes[name]).clone() for name, at in places
         }
-        self.stack = Stack(self.fidelity, self.corpus.vocabulary, [0], self.device)
+        self.vocabulary = self.corpus.vocabulary
+        self.stack = Stack(self.fidelity, self.vocabulary, [0], self.device)
 
     def speaking(self, predict: Predict) -> LogitModels:
         own = StackModels(self.stack, self.corpus)

@@ -112,7 +112,6 @@ def factors(value: Tensor, rank: float) -> tuple[Tensor, ...]:
 
 
 def window_losses(family: Family, weights: Weights, tokens: Tensor) -> Tensor:
-    """(B,) loss of each window (B, T + 1) in nats per token."""
-    logits = family.logits(weights, tokens[:, :-1]).float()
-    own = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    return own.view(len(tokens), -1).mean(1)
+    """(B,) loss of each window (B, T + 1) in nats per token that is predicted."""
+    nats, counted = family.token_nll(weights, tokens)
+    return nats.sum(1) / counted.sum(1).clamp(min=1)

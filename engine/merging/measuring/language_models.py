@@ -21,6 +21,7 @@ from engine.merging.checkpoints.reader import HEAD
 from engine.merging.config import from_text
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.measuring.answering import LogitModels
+from engine.merging.measuring.windows import Window, windows_of
 from engine.merging.merge import inputs_of
 from engine.merging.methods.global_stats import run_first_pass
 from engine.metrics import Prediction, Text, asked_of, measured_by, names_of, task_values, values_of, window_scores
@@ -31,7 +32,6 @@ from engine.spec.tasks import Merging
 from engine.tasks.outcomes import Outcome
 
 CONTEXT = 1024  # tokens per window, or the model's own limit if lower
-SPREAD = 8  # places of the validation text that windows come from
 
 
 class ModelMerges:
@@ -61,8 +61,11 @@ class ModelMerges:
         corpus = corpora.load(within(workspace / "corpora", task.corpus))
         limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
         self.context = min(CONTEXT, limit)
+        self.vocabulary = len(self.model.get_input_embeddings().weight)  # V; tokens from there on are never predicted
         self.windows = {
-            domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, self.context)
+            domain: windows_of(
+                self.tokenizer, corpus, domain, self.merge.eval_bytes, self.context, begins_of(self.tokenizer)
+            )
             for domain in self.domains
         }
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
@@ -133,15 +136,18 @@ class ModelMerges:
         encode = partial(token_ids, self.tokenizer)
         return LogitModels(logits, encode, self.tokenizer.decode, begin, self.context, self.model.device)
 
-    def _sums(self, windows: list[tuple[list[int], int]]) -> tuple[np.ndarray, Text]:
+    def _sums(self, windows: list[Window]) -> tuple[np.ndarray, Text]:
         """The scores' sums over each window, (metrics, 1, W), and the text of the windows."""
         sums = []
-        for ids, _ in windows:
-            tokens = torch.tensor([ids], device=self.model.device)
-            prediction = Prediction(tokens[:, 1:], lambda seen=tokens: self.model(seen).logits[:, :-1])
+        for one in windows:
+            tokens = torch.from_numpy(one.tokens(self.vocabulary))[None].to(self.model.device)
+            ids = tokens % self.vocabulary
+            prediction = Prediction(
+                tokens[:, 1:], lambda seen=ids: self.model(seen).logits[:, :-1], None, self.vocabulary
+            )
             sums.append(window_scores(self.metrics, prediction))
-        text = Text(np.array([len(ids) - 1 for ids, _ in windows]), np.array([size for _, size in windows], float))
-        return np.stack(sums, -1), text
+        counted = np.array([one.predicted[1:].sum() for one in windows])
+        return np.stack(sums, -1), Text(counted, np.array([one.size for one in windows], float))
 
     def anatomy(self) -> dict:
         """Which expert moved which tensor, and how alike (engine.merging.measuring.proxies.ProxyMerges.anatomy)."""
@@ -231,31 +237,4 @@ def begins_of(tokenizer) -> list[int]:
 def token_ids(tokenizer, text: str) -> list[int]:
     """The tokens of a text, without any that the tokenizer adds."""
     found: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-    return found
-
-
-def windows_of(tokenizer, corpus, domain: str, size: int, context: int) -> list[tuple[list[int], int]]:
-    """Windows of a domain's validation text: token ids, and the bytes of all but the first of them.
-
-    size: about how many bytes, from SPREAD places. If the tokenizer prepends a token, every window begins with it, and
-    all of its text is predicted. Raises Problem for a domain with too little text.
-    """
-    shard = corpus.valid(domain)
-    a_token = max(1e-9, corpus.manifest["domains"][domain]["valid_bytes"] / max(1, len(shard)))
-    count = min(len(shard) // SPREAD, max(16, int(size / SPREAD / a_token)))
-    starts = np.arange(SPREAD) * len(shard) // SPREAD
-    begins = begins_of(tokenizer)
-    found = []
-    for start in starts:
-        text = corpus.decode(shard[start : start + count])
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        ids, spans = encoded.input_ids, encoded.offset_mapping
-        for at in range(0, len(ids) - 1, context - 1):
-            part, ends = ids[at : at + context - len(begins)], spans[at : at + context - len(begins)]
-            if len(part) < 2:
-                continue
-            first = ends[0][0] if begins else ends[0][1]
-            found.append(([*begins, *part], len(text[first : ends[-1][1]].encode())))
-    if len(found) < 2:
-        raise Problem(f"Cannot measure {domain!r}: its validation text makes {len(found)} windows. Add text.")
     return found

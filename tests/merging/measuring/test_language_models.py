@@ -116,10 +116,10 @@ def test_bits_per_byte_count_every_byte_once(desk):
         for value in merges.model.parameters():
             value.zero_()
     nats, _ = merges._sums(merges.windows["prose"])
-    targets = sum(len(ids) - 1 for ids, _ in merges.windows["prose"])
+    targets = sum(len(one.ids) - 1 for one in merges.windows["prose"])
     assert nats.sum() == pytest.approx(targets * math.log(language_models.VOCABULARY), rel=1e-5)
-    ids, size = merges.windows["prose"][0]
-    assert len(merges.tokenizer.decode(ids[1:]).encode()) == size
+    first = merges.windows["prose"][0]
+    assert len(merges.tokenizer.decode(first.ids[1:]).encode()) == first.size
 
 
 def test_a_study_of_external_models_from_the_command_line(desk):

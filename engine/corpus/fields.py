@@ -1,0 +1,159 @@
+"""Own data: which fields of a record are its text, or a conversation that a template writes out as one.
+
+A text column goes first. Without it, `messages` (role and content), `conversations` (from and value), and pairs such as
+instruction and output are read; only what the model says counts in their losses.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from engine.core.short_names import listed
+from engine.corpus.document import Written
+from engine.corpus.templates import Refused, Turn, Writes, writer
+
+TEXT, TEMPLATE = "text", "chatml"  # unless another column, or template, is asked for
+EMPTY = "empty"
+TURNS = ("messages", "conversations", "conversation")
+PAIRS = (
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("instruction", "answer"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("query", "response"),
+    ("input", "output"),
+)
+BESIDE = ("system", "system_prompt", "input", "context", "history")  # fields that a pair may have beside it
+ROLES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+KNOWN = ("system", "user", "assistant", "tool", "developer")
+
+
+class Unsaid(Exception):
+    """A record holds no conversation that can be written; the message says why."""
+
+
+class Fields:
+    """What is read of every record: the text in a column, else a conversation by a template."""
+
+    def __init__(self, column: str = TEXT, template: str = TEMPLATE) -> None:
+        self.column, self.template = column, template
+        self._writes: Writes | None = None
+        self.conversations = 0  # that were written so far
+
+    def written(self, record: Any) -> tuple[Written, str]:
+        """(the text of a record, "") or (nothing, why not). A list of texts is joined by line ends."""
+        if not isinstance(record, dict):
+            return Written(""), f"not an object but {type(record).__name__}"
+        text = record.get(self.column)
+        if isinstance(text, list) and text and all(isinstance(part, str) for part in text):
+            text = "\n".join(text)
+        if isinstance(text, str):
+            return Written(text), "" if text else EMPTY
+        if conversation_columns(record) and not (self.column in record and text is not None):
+            return self._conversation(record)
+        if self.column in record:
+            return Written(""), EMPTY if text in (None, []) else f"{self.column!r} holds no text but {_kind(text)}"
+        there = listed([repr(str(name)[:40]) for name in record], 8) or "none"
+        return Written(""), f"no text in {self.column!r}; its fields: {there}"
+
+    def _conversation(self, record: dict[str, Any]) -> tuple[Written, str]:
+        self._writes = self._writes or writer(self.template)
+        try:
+            found = self._writes(turns_of(record))
+        except (Refused, Unsaid) as why:
+            return Written(""), str(why)
+        self.conversations += 1
+        return found, ""
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def conversation_columns(names: Iterable[str]) -> list[str]:
+    """The fields, of those of a record or table, that hold a conversation; none if there is none."""
+    there = set(names)
+    for one in TURNS:
+        if one in there:
+            return [one]
+    for asked, said in PAIRS:
+        if {asked, said} <= there:
+            return [asked, said, *(one for one in BESIDE if one in there and one != asked)]
+    return []
+
+
+def turns_of(record: dict[str, Any]) -> list[Turn]:
+    """The messages of a record that has such fields. Raises Unsaid."""
+    first, *others = conversation_columns(record)
+    turns = _messages(record[first], first) if first in TURNS else _pair(record, first, others)
+    if not any(turn["role"] == "assistant" and turn["content"].strip() for turn in turns):
+        raise Unsaid("nobody answers in its conversation")
+    return turns
+
+
+def _pair(record: dict[str, Any], asked: str, others: Sequence[str]) -> list[Turn]:
+    """What was asked and said, with what stands beside it."""
+    said, beside = others[0], others[1:]
+    if isinstance(record[asked], list):  # both are messages
+        return _messages(record[asked], asked) + _messages(record[said], said, "assistant")
+    turns = []
+    for name in ("system", "system_prompt"):
+        if name in beside and record[name]:
+            turns.append({"role": "system", "content": _text(record[name], name)})
+    if "history" in beside and record["history"]:
+        turns += _history(record["history"])
+    told = [_text(record[asked], asked)]
+    told += [_text(record[name], name) for name in ("input", "context") if name in beside and record[name]]
+    return [
+        *turns,
+        {"role": "user", "content": "\n\n".join(told)},
+        {"role": "assistant", "content": _text(record[said], said)},
+    ]
+
+
+def _history(value: Any) -> list[Turn]:
+    """Earlier pairs, as instruction sets keep them: [[asked, said], ...]."""
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise Unsaid("its history is no list of pairs")
+    roles = ("user", "assistant")
+    return [
+        {"role": role, "content": _text(one, "history")}
+        for pair in value
+        for role, one in zip(roles, pair, strict=True)
+    ]
+
+
+def _messages(value: Any, name: str, role: str = "user") -> list[Turn]:
+    """Messages as they are, with the field's usual names of roles. role: of one that is a bare text."""
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    if not isinstance(value, list) or not value:
+        raise Unsaid(f"{name!r} holds no messages")
+    return [_message(one, name) for one in value]
+
+
+def _message(one: Any, name: str) -> Turn:
+    if not isinstance(one, dict):
+        raise Unsaid(f"a message in {name!r} is no object but {_kind(one)}")
+    said = one.get("role", one.get("from"))
+    role = ROLES.get(said, said) if isinstance(said, str) else said
+    if role not in KNOWN:
+        raise Unsaid(f"a message in {name!r} is by {said!r:.40}; known are {', '.join((*KNOWN, *ROLES))}")
+    if one.get("tool_calls"):
+        raise Unsaid(f"a message in {name!r} calls tools, which are not read")
+    content = one.get("content", one.get("value"))
+    return {**one, "role": role, "content": _text(content, name)}
+
+
+def _text(value: Any, name: str) -> str:
+    """A text, or the texts of parts. Raises Unsaid."""
+    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        if others := [part.get("type") for part in value if not isinstance(part.get("text"), str)]:
+            raise Unsaid(f"a message in {name!r} holds {others[0]!r:.40}, which is no text")
+        value = "".join(part["text"] for part in value)
+    if not isinstance(value, str):
+        raise Unsaid(f"{name!r} holds no text but {_kind(value)}")
+    if "\0" in value:
+        raise Unsaid(f"{name!r} holds zero bytes")
+    return value
