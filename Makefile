@@ -32,6 +32,7 @@ soak: .venv/test.stamp
 	@test -e .venv/loaders.stamp -a ! requirements-loaders.txt -nt .venv/loaders.stamp || { rm -rf .venv/loaders && \
 	  $(BIN)/python -m pip install --quiet --no-deps --target .venv/loaders -r requirements-loaders.txt && \
 	  touch .venv/loaders.stamp; } || echo "The exports' loaders cannot be installed here: their tests are skipped."
+	@$(BIN)/python -m pip install --quiet -r requirements-kinds.txt || echo "Kinds of data are left out that packages ship."
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m soak $(TESTS)
 
 docs: .venv/docs.stamp

@@ -116,12 +116,11 @@ def rationales(rng: random.Random) -> dict[str, list[str]]:
 
 
 # How often each codon stands in genes of E. coli, per thousand (Nakamura, Gojobori and Ikemura 2000), the common ones.
-CODONS = {
-    "CTG": 52, "GAA": 39, "GCG": 34, "AAA": 34, "GGC": 29, "ATT": 30, "GAT": 32, "CAG": 29, "GTG": 26, "ATG": 27,
-    "ACC": 23, "AAC": 22, "CGC": 22, "TTT": 22, "GGT": 25, "ATC": 25, "GCC": 25, "CCG": 23, "GCA": 20, "CGT": 21,
-    "GAC": 19, "GAG": 18, "TAT": 16, "GTT": 18, "AAT": 18, "TTC": 16, "AGC": 16, "CAA": 15, "TGG": 15, "GCT": 15,
-    "ACG": 14, "TTG": 13, "CAT": 13, "TAC": 12, "AAG": 10,
-}  # fmt: skip
+USAGE = """
+CTG:52 GAA:39 GCG:34 AAA:34 GGC:29 ATT:30 GAT:32 CAG:29 GTG:26 ATG:27 ACC:23 AAC:22 CGC:22 TTT:22 GGT:25 ATC:25 GCC:25
+CCG:23 GCA:20 CGT:21 GAC:19 GAG:18 TAT:16 GTT:18 AAT:18 TTC:16 AGC:16 CAA:15 TGG:15 GCT:15 ACG:14 TTG:13 CAT:13 TAC:12
+"""
+CODONS = {codon: int(count) for codon, count in re.findall(r"(\w+):(\d+)", USAGE)}
 
 
 def genes(rng: random.Random) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ GROUPS = {
     "requirements.txt": "What Mixdesk runs on",
     "requirements-agents.txt": "Optional: tools for agents",
     "requirements-hub.txt": "Optional: the Hugging Face hub",
+    "requirements-kinds.txt": "Optional: the data of `python -m benchmarks.kinds`",
     "requirements-ray.txt": "Optional: Ray",
     "requirements-slurm.txt": "Optional: Slurm",
     "requirements-tasks.txt": "Optional: generators of tasks' items",

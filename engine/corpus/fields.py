@@ -115,7 +115,7 @@ def _pair(record: dict[str, Any], asked: str, others: Sequence[str]) -> list[Tur
 def _history(value: Any) -> list[Turn]:
     """Earlier pairs, as instruction sets keep them: [[asked, said], ...]."""
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
-        raise Unsaid("its history is no list of pairs")
+        raise Unsaid("its history is not a list of pairs")
     roles = ("user", "assistant")
     return [
         {"role": role, "content": _text(one, "history")}
@@ -135,7 +135,7 @@ def _messages(value: Any, name: str, role: str = "user") -> list[Turn]:
 
 def _message(one: Any, name: str) -> Turn:
     if not isinstance(one, dict):
-        raise Unsaid(f"a message in {name!r} is no object but {_kind(one)}")
+        raise Unsaid(f"a message in {name!r} is {_kind(one)}, not an object")
     said = one.get("role", one.get("from"))
     role = ROLES.get(said, said) if isinstance(said, str) else said
     if role not in KNOWN:
@@ -150,7 +150,7 @@ def _text(value: Any, name: str) -> str:
     """A text, or the texts of parts. Raises Unsaid."""
     if isinstance(value, list) and all(isinstance(part, dict) for part in value):
         if others := [part.get("type") for part in value if not isinstance(part.get("text"), str)]:
-            raise Unsaid(f"a message in {name!r} holds {others[0]!r:.40}, which is no text")
+            raise Unsaid(f"a message in {name!r} holds {others[0]!r:.40}, which is not text")
         value = "".join(part["text"] for part in value)
     if not isinstance(value, str):
         raise Unsaid(f"{name!r} holds no text but {_kind(value)}")

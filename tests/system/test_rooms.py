@@ -35,7 +35,7 @@ ROOMS = {
     "engine/jobs": Room({"engine/core"}, {"ray", "submitit"}),
     "engine/space": Room({"engine/core"}, ARRAYS),
     "engine/spec": Room({"engine/core", "engine/jobs", "engine/space"}, {*ARRAYS, "yaml"}),
-    "engine/corpus": Room(NOUNS, {"numpy", "pyarrow", "tokenizers", "datasets"}),
+    "engine/corpus": Room(NOUNS, {"numpy", "pyarrow", "tokenizers", "datasets", "jinja2"}),
     "engine/tasks": Room(NOUNS | {"engine/corpus"}, {"numpy", "reasoning_gym"}),
     "engine/surrogates": Room(NOUNS, {*ARRAYS, "sklearn", "lightgbm"}),
     "engine/search": Room(NOUNS | {"engine/surrogates"}, {*ARRAYS, "sklearn", "cmaes"}),

@@ -195,6 +195,8 @@ def ask_fields(before: dict) -> dict:
         help="How records without that column are written out that hold messages, or an instruction and its answer. "
         "Only what the model says counts in their losses.",
     )
+    if chosen == TEMPLATE:
+        return {"text": column}  # the same settings as where nobody chose
     if chosen != OWN:
         return {"text": column, "template": chosen}
     written = st.text_area(

@@ -44,24 +44,27 @@ def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | Non
         text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
         known = len(domains) - len(text.unknown)
     found |= ask_repetition(b, known if found["target_tokens"] else 0, start)
-    if manifest is not None:
-        control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
-        zeros = [name for name in domains if before.priorities.get(name) == 0]
-        uncounted = st.multiselect(
-            "Domains to train on but not to score",
-            domains,
-            default=zeros if start else control,
-            help="Their losses get priority 0. Priorities can be changed later.",
-        )
-        counted = {name: value for name, value in before.priorities.items() if value}
-        found["priorities"] = counted | dict.fromkeys(uncounted, 0.0)
-        found["relative"] = st.checkbox(
-            "Losses relative to the natural mixture",
-            before.relative,
-            help="Each loss is divided by the one at the natural mixture before the mean: for domains of several "
-            "scripts or alphabets, where a byte is not the same everywhere.",
-        )
-    return found
+    return found | (ask_priorities(domains, manifest, before, start is None) if manifest is not None else {})
+
+
+def ask_priorities(domains: list[str], manifest: dict, before: StudySpec, new: bool) -> dict:
+    """Which losses count, and whether their mean is one of losses relative to the natural mixture's."""
+    control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
+    zeros = [name for name in domains if before.priorities.get(name) == 0]
+    uncounted = st.multiselect(
+        "Domains to train on but not to score",
+        domains,
+        default=control if new else zeros,
+        help="Their losses get priority 0. Priorities can be changed later.",
+    )
+    counted = {name: value for name, value in before.priorities.items() if value}
+    relative = st.checkbox(
+        "Losses relative to the natural mixture",
+        before.relative,
+        help="Each loss is divided by the one at the natural mixture before the mean: for domains of several "
+        "scripts or alphabets, where a byte is not the same everywhere.",
+    )
+    return {"priorities": counted | dict.fromkeys(uncounted, 0.0), "relative": relative}
 
 
 def ask_counts(domains: list[str], manifest: dict, start: StudySpec) -> dict[str, float]:

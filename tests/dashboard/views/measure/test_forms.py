@@ -33,7 +33,7 @@ def corpus_form(before: str) -> None:
 
     import streamlit as st
 
-    from dashboard.views.measure.corpus import ask
+    from dashboard.views.measure.new_corpus import ask
 
     st.text(json.dumps(ask("mine", json.loads(before))))
 
