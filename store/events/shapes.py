@@ -7,9 +7,11 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.core.records import shown
 from engine.jobs.axes import Shape
-from engine.jobs.decisions import CandidatePut, StudyImported, StudyPlanned
+from engine.jobs.decisions import CandidatePut, RunsAdded, StudyImported, StudyPlanned
 from engine.jobs.events import Event, RunFinished, RunsEvaluated
 from engine.jobs.frozen import Frozen
+from engine.jobs.runs import PlannedRun
+from engine.spec.fidelity import Fidelity
 from store.events.bulk import Cursor
 
 ABOUT = "SELECT domains, metrics, json_keys(corpus, '$.domains'), spec ->> '$.merge' FROM studies WHERE id = ?"
@@ -29,6 +31,9 @@ class Shapes:
             self.check_names(event)
         if isinstance(event, CandidatePut):
             self.check_candidate(event)
+        for run in planned_by(event):
+            if run.fidelity is not None:
+                Fidelity.from_dict(run.fidelity)  # raises for one that no proxy could have
         if not event.is_shaped():
             return
         shape = self.of(event)
@@ -111,3 +116,8 @@ def measured_in(event: Event) -> list[str]:
     if isinstance(event, RunFinished):
         return [event.run]
     return event.runs if isinstance(event, RunsEvaluated) else []
+
+
+def planned_by(event: Event) -> list[PlannedRun]:
+    """The runs that an event plans."""
+    return event.runs if isinstance(event, StudyPlanned | RunsAdded) else []

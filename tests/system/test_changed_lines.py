@@ -192,6 +192,13 @@ KNOWN = {  # what was applied once, and stopped pages and commands: a line, its 
         "2 numbers",
     ),
     "a run of odd shares": ("runs.added", MIXTURE, ("runs", 0, "weights", 0), "below 0", "shares are at least 0"),
+    "a run at a fidelity of no width": (
+        "runs.added",
+        MIXTURE,
+        ("runs", 0, "fidelity", "width"),
+        "an object",
+        "width",
+    ),
     "a plan with a domain too few": ("study.planned", MIXTURE, ("domains",), "one less", "2 coordinates"),
     "a proposal of other points": ("proposal.finished", MIXTURE, ("found", "points", 0), "one more", "4 numbers"),
     "a fit of a metric too few": (
