@@ -108,6 +108,8 @@ def fault_of(item: Item) -> str | None:
         return "has no right answer"
     if max(map(len, texts)) > LONGEST:
         return f"has a text of {max(map(len, texts)):,} characters, and {LONGEST:,} are allowed"
+    if half := next((text for text in texts if text != text.encode("utf-8", "ignore").decode()), None):
+        return f"has the text {half!r:.60}, of which a part is no Unicode (half of a surrogate pair)"
     if "" in item.answers or "" in item.choices:
         return "has an empty answer"
     if len(item.choices) != len(item.scores):
