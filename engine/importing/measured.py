@@ -132,10 +132,12 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
 def _no_metrics(table: Table, taken: set[str | None]) -> Problem:
     """Why no metrics were found, and what can be done about it."""
     for name in table.columns:
-        if name not in taken and measures(name) and (said := next(filter(None, map(text_of, table.columns[name])), "")):
+        texts = list(map(text_of, table.columns[name])) if name not in taken and measures(name) else []
+        if any(texts):
+            place = next(place for place, said in enumerate(texts) if said)
             return Problem(
-                f"Cannot import {table.name}: column {name!r} is named like a metric, and holds no numbers but "
-                f"{said[:60]!r}. Write plain numbers, and a spread in a column of its own."
+                f"Cannot import {table.row(place)}, column {name!r}: it is named like a metric, and holds no numbers "
+                f"but {texts[place][:60]!r}. Write plain numbers, and a spread in a column of its own."
             )
     return Problem(
         f"Cannot find metrics in {table.name}: no column of numbers is left that measures anything. Its columns are "

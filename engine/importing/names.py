@@ -98,11 +98,14 @@ _KINDS = {
     "seed": r"(\w+_)?seeds?|rep|repeat|repetition|replicate|replica",
     "size": r"model_?size|((non_?)?embedding_|total_|trainable_|active_|model_)?(n_?|num_?)?param(eter)?s|size",
     "budget": r"(n|num|train|training|total|seen|consumed)_?tokens|tokens(_seen)?|token_budget|num_input_tokens_seen",
-    "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step",
+    "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step|"
+    r"(model_)?(checkpoint|ckpt)(_?(num(ber)?|id|name))?|revision",
     "key": r"index|id|#|number|trial(_?(id|number))?|run_?(id|name|number)?|name|key|uuid|experiment(_?(id|name))?"
     r"|mlflow\.runname|runname|display_?name|(log|space)_id",
     "state": r"state|status|outcome|(exit|return)_?(code|status)|"
-    r"(is_)?(success(ful)?|succeeded|finished|completed|converged|failed|crashed|diverged|oom)",
+    r"(is_)?(success(ful)?|succeeded|finished|completed|converged|failed|crashed|diverged|oom)|"
+    r"(is_)?((in|un)?usable|invalid|included?|excluded?|discard(ed)?|ignored?|skipped|outlier|unfinished|broken)|"
+    r"(is|run)_(valid|ok|good|bad)|(valid|good|bad)_run",
     "time": r"_?runtime|_?timestamp|(created|updated|started|ended)(_?at)?|finished_?at|(\w+_)?time|duration|"
     r"datetime_\w+|"
     r"(\w+_)?(seconds|minutes|hours)|elapsed(_\w+)?|wall time|relative time.*|heartbeat(_\w+)?|date",

@@ -212,7 +212,7 @@ REFUSED = {
         text(
             {**RUN, **{f"tokens_{name}": [f"{cell}B" for cell in cells] for name, cells in MIX.items()}, "loss": LOSSES}
         ),
-        "'tokens_web' is named like shares, and holds text.*B'",
+        "row 2 of runs.csv, column 'tokens_web': it holds '.*B', which is not read.*, as tokens_code, tokens_books do",
     ),
     "a blend of paths": (
         with_mixture(lambda mix: " ".join(f"{x} /d/{one}" for one, x in mix.items())),
@@ -229,11 +229,11 @@ REFUSED = {
     ),
     "a loss with its spread": (
         text({**RUN, **MIX, "val_loss": [f"{loss} ± 0.01" for loss in LOSSES]}),
-        "'val_loss' is named like a metric, and holds no numbers but .*±",
+        "row 2 of runs.csv, column 'val_loss': it is named like a metric, and holds no numbers but .*±",
     ),
     "losses of all steps": (
         json.dumps([{**mix, "val_loss": [9.0, loss]} for mix, loss in zip(mixtures(), LOSSES, strict=True)]),
-        r"'val_loss' is named like a metric, and holds no numbers but '\[9",
+        r"row 1.*'val_loss': it is named like a metric, and holds no numbers but '\[9",
     ),
     "only what was measured": (text({**RUN, "val_loss": LOSSES}), "first file of a pair"),
     "a zero byte": (text(PLAIN).replace("code", "co\0de", 1).encode(), "zero bytes"),
