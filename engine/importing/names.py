@@ -95,7 +95,7 @@ REMARK = re.compile(  # names of texts about a run
 )
 
 _KINDS = {
-    "seed": r"(\w+_)?seeds?|rep|repeat|repetition|replicate|replica",
+    "seed": r"(?!(n|num|number_of|total)_)(\w+_)?seeds?|rep|repeat|repetition|replicate|replica",
     "size": r"model_?size|((non_?)?embedding_|total_|trainable_|active_|model_)?(n_?|num_?)?param(eter)?s|size",
     "budget": r"(n|num|train|training|total|seen|consumed)_?tokens|tokens(_seen)?|token_budget|num_input_tokens_seen",
     "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step|"
@@ -112,7 +112,7 @@ _KINDS = {
     "machine": r"\w+_per_sec(ond)?|throughput|mfu|t?flops?|total_flos|memory(_\w+)?|gpus?(_\w+)?|num_?gpus|n_?gpus|"
     r"world_size|cost|device|host(name)?|(\w+_)?grad(ient)?_?norm|_wandb.*|system[/.].*|sweep|git(_\w+)?",
     "count": r"((n|num|number_of|total)_)?(examples|samples|questions)|(n|num)_docs|(example|sample|doc)_(count|len)|"
-    r"count|n_shot|num_fewshot|n|batch|workers",
+    r"(n|num|number_of|total)_(seeds|runs|trials|repeats)|count|n_shot|num_fewshot|n|batch|workers",
     "setting": r"((max|min|peak|base|init|initial|final|end)_)?(lr|learning_?rate)(_\w+)?|\w*warm_?up(_\w+)?|"
     rf"{COEFFICIENT.pattern}|(\w+_)?(mask|mlm|keep|drop)_?prob(ability)?|rope_\w+|"
     r"(\w+_)?weight_?decay|wd|(\w+_)?dropout(_\w+)?|(\w+_)?beta_?[12]?s?|adamw?(_\w+)?|optim(izer)?(_\w+)?|momentum|"

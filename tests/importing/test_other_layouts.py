@@ -131,6 +131,33 @@ def test_phases_row_by_row_are_asked_about_whatever_they_are_called(tmp_path):
     assert "*/phase=decay" in found.questions[1].options
 
 
+@pytest.mark.parametrize(
+    "names", [("kind", "domain"), ("domain", "metric"), ("type", "source"), ("measure", "dataset")]
+)
+def test_shares_and_losses_of_a_domain_in_rows_of_their_own(tmp_path, names):
+    """Two columns say what a row is about: neither tells the rows of a run apart by itself."""
+    rows = [f"run,{','.join(names)},value"]
+    for i in range(RUNS):
+        for one in MIX:
+            for kind, value in (("share", MIX[one][i]), ("loss", LOSSES[i])):
+                rows += [f"{i},{one},{kind},{value}" if names[0] == "domain" else f"{i},{kind},{one},{value}"]
+    runs = runs_of(written(tmp_path / "runs.csv", "\n".join(rows)))
+    assert list(runs.mapping.weights) == list(MIX)
+    assert [(one.metric, one.domain) for one in runs.mapping.objectives] == [(f"loss/{one}", one) for one in MIX]
+    np.testing.assert_allclose(runs.weights, SHARES, atol=2e-4)
+    with pytest.raises(
+        Problem, match=r"row \d+ of again.csv: 'web' in column '\w+' is already in row 2|'share' in column"
+    ):
+        runs_of(written(tmp_path / "again.csv", "\n".join([*rows, rows[1]])))
+
+
+def test_over_how_many_seeds_is_no_seed(tmp_path):
+    found = reading(written(tmp_path / "runs.csv", {**PLAIN, "n_seeds": [3] * RUNS, "num_runs": [3] * RUNS}))
+    assert found.mapping.seed is None and {"n_seeds", "num_runs"} <= {
+        one.column for one in found.columns if not one.read
+    }
+
+
 def test_a_second_phase_of_some_runs_is_told(tmp_path):
     later = {f"phase2_{name}": [""] * (RUNS // 2) + cells[RUNS // 2 :] for name, cells in LATER.items()}
     found = reading(written(tmp_path / "runs.csv", {**RUN, **under("w_"), **later, "val_loss": LOSSES}))
