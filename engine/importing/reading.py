@@ -113,7 +113,7 @@ def _rows(
             _places(weights, key)
         return weights, None, key
     if metrics.told:
-        metrics, key = matched(metrics, weights, key)
+        metrics, key = matched(metrics, weights, key, talk.answers)
         talk.questions += metrics.asked
         talk.notes += metrics.notes
     else:
