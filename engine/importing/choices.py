@@ -189,7 +189,7 @@ def _unread(table: Table, columns: list[str]) -> Problem:
     """Where figures stand that are not read as numbers."""
     first, *others = columns
     place = unread_figure(table, first) or 0
-    more = f", as {listed(others, 6)} do" if others else ""
+    more = f", and neither are those of {listed(others, 6)}" if others else ""
     return Problem(
         f"Cannot import {table.row(place)}, column {first!r}: it holds {text_of(table.columns[first][place])!r}, which "
         f"is not read as a number{more}. Write plain numbers, such as 0.25 or 4200000000."

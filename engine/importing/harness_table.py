@@ -75,7 +75,7 @@ def _names(row: dict[str, Any], said: str) -> list[str]:
 
 
 def _checkpoint(row: dict[str, Any], names: list[str]) -> str:
-    """Which checkpoint of its run a results file is of: a revision or folder with a step in its name, else its model."""
+    """Which checkpoint a results file is of: the revision or folder with a step in its name, else its model."""
     settings = [table_in(row, "config").get("model_args"), table_in(table_in(row, "config_general"), "model_config")]
     revision = re.search(r"['\"]?revision['\"]?\s*[=:]\s*['\"]?([^,'\"}]+)", " ".join(map(str, settings)))
     told = [revision[1].strip()] if revision and revision[1].strip() not in ("main", "None") else []

@@ -79,27 +79,32 @@ def _told_apart(
     one column, whose values are `share/web`. Raises Problem for rows that nothing tells apart."""
     if (twice := _twice(table.keys(across), groups)) is None:
         return table, across, groups
+    faults = {twice: across}
     for beside in text:
+        if beside == across or not 1 < len(set(table.keys(beside))) <= LISTED:
+            continue
         front, back = sorted((beside, across), key=lambda one: bool(OF_TEXT.fullmatch(leaf(one))))
         both = [f"{one}/{other}" for one, other in zip(table.keys(front), table.keys(back), strict=True)]
-        if beside != across and 1 < len(set(table.keys(beside))) <= LISTED and _twice(both, groups) is None:
+        if (twice := _twice(both, groups)) is None:
             columns = {name: cells for name, cells in table.columns.items() if name not in (across, beside)}
             name = f"{front}/{back}"
             return Table(table.name, columns | {name: both}, table.lines, table.notes, table.asked), name, groups
-    first, place = twice
+        faults[twice] = f"{front}/{back}"
+    (place, first), columns_of = max(faults.items())  # the columns that tell the most rows apart
+    said = "/".join(table.keys(one)[place] for one in columns_of.split("/"))
     raise Problem(
-        f"Cannot import {table.row(place)}: {table.keys(across)[place]!r} in column {across!r} is already in "
-        f"{table.row(first)} for the same run. Every pair must be there once, or another column tell them apart."
+        f"Cannot import {table.row(place)}: {said!r} in column {columns_of!r} is already in {table.row(first)} for the "
+        "same run. Every pair must be there once, or another column tell them apart."
     )
 
 
 def _twice(keys: Sequence[str], groups: dict[Hashable, list[int]]) -> tuple[int, int] | None:
-    """Two rows of one group with the same key; None where there are none."""
+    """The first row whose key stands in its group before, and where; None where there is none."""
     for places in groups.values():
         seen: dict[str, int] = {}
         for place in places:
             if (first := seen.setdefault(keys[place], place)) != place:
-                return first, place
+                return place, first
     return None
 
 

@@ -12,6 +12,7 @@ from engine.importing.harness import Known
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
 from engine.importing.names import bare, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
+from engine.importing.same_metric import choose_variants, without_copies
 from engine.importing.tables import Table, text_of
 from engine.spec.objectives import Objective
 
@@ -119,6 +120,7 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         free = [name for name in free if not is_beside(name, table.is_whole(name))]
     elif named := [name for name in free if measures(name)]:
         free = [name for name in named if not is_training(name)] or named
+        free = without_copies(table, choose_variants(table, free, talk), talk)
     elif len(free) > 1:
         options = {"all": f"all {len(free)} of them"} | {name: f"only {name}" for name in free[:OFFERED]}
         text = f"No column of {table.name} is named like a metric. Which of {listed(free)} is one?"

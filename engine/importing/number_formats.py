@@ -22,11 +22,14 @@ STEP = re.compile(  # ckpt-100, step1000, step1000-tokens4B
     r"(?:[-_]tokens?\d+(?:\.\d+)?[kmbgt]?)?",
     re.I,
 )
-# Figures that are read as text: 1/3, 250 ‰, 4.2B, 30 pct, ~0.3, 0.3 ± 0.01, 0.3 (0.01)
+# Figures that are no numbers here: 1/3, 250 ‰, 4.2B, 30 pct, ~0.3, 0.3 ± 0.01, $3
 UNREAD = re.compile(
-    r"[~≈<>≤≥]?\s*[+-]?(\d[\d.,]*|[.,]\d+|[½⅓⅔¼¾⅕⅛])\s*(/\s*\d[\d.,]*|[‰‱%]|[a-z]{1,7}\.?|±.*|\+/-.*|\([\d.,± ]+\))?",
+    r"[~≈<>≤≥$€£'=(]?\s*[+-]?(\d[\d.,]*|[.,]\d+|[½⅓⅔¼¾⅕⅛])\s*"
+    r"(/\s*\d[\d.,]*|[‰‱%]|[a-z]{1,7}\.?|±.*|\+/-.*|\([\d.,± ]+\))?",
     re.I,
 )
+DIGITS = re.compile(r"[\d.,\uff0c\uff0e]")
+NO_FIGURE = re.compile(r"\d[-:/]\d\d?[-:/T]\d|[a-z]+[\d.]+|.{25,}", re.I | re.S)  # dates, times, v1.2
 THOUSANDS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 SPACES = str.maketrans("", "", "'\u00a0\u202f ")
 MARKS = {
@@ -162,6 +165,12 @@ def _as_steps(cells: list[Any]) -> list[Any]:
 def unread_figure(table: Table, column: str) -> int | None:
     """The first row of a column whose cells are mostly figures that are not read as numbers; None for other columns."""
     there = [(place, cell.strip()) for place, cell in enumerate(table.columns[column]) if isinstance(cell, str)]
-    odd = [place for place, text in there if math.isinf(number_of(text)) and UNREAD.fullmatch(text)]
+    odd = [place for place, text in there if math.isinf(number_of(text)) and _may_be_figure(text)]
     filled = sum(bool(text_of(cell)) for cell in table.columns[column])
     return odd[0] if odd and 2 * len(odd) > filled else None
+
+
+def _may_be_figure(text: str) -> bool:
+    """Whether people would take a text for a number: by how such are written, or as most of it is digits."""
+    mostly = 2 * len(DIGITS.findall(text)) > len(text) and not NO_FIGURE.search(text)
+    return mostly or UNREAD.fullmatch(text) is not None

@@ -193,7 +193,8 @@ def _places(table: Table, key: str) -> dict[str, int]:
         if name in places:
             raise Problem(
                 f"Cannot import {table.row(place)}, column {key!r}: {name!r} is already in "
-                f"{table.row(places[name])}. Every key must be there once."
+                f"{table.row(places[name])}. Every key must be there once: give one row per run, or one table that has "
+                "the shares in the row of each run."
             )
         places[name] = place
     return places

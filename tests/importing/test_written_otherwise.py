@@ -12,7 +12,7 @@ FIGURES = {
     "per mille": (lambda share: f"{round(1000 * share)} ‰", " ‰'"),
     "billions": (lambda share: f"{10 * share:.2f}B", "B'"),
     "words": (lambda share: f"{100 * share:.1f} pct", " pct'"),
-    "about": (lambda share: f"~{share}", "'~"),
+    "about": (lambda share: f"~{share}", "~0.0579'"),
     "spreads": (lambda share: f"{share} ± 0.01", " ± 0.01'"),
 }
 

@@ -1,0 +1,77 @@
+"""Columns that hold one metric more than once: at several steps, budgets, sizes or seeds, or under two names.
+
+As metrics of their own each would count, and a loss in four columns four times: which ones count is asked.
+"""
+
+import math
+import re
+from collections import Counter
+
+import numpy as np
+
+from engine.core.short_names import listed
+from engine.importing.choices import OFFERED
+from engine.importing.number_formats import THOUSANDS
+from engine.importing.questions import Question, Talk
+from engine.importing.tables import Table
+
+# Of which step, size, budget or seed a column is: loss@1000, loss_step1000, loss_2B_tokens, 70M/loss, loss_seed0. What
+# is counted behind @ otherwise is another metric: pass@1, recall@10.
+VARIANT = re.compile(
+    r"@(?:step)?[-_ ]?(?P<at>\d{3,}[kmbt]?|\d+(?:\.\d+)?[kmbt])(?![a-z\d])|"
+    r"(?<![a-z\d])(?P<word>(?:step|ckpt|checkpoint|iter|epoch|seed)s?[-_ ]?\d+)(?![a-z\d])|"
+    r"(?<![a-z\d.])(?P<size>\d+(?:\.\d+)?[kmbt])(?:[-_ ]?(?:tokens?|tok|params?|steps?))?(?![a-z\d])",
+    re.I,
+)
+WITHOUT = "without"  # the column that says nothing of the kind
+NUMBER = re.compile(r"(\d+(?:\.\d+)?)([kmbt]?)", re.I)
+
+
+def choose_variants(table: Table, metrics: list[str], talk: Talk) -> list[str]:
+    """The metrics, where several columns are one metric those that were chosen."""
+    found = {name: match for name in metrics if (match := VARIANT.search(name))}
+    plain = {name: name.replace(match[0], "") for name, match in found.items()}
+    counts = Counter(plain.values())
+    several = {name: _called(found[name]) for name, same in plain.items() if counts[same] > 1}
+    if not several:
+        return metrics
+    cores = {_core(plain[name]) for name in several}
+    several |= {name: WITHOUT for name in metrics if name not in several and _core(name) in cores}
+    columns: dict[str, list[str]] = {}
+    for name, variant in several.items():
+        columns.setdefault(variant, []).append(name)
+    options = {one: listed(columns[one], 4) for one in sorted(columns, key=_number, reverse=True)[:OFFERED]}
+    options["all"] = "all of them: each counts as a metric of its own"
+    text = f"{listed(list(several), 6)} of {table.name} look like one metric at several steps, budgets, sizes or seeds."
+    answer = talk.ask(Question("variants", f"{text} Which ones count?", options))
+    return [name for name in metrics if answer == "all" or several.get(name, answer) == answer]
+
+
+def without_copies(table: Table, metrics: list[str], talk: Talk) -> list[str]:
+    """The metrics without those that are another one in every run (val_loss_mean of one seed), which are noted."""
+    kept: dict[bytes, str] = {}
+    copies = {name: kept.setdefault(np.ascontiguousarray(table.loose(name)).tobytes(), name) for name in metrics}
+    if same := [f"{name} ({of})" for name, of in copies.items() if name != of and np.ptp(_measured(table, name)) > 0]:
+        talk.notes.append(f"Left out, since they are the same as another metric in every run: {listed(same)}.")
+    return [name for name in metrics if copies[name] == name or not np.ptp(_measured(table, name)) > 0]
+
+
+def _measured(table: Table, name: str) -> np.ndarray:
+    values = table.loose(name)
+    return values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
+
+
+def _called(match: re.Match[str]) -> str:
+    return match["at"] or match["word"] or match["size"]
+
+
+def _core(name: str) -> str:
+    return re.sub(r"[-_./@: ]+", "", name)
+
+
+def _number(variant: str) -> float:
+    """What variants are sorted by: those without any are what sums the others up."""
+    if variant == WITHOUT:
+        return math.inf
+    found = NUMBER.search(variant)
+    return float(found[1]) * THOUSANDS.get(found[2].lower(), 1) if found else 0.0
