@@ -4,6 +4,8 @@ One small file per run, `answers/<run>.npz` in the workspace: of every task the 
 and what was answered. No torch. I items.
 """
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,5 +60,5 @@ def load(path: Path) -> dict[str, Outcome]:
                 )
                 for task in tasks
             }
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise Problem(f"Cannot read the answers of {path.stem}: {error}. Measure that model again.") from error
