@@ -34,6 +34,14 @@ READ = {
             "data": [{**mix, "val_loss": loss} for mix, loss in zip(mixtures(), LOSSES, strict=True)],
         }
     ),
+    "pandas' table, split, of names in levels": json.dumps(
+        {
+            "columns": [["run", ""], *(["mix", one] for one in MIX), ["val_loss", ""]],
+            "data": [list(row) for row in zip(range(RUNS), *MIX.values(), LOSSES, strict=True)],
+        }
+    )
+    .replace('"run", ""', '"run"')
+    .replace('"val_loss", ""', '"val_loss"'),
     "how much a part of the loss counts": {
         "z_loss_weight": [0.0, 1e-4] * (RUNS // 2),
         **MIX,
