@@ -161,12 +161,12 @@ def _of_records(records: list[Any], places: Sequence[int], name: str) -> Columns
 
 def _of_split(columns: object, rows: list[Any], name: str) -> Columns:
     """Names of columns, and rows of cells; a name of several levels (a list) as a path."""
-    names = [".".join(map(str, one)) if isinstance(one, list) else str(one) for one in _list(columns)]
+    names = [".".join(str(part) for part in (_list(one) or [one]) if part != "") for one in _list(columns)]
     for place, row in enumerate(rows, 1):
         if len(_list(row)) != len(names) or not names:
             raise Problem(
-                f"Cannot import row {place} of {name}: its data is {str(row)[:60]!r}, and its columns name {len(names)}. "
-                "Write a list of as many cells."
+                f"Cannot import row {place} of {name}: its data is {str(row)[:60]!r}, and {len(names)} columns have "
+                "names. Write a list of as many cells."
             )
     records = [once_each(zip(names, row, strict=True), f"{name}, row {place}") for place, row in enumerate(rows, 1)]
     return _of_records(records, range(1, len(records) + 1), name)
