@@ -190,12 +190,23 @@ def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
         for note in notes:
             print(note, file=sys.stderr)
         return f"{folder}/{role}.jsonl"
+    if role == "metrics" and path.is_file():  # which may be called as the shares are, in another folder
+        (into := into / role).mkdir(exist_ok=True)
     with as_file(path) as file:
         target = into / (file.name if file is path else f"{role}{file.suffix}")
         if file.resolve() != target.resolve():
             with replacing(target) as part:
                 shutil.copyfile(file, part)
-    return f"{folder}/{target.name}"
+    return str(target.relative_to(workspace.root / "imports"))
+
+
+def plain_table(file: Path) -> Table:
+    """A table that leaves nothing open: nobody is asked here. Raises Problem for a comma, or an encoding, that may be
+    read in two ways."""
+    table = read_table(file)
+    if table.asked:
+        raise Problem(f"Cannot read {file.name}: {table.asked[0].text} Write plain numbers (1234 or 1.234), in UTF-8.")
+    return table
 
 
 def numbers_in(path: Path) -> dict[str, float]:
@@ -210,7 +221,7 @@ def numbers_in(path: Path) -> dict[str, float]:
             if not isinstance(found, dict):
                 raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
             return found
-        table = read_table(file)
+        table = plain_table(file)
     if len(table.columns) < 2:
         raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
     names, values = list(table.columns)[:2]
@@ -233,7 +244,7 @@ def predict(client, workspace, options):
     `place`: whether the runs reach there."""
     new_output(options.out, options.force)
     with as_file(options.weights) as file:
-        table = read_table(file)
+        table = plain_table(file)
     size = {name: getattr(options, name) for name in ("parameters", "tokens") if getattr(options, name) is not None}
     if size and options.surrogate:
         raise Problem(

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import PurePath
 
 import pandas as pd
 import streamlit as st
@@ -107,9 +108,12 @@ def existing() -> list[str]:
 
 
 def stored(upload) -> str:
-    """Store an uploaded file in the imports folder; returns its name there."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
-    return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
+    """Store an uploaded file in the imports folder; returns its name there, which ends with a hash of what it holds:
+    two files of one name, of a pair or of two people, are two."""
+    data, path = upload.getvalue(), PurePath(upload.name)
+    stem, suffix = (re.sub(r"[^A-Za-z0-9_.-]+", "-", one).strip("-._") for one in (path.stem, path.suffix))
+    name = f"{stem[-40:] or 'table'}-{hashlib.sha256(data).hexdigest()[:8]}" + (f".{suffix}" if suffix else "")
+    return imports.keep_file(state.store().workspace, name, [data])
 
 
 def stored_metrics(uploads: list) -> str:
