@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from pathlib import PurePath
 
 import pandas as pd
 import streamlit as st
@@ -108,12 +107,12 @@ def existing() -> list[str]:
 
 
 def stored(upload) -> str:
-    """Store an uploaded file in the imports folder; returns its name there, which ends with a hash of what it holds:
-    two files of one name, of a pair or of two people, are two."""
-    data, path = upload.getvalue(), PurePath(upload.name)
-    stem, suffix = (re.sub(r"[^A-Za-z0-9_.-]+", "-", one).strip("-._") for one in (path.stem, path.suffix))
-    name = f"{stem[-40:] or 'table'}-{hashlib.sha256(data).hexdigest()[:8]}" + (f".{suffix}" if suffix else "")
-    return imports.keep_file(state.store().workspace, name, [data])
+    """Store an uploaded file in the imports folder; returns its name there. It lies in a folder of its own, called by
+    what it holds: two files of one name, of a pair or of two people, are two."""
+    data = upload.getvalue()
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:] or "table"
+    folder = f"uploads/{hashlib.sha256(data).hexdigest()[:12]}"
+    return imports.keep_file(state.store().workspace, name, [data], folder)
 
 
 def stored_metrics(uploads: list) -> str:
