@@ -6,6 +6,7 @@ import pytest
 
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
+from engine.service.owner import clear_left
 from engine.studies import tasks
 from engine.tasks import outcomes
 from engine.tasks.generated import generate
@@ -44,3 +45,13 @@ def test_damaged_answers_are_named(tmp_path, damage):
             file.writestr("scores t.npy", b"x")
     with pytest.raises(Problem, match="Cannot read the answers of run-1"):
         outcomes.load(path)
+
+
+@pytest.mark.parametrize("place", ["tasks", "imports/Mine/metrics", "imports/uploads/0a1b", "uploads/web/a"])
+def test_what_killed_writers_left_goes_with_the_next_start(workspace, place):
+    folder = workspace.root / place
+    folder.mkdir(parents=True)
+    (folder / ".closing.json.1a2b3c4d.part").write_text("{")
+    (folder / "closing.json").write_text("{}")
+    clear_left(workspace.root)
+    assert [path.name for path in folder.iterdir()] == ["closing.json"]
