@@ -88,6 +88,10 @@ def check_task(task: EvalTask) -> None:
         )
     if not 2 <= len(task.items) <= MOST_ITEMS:
         raise Problem(f"Cannot use {said}: it has {len(task.items)} items, and 2 to {MOST_ITEMS:,} are needed.")
+    if odd := [
+        number for number, item in enumerate(task.items, 1) if bool(item.choices) != bool(task.items[0].choices)
+    ]:
+        raise Problem(f"Cannot use {said}: of its items 1 and {odd[0]} only one has choices. Make two tasks of it.")
     for number, item in enumerate(task.items, 1):
         if why := fault_of(item):
             raise Problem(f"Cannot use {said}: item {number} {why}. Fix it, or leave it out.")

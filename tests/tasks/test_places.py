@@ -131,6 +131,10 @@ def test_scores_of_bigbench_that_are_not_measured_are_named():
     ("odd", "said"),
     [
         ({"metrics": [["a"]]}, "its metrics are"),
+        (
+            {"examples": [{"input": "a", "target_scores": {"x": 1, "y": 0}}, {"input": "a", "target": "b"}]},
+            "1 and 2 only",
+        ),
         ({"metrics": "exact_str_match"}, "its metrics are 'exact"),
         ({"preferred_score": ["a"], "metrics": 3}, "its metrics are 3"),
         ({"examples": [{"input": "a", "target_scores": {"x": 1, "y": float("nan")}}] * 2}, "a table of numbers"),
