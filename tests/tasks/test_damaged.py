@@ -1,15 +1,23 @@
 """Files of a workspace's tasks and answers that are damaged: named, and in nobody's way."""
 
+import json
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
 from engine.service.owner import clear_left
 from engine.studies import tasks
 from engine.tasks import outcomes
+from engine.tasks.bigbench import METRICS
+from engine.tasks.files import from_bytes
 from engine.tasks.generated import generate
+from engine.tasks.lines import ANSWERS, CHOICES, PARTS, PROMPTS
+from engine.tasks.task import check_task
+from tests.support.mutations import CHANGES, FUZZ, damaged, json_values
 
 
 def test_a_damaged_task_hides_no_other_and_can_be_removed(store):
@@ -55,3 +63,55 @@ def test_what_killed_writers_left_goes_with_the_next_start(workspace, place):
     (folder / "closing.json").write_text("{}")
     clear_left(workspace.root)
     assert [path.name for path in folder.iterdir()] == ["closing.json"]
+
+
+WORDS = st.sampled_from(["a", "B", "1", "red", "-1", ""]) | st.integers(-1, 3)
+ANY = json_values(WORDS | st.lists(WORDS, max_size=3))
+ROWS = st.lists(
+    st.dictionaries(st.sampled_from(("question", "choices", "answer")), WORDS | st.just(["a", "1", "red"]) | ANY)
+    | st.dictionaries(st.sampled_from((*PROMPTS, *PARTS, *CHOICES, *ANSWERS, "id")), ANY, max_size=4)
+    | ANY,
+    max_size=4,
+)
+EXAMPLES = st.lists(st.dictionaries(st.sampled_from(("input", "target", "target_scores")), ANY), max_size=3) | ANY
+BIGBENCH = st.fixed_dictionaries(
+    {"examples": EXAMPLES},
+    optional={
+        "metrics": ANY | st.lists(st.sampled_from([*METRICS, "bleu"])),
+        "preferred_score": ANY,
+        "task_prefix": ANY,
+        "stop_string": ANY,
+        "description": ANY,
+    },
+)
+FILES = [
+    json.dumps([{"question": "1 + 1", "choices": ["2", "3"], "answer": one} for one in (0, "A")]).encode(),
+    "\n".join(json.dumps({"text": f"t{k}", "label": k % 2}) for k in range(4)).encode(),
+    json.dumps({"examples": [{"input": "a", "target_scores": {"x": 1, "y": 0}}] * 2, "metrics": []}).encode(),
+]
+
+
+def takes(data: bytes) -> None:
+    try:
+        check_task(from_bytes(data, "t"))
+    except Problem as problem:
+        assert len(str(problem)) > 20
+
+
+def written(rows, whole, as_lines: bool) -> bytes:
+    return "\n".join(map(json.dumps, rows)).encode() if as_lines else json.dumps(whole or rows).encode()
+
+
+@settings(FUZZ, max_examples=150)
+@given(rows=ROWS, whole=st.none() | BIGBENCH, as_lines=st.booleans(), file=st.sampled_from(FILES), changes=CHANGES)
+def test_any_task_is_read_or_a_sentence(rows, whole, as_lines, file, changes):
+    takes(written(rows, whole, as_lines))
+    takes(damaged(file, changes))
+
+
+@pytest.mark.soak
+@settings(FUZZ, max_examples=20_000)
+@given(rows=ROWS, whole=st.none() | BIGBENCH, as_lines=st.booleans(), file=st.sampled_from(FILES), changes=CHANGES)
+def test_any_task_is_read_or_a_sentence_long(rows, whole, as_lines, file, changes):
+    takes(written(rows, whole, as_lines))
+    takes(damaged(file, changes))
