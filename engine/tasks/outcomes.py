@@ -14,6 +14,8 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import replacing
 
+# What a damaged file, or one of other arrays, raises.
+DAMAGED = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
 LONGEST = 500  # characters of an answer that are kept
 
 
@@ -60,5 +62,5 @@ def load(path: Path) -> dict[str, Outcome]:
                 )
                 for task in tasks
             }
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise Problem(f"Cannot read the answers of {path.stem}: {error}. Measure that model again.") from error

@@ -146,8 +146,8 @@ def test_shares_and_losses_of_a_domain_in_rows_of_their_own(tmp_path, names):
     """Two columns say what a row is about: neither tells the rows of a run apart by itself."""
     rows = [f"run,{','.join(names)},value"]
     for i in range(RUNS):
-        for one in MIX:
-            for kind, value in (("share", MIX[one][i]), ("loss", LOSSES[i])):
+        for k, one in enumerate(MIX):
+            for kind, value in (("share", MIX[one][i]), ("loss", LOSSES[i - k])):
                 rows += [f"{i},{one},{kind},{value}" if names[0] == "domain" else f"{i},{kind},{one},{value}"]
     runs = runs_of(written(tmp_path / "runs.csv", "\n".join(rows)))
     assert list(runs.mapping.weights) == list(MIX)

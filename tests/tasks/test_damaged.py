@@ -102,7 +102,7 @@ def written(rows, whole, as_lines: bool) -> bytes:
     return "\n".join(map(json.dumps, rows)).encode() if as_lines else json.dumps(whole or rows).encode()
 
 
-@settings(FUZZ, max_examples=150)
+@settings(FUZZ, max_examples=60)
 @given(rows=ROWS, whole=st.none() | BIGBENCH, as_lines=st.booleans(), file=st.sampled_from(FILES), changes=CHANGES)
 def test_any_task_is_read_or_a_sentence(rows, whole, as_lines, file, changes):
     takes(written(rows, whole, as_lines))
