@@ -116,6 +116,8 @@ def import_runs(client, workspace, options):
     for line in what_was_read(shown):
         print(line, file=sys.stderr)
     if options.preview:
+        if shown["problem"]:
+            print(shown["problem"], file=sys.stderr)
         return shown
     check_answers(shown)
     given |= {

@@ -96,9 +96,11 @@ def check_task(task: EvalTask) -> None:
         if why := fault_of(item):
             raise Problem(f"Cannot use {said}: item {number} {why}. Fix it, or leave it out.")
     one = task.sampling
-    if not (1 <= one.most_tokens <= 1000 and 1 <= one.samples <= 256 and 0 < one.temperature <= 10):
+    if "" in one.stop:
+        raise Problem(f"Cannot use {said}: an empty text stops every answer before it begins. Leave it out of `stop`.")
+    if not (1 <= one.most_tokens <= 1000 and 1 <= one.samples <= 256 and 0.01 <= one.temperature <= 10):
         raise Problem(
-            f"Cannot use {said}: answers take 1 to 1,000 tokens, 1 to 256 samples and a temperature above 0 and up to "
+            f"Cannot use {said}: answers take 1 to 1,000 tokens, 1 to 256 samples and a temperature from 0.01 to "
             f"10, and it asks for {one.most_tokens}, {one.samples} and {one.temperature:g}."
         )
     if (task.low is None) != (task.high is None) or (task.low is not None and task.low == task.high):

@@ -1,12 +1,13 @@
 """Which choice is right, and what a model sees, where a file may mean two things: decided by the file, or refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from engine.core.errors import Problem
 from engine.tasks.files import from_bytes
-from engine.tasks.task import EvalTask, check_task
+from engine.tasks.task import EvalTask, Sampling, check_task
 
 
 def task(*rows: dict) -> EvalTask:
@@ -144,3 +145,14 @@ def test_scores_of_bigbench_that_are_not_measured_are_named():
 def test_odd_values_of_bigbench_are_named(odd, said):
     with pytest.raises(Problem, match=said):
         check_task(from_bytes(json.dumps({**BIGBENCH, **odd}).encode(), "t"))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "said"),
+    [({"stop": ["\n", ""]}, "an empty text stops every answer"), ({"temperature": 1e-9}, "from 0.01 to 10")],
+)
+def test_answers_that_could_not_be_drawn_are_refused(sampling, said):
+    """The first would score 0 for every model, the second fail once all are trained."""
+    found = replace(task(*[asked(["x", "y"], 0)] * 2), sampling=Sampling(**sampling))
+    with pytest.raises(Problem, match=said):
+        check_task(found)
