@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.analysis.explain import EXTRAPOLATED
-from engine.cli.files import as_file, new_output
+from engine.cli.files import as_file, new_output, numbers_in, plain_table
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
-from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, given_path, replacing
 from engine.core.settings_text import text_of, toml
@@ -26,7 +25,7 @@ from engine.core.sheets import as_text
 from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
 from engine.core.workspace import Workspace
-from engine.importing import FORMATS, Table, read_points, read_table
+from engine.importing import FORMATS, Table, read_points
 from engine.importing.harness_files import combined, files_in
 from engine.importing.mapping import KEYS
 from engine.jobs.events import JobFailed
@@ -200,34 +199,6 @@ def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
             with replacing(target) as part:
                 shutil.copyfile(file, part)
     return str(target.relative_to(workspace.root / "imports"))
-
-
-def plain_table(file: Path) -> Table:
-    """A table that leaves nothing open: nobody is asked here. Raises Problem for a comma, or an encoding, that may be
-    read in two ways."""
-    table = read_table(file)
-    if table.asked:
-        raise Problem(f"Cannot read {file.name}: {table.asked[0].text} Write plain numbers (1234 or 1.234), in UTF-8.")
-    return table
-
-
-def numbers_in(path: Path) -> dict[str, float]:
-    """{name: number} of a JSON object, or of the first two columns of a CSV file. Raises Problem for anything else."""
-    with as_file(path) as file:
-        if file.suffix.lower() == ".json":
-            try:
-                found = json.loads(file.read_text(), object_pairs_hook=lambda pairs: once_each(pairs, str(path)))
-            except UNREADABLE as error:
-                cure = 'Write {"domain": number, ...}.'
-                raise Problem(f"Cannot read {path}: {read_fault(error, cure)}") from error
-            if not isinstance(found, dict):
-                raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
-            return found
-        table = plain_table(file)
-    if len(table.columns) < 2:
-        raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
-    names, values = list(table.columns)[:2]
-    return once_each(zip(table.keys(names), table.numbers(values).tolist(), strict=True), str(path))
 
 
 def constraints_in(path: Path) -> dict:

@@ -10,7 +10,7 @@ from engine.core.short_names import listed
 from engine.importing.choices import OFFERED, left
 from engine.importing.harness import Known
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
-from engine.importing.names import bare, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
+from engine.importing.names import bare, impossible, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
 from engine.importing.same_metric import choose_variants, without_copies
 from engine.importing.tables import Table, text_of
@@ -69,20 +69,26 @@ def choose_metrics(
             "no mixtures: import losses on text that is the same for all runs."
         )
     if higher is None:
-        ways = {name: is_up(one.metric) if one.higher is None else one.higher for name, one in facts.items()}
+        ways = {name: _is_up(table, name, one) for name, one in facts.items()}
         ups = {name for name in columns if ways[name]}
         untold = [name for name in columns if ways[name] is None and not is_own_loss(name, table)]
         unknown = untold if told or FORMATS[format][2] is None else []
         if unknown:
             options = {"lower": "lower is better, as for a loss", "higher": "higher is better, as for a score"}
-            question = Question(
-                "better", f"Which way is better for {listed(unknown, 6)}? The names do not tell.", options
-            )
+            question = Question("better", f"Which way is better for {listed(unknown, 6)}? Nothing tells.", options)
             ups |= set(unknown) if talk.ask(question) == "higher" else set()
     return [
         Objective(name, known or unit_of(one.metric), name in ups, chance=one.chance, items=one.items)
         for name, one in facts.items()
     ]
+
+
+def _is_up(table: Table, name: str, known: Known) -> bool | None:
+    """Whether higher is better: as a harness says, or by the name, unless most of what is called a loss is below 0."""
+    up = is_up(known.metric) if known.higher is None else known.higher
+    values = table.loose(name)[np.isfinite(table.loose(name))]
+    negative = 2 * int((values < impossible(known.metric)).sum()) > len(values)
+    return None if up is False and known.higher is None and negative else up
 
 
 def _of_harness(table: Table, given: list[str] | None, talk: Talk) -> list[str]:

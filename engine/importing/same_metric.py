@@ -1,4 +1,4 @@
-"""Columns that hold one metric more than once: at several steps, budgets, sizes or seeds, or under two names.
+"""Columns that hold one metric more than once: at several steps, budgets, sizes or seeds, under two names, in a mean.
 
 As metrics of their own each would count, and a loss in four columns four times: which ones count is asked.
 """
@@ -15,15 +15,19 @@ from engine.importing.number_formats import THOUSANDS
 from engine.importing.questions import Question, Talk
 from engine.importing.tables import Table
 
-# Of which step, size, budget or seed a column is: loss@1000, loss_step1000, loss_2B_tokens, 70M/loss, loss_seed0. What
-# is counted behind @ otherwise is another metric: pass@1, recall@10.
+# Of which step, size, budget or seed a column is: loss@1000, loss_step1000, loss_2B_tokens, 70M/loss, loss_seed0,
+# final_loss. What is counted behind @ otherwise is another metric: pass@1, recall@10.
 VARIANT = re.compile(
     r"@(?:step)?[-_ ]?(?P<at>\d{3,}[kmbt]?|\d+(?:\.\d+)?[kmbt])(?![a-z\d])|"
     r"(?<![a-z\d])(?P<word>(?:step|ckpt|checkpoint|iter|epoch|seed)s?[-_ ]?\d+)(?![a-z\d])|"
+    r"(?<![a-z\d])(?P<which>final|last|best|min|ema|smoothed|raw)(?![a-z\d])|"
     r"(?<![a-z\d.])(?P<size>\d+(?:\.\d+)?[kmbt])(?:[-_ ]?(?:tokens?|tok|params?|steps?))?(?![a-z\d])",
     re.I,
 )
 WITHOUT = "without"  # the column that says nothing of the kind
+LATEST = {WITHOUT: math.inf, "final": 3.0, "last": 2.0, "best": 1.0}  # the first is offered first
+MEAN = re.compile(r"(?<![a-z])(avg|average|mean|macro|overall)(?![a-z])", re.I)
+CLOSE = 1e-3  # of a mean, for tables are rounded
 NUMBER = re.compile(r"(\d+(?:\.\d+)?)([kmbt]?)", re.I)
 
 
@@ -53,7 +57,19 @@ def without_copies(table: Table, metrics: list[str], talk: Talk) -> list[str]:
     copies = {name: kept.setdefault(np.ascontiguousarray(table.loose(name)).tobytes(), name) for name in metrics}
     if same := [f"{name} ({of})" for name, of in copies.items() if name != of and np.ptp(_measured(table, name)) > 0]:
         talk.notes.append(f"Left out, since they are the same as another metric in every run: {listed(same)}.")
-    return [name for name in metrics if copies[name] == name or not np.ptp(_measured(table, name)) > 0]
+    own = [name for name in metrics if copies[name] == name or not np.ptp(_measured(table, name)) > 0]
+    if means := [name for name in own if MEAN.search(name) and _is_mean(table, name, own)]:
+        talk.notes.append(f"Left out, since they are the mean of the other metrics in every run: {listed(means)}.")
+    return [name for name in own if name not in means]
+
+
+def _is_mean(table: Table, name: str, metrics: list[str]) -> bool:
+    """Whether a metric is the plain mean of all others."""
+    others = [table.loose(one) for one in metrics if one != name and not MEAN.search(one)]
+    if len(others) < 2:
+        return False
+    gap = np.abs(np.mean(others, axis=0) - table.loose(name))
+    return bool((np.isfinite(gap) & (gap <= CLOSE * np.abs(table.loose(name)))).all())
 
 
 def _measured(table: Table, name: str) -> np.ndarray:
@@ -62,7 +78,7 @@ def _measured(table: Table, name: str) -> np.ndarray:
 
 
 def _called(match: re.Match[str]) -> str:
-    return match["at"] or match["word"] or match["size"]
+    return match["at"] or match["word"] or match["which"] or match["size"]
 
 
 def _core(name: str) -> str:
@@ -71,7 +87,7 @@ def _core(name: str) -> str:
 
 def _number(variant: str) -> float:
     """What variants are sorted by: those without any are what sums the others up."""
-    if variant == WITHOUT:
-        return math.inf
+    if variant.lower() in LATEST:
+        return LATEST[variant.lower()]
     found = NUMBER.search(variant)
     return float(found[1]) * THOUSANDS.get(found[2].lower(), 1) if found else 0.0

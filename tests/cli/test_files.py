@@ -11,8 +11,8 @@ import pytest
 
 from dashboard.report.desk import write_page
 from engine.__main__ import main
-from engine.cli.files import as_file, new_output
-from engine.cli.importing import copied, numbers_in
+from engine.cli.files import as_file, new_output, numbers_in
+from engine.cli.importing import copied
 from engine.cli.recipes import write
 from engine.commands.contract import check_json
 from engine.core.errors import Problem

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.importing import constraints_in, numbers_in
+from engine.cli.files import numbers_in
+from engine.cli.importing import constraints_in
 from engine.core.errors import Problem
 from engine.core.settings_text import text_of, toml
 from engine.corpus.tokenizers import from_file

@@ -24,6 +24,7 @@ def table(**columns):
         ("ckpt-9/loss", "ckpt-10/loss", "ckpt-10"),
         ("val_loss_seed0", "val_loss_seed1", "seed1"),
         ("acc_25M", "acc_0.1B", "0.1B"),
+        ("best_val_loss", "final_val_loss", "final"),
     ],
 )
 def test_it_is_asked_which_one_counts(tmp_path, early, late, option):
@@ -69,3 +70,38 @@ def test_a_copy_counts_once_and_that_is_noted(tmp_path):
         runs_of(
             written(tmp_path / "same.csv", table(a_loss=[1.0] * len(LOSSES), b_loss=[1.0] * len(LOSSES), acc=EARLIER))
         )
+
+
+def test_a_mean_of_the_others_counts_once_and_that_is_noted(tmp_path):
+    columns = {"web_loss": LOSSES, "code_loss": EARLIER, "loss_avg": [round(loss + 0.5, 3) for loss in LOSSES]}
+    runs = runs_of(written(tmp_path / "runs.csv", table(**columns)))
+    assert [one.metric for one in runs.mapping.objectives] == ["web_loss", "code_loss"]
+    assert any("the mean of the other metrics in every run: loss_avg" in note for note in runs.notes)
+    columns["loss_avg"][3] += 0.1
+    assert len(runs_of(written(tmp_path / "other.csv", table(**columns))).mapping.objectives) == 3
+
+
+TURNED = {
+    "neg_loss": True,
+    "-val_loss": True,
+    "negative_log_likelihood": False,
+    "neg_logprob": False,
+    "eval/neg_mse": True,
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_what_is_negated_is_better_the_other_way_round(tmp_path, name):
+    values = [-loss for loss in LOSSES] if TURNED[name] else LOSSES
+    runs = runs_of(written(tmp_path / "runs.csv", table(**{name: values})))
+    assert [one.higher_is_better for one in runs.mapping.objectives] == [TURNED[name]]
+    assert not any("so low" in note for note in runs.notes)
+
+
+def test_losses_below_zero_are_asked_about(tmp_path):
+    path = written(tmp_path / "runs.csv", table(val_loss=[-loss for loss in LOSSES]))
+    with pytest.raises(Problem, match=r"'better'.*val_loss"):
+        runs_of(path)
+    assert runs_of(path, answers={"better": "higher"}).mapping.objectives[0].higher_is_better
+    excess = runs_of(written(tmp_path / "excess.csv", table(excess_loss=[loss - 2.6 for loss in LOSSES])))
+    assert not excess.mapping.objectives[0].higher_is_better and not any("so low" in note for note in excess.notes)
