@@ -34,13 +34,12 @@ NUMBER = re.compile(r"(\d+(?:\.\d+)?)([kmbt]?)", re.I)
 def choose_variants(table: Table, metrics: list[str], talk: Talk) -> list[str]:
     """The metrics, where several columns are one metric those that were chosen."""
     found = {name: match for name in metrics if (match := VARIANT.search(name))}
-    plain = {name: name.replace(match[0], "") for name, match in found.items()}
-    counts = Counter(plain.values())
-    several = {name: _called(found[name]) for name, same in plain.items() if counts[same] > 1}
+    cores = {name: _core(name.replace(found[name][0], "") if name in found else name) for name in metrics}
+    counts = Counter(cores.values())
+    told = {cores[name] for name in found if counts[cores[name]] > 1}
+    several = {name: _called(found[name]) if name in found else WITHOUT for name in metrics if cores[name] in told}
     if not several:
         return metrics
-    cores = {_core(plain[name]) for name in several}
-    several |= {name: WITHOUT for name in metrics if name not in several and _core(name) in cores}
     columns: dict[str, list[str]] = {}
     for name, variant in several.items():
         columns.setdefault(variant, []).append(name)

@@ -25,6 +25,7 @@ def table(**columns):
         ("val_loss_seed0", "val_loss_seed1", "seed1"),
         ("acc_25M", "acc_0.1B", "0.1B"),
         ("best_val_loss", "final_val_loss", "final"),
+        ("val_loss@1000", "val_loss", "without"),
     ],
 )
 def test_it_is_asked_which_one_counts(tmp_path, early, late, option):
