@@ -214,6 +214,21 @@ def test_numbers_are_one_key_however_they_are_written(tmp_path, keys, others):
     np.testing.assert_array_equal(found.values[:, 0], LOSSES)
 
 
+def test_a_mixture_may_have_a_row_for_each_seed_in_the_second_table(tmp_path):
+    first = written(tmp_path / "w.csv", {"mix": [f"m{i}" for i in range(RUNS)], **MIX})
+    again = {"mix": [f"m{i}" for i in range(RUNS)] * 2, "seed": [0] * RUNS + [1] * RUNS}
+    runs = runs_of(
+        first, written(tmp_path / "m.csv", {**again, "val_loss": LOSSES + [1 + loss for loss in LOSSES]}), "pair"
+    )
+    assert runs.keys[:3] == ["m0", "m0", "m1"] and runs.seeds[:3] == [0, 1, 0]
+    np.testing.assert_array_equal(runs.values[:4, 0], [LOSSES[0], 1 + LOSSES[0], LOSSES[1], 1 + LOSSES[1]])
+    np.testing.assert_allclose(runs.weights[::2], SHARES, atol=2e-4)
+    assert any(f"Repeats of another run's mixture: {RUNS} runs" in note for note in runs.notes)
+    twice = written(tmp_path / "twice.csv", {**again, "seed": [0] * 2 * RUNS, "val_loss": LOSSES * 2})
+    with pytest.raises(Problem, match=rf"row {RUNS + 2} of twice.csv, column 'mix': 'm0' is already in row 2"):
+        runs_of(first, twice, "pair")
+
+
 def test_losses_may_be_called_as_their_domains(tmp_path):
     """In a file of their own; a second file that repeats the shares has none in them."""
     weights = written(tmp_path / "w.csv", {**RUN, **MIX})
