@@ -122,7 +122,7 @@ def test_any_results_are_read_or_a_sentence(tmp_path_factory, files, names):
 
 
 @pytest.mark.soak
-@settings(FUZZ, max_examples=8000)
+@settings(FUZZ, max_examples=2000)
 @given(files=st.lists(results(), min_size=1, max_size=4), names=PATHS)
 def test_any_results_are_read_or_a_sentence_long(tmp_path_factory, files, names):
     takes_results(tmp_path_factory.mktemp("any"), files, names)

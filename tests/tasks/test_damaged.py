@@ -110,7 +110,7 @@ def test_any_task_is_read_or_a_sentence(rows, whole, as_lines, file, changes):
 
 
 @pytest.mark.soak
-@settings(FUZZ, max_examples=20_000)
+@settings(FUZZ, max_examples=4000)
 @given(rows=ROWS, whole=st.none() | BIGBENCH, as_lines=st.booleans(), file=st.sampled_from(FILES), changes=CHANGES)
 def test_any_task_is_read_or_a_sentence_long(rows, whole, as_lines, file, changes):
     takes(written(rows, whole, as_lines))
