@@ -183,8 +183,8 @@ def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table
         talk.ask(Question("alone", text, {"leave out": "the rows without a partner are left out"}))
         rows = listed([one.row(place) for one, place, _, _ in alone], 4)
         talk.dropped.append(f"{len(alone)} without a partner: {rows}")
-    rows = [(places[name], place) for name in both for place in runs[name]]
-    return weights.only([first for first, _ in rows]), metrics.only([second for _, second in rows])
+    pairs = [(places[one], run) for one in both for run in runs[one]]
+    return weights.only([mixture for mixture, _ in pairs]), metrics.only([run for _, run in pairs])
 
 
 def _runs_of(table: Table, key: str) -> dict[str, list[int]]:
