@@ -1,12 +1,16 @@
 """Files that commands read and write: pipes are read to their end, and no output replaces what is there unasked."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import refuse_taken
+from engine.core.system import UNREADABLE, read_fault
+from engine.importing import Table, read_table
 
 PIPED = "piped"  # the name of what came through a pipe
 MOST_PIPED, PIECE = 1 << 30, 1 << 20  # bytes
@@ -48,3 +52,31 @@ def as_file(path: Path) -> Iterator[Path]:
                     raise Problem(f"Cannot read {path}: more than {MOST_PIPED:,} bytes came. Write them into a file.")
                 copy.write(piece)
         yield file
+
+
+def plain_table(file: Path) -> Table:
+    """A table that leaves nothing open: nobody is asked here. Raises Problem for a comma, or an encoding, that may be
+    read in two ways."""
+    table = read_table(file)
+    if table.asked:
+        raise Problem(f"Cannot read {file.name}: {table.asked[0].text} Write plain numbers (1234 or 1.234), in UTF-8.")
+    return table
+
+
+def numbers_in(path: Path) -> dict[str, float]:
+    """{name: number} of a JSON object, or of the first two columns of a CSV file. Raises Problem for anything else."""
+    with as_file(path) as file:
+        if file.suffix.lower() == ".json":
+            try:
+                found = json.loads(file.read_text(), object_pairs_hook=lambda pairs: once_each(pairs, str(path)))
+            except UNREADABLE as error:
+                cure = 'Write {"domain": number, ...}.'
+                raise Problem(f"Cannot read {path}: {read_fault(error, cure)}") from error
+            if not isinstance(found, dict):
+                raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
+            return found
+        table = plain_table(file)
+    if len(table.columns) < 2:
+        raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
+    names, values = list(table.columns)[:2]
+    return once_each(zip(table.keys(names), table.numbers(values).tolist(), strict=True), str(path))

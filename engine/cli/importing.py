@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.analysis.explain import EXTRAPOLATED
-from engine.cli.files import as_file, new_output
+from engine.cli.files import as_file, new_output, numbers_in, plain_table
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
-from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, given_path, replacing
 from engine.core.settings_text import text_of, toml
@@ -26,7 +25,7 @@ from engine.core.sheets import as_text
 from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
 from engine.core.workspace import Workspace
-from engine.importing import FORMATS, Table, read_points, read_table
+from engine.importing import FORMATS, Table, read_points
 from engine.importing.harness_files import combined, files_in
 from engine.importing.mapping import KEYS
 from engine.jobs.events import JobFailed
@@ -116,6 +115,8 @@ def import_runs(client, workspace, options):
     for line in what_was_read(shown):
         print(line, file=sys.stderr)
     if options.preview:
+        if shown["problem"]:
+            print(shown["problem"], file=sys.stderr)
         return shown
     check_answers(shown)
     given |= {
@@ -190,31 +191,14 @@ def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
         for note in notes:
             print(note, file=sys.stderr)
         return f"{folder}/{role}.jsonl"
+    if role == "metrics" and path.is_file():  # which may be called as the shares are, in another folder
+        (into := into / role).mkdir(exist_ok=True)
     with as_file(path) as file:
         target = into / (file.name if file is path else f"{role}{file.suffix}")
         if file.resolve() != target.resolve():
             with replacing(target) as part:
                 shutil.copyfile(file, part)
-    return f"{folder}/{target.name}"
-
-
-def numbers_in(path: Path) -> dict[str, float]:
-    """{name: number} of a JSON object, or of the first two columns of a CSV file. Raises Problem for anything else."""
-    with as_file(path) as file:
-        if file.suffix.lower() == ".json":
-            try:
-                found = json.loads(file.read_text(), object_pairs_hook=lambda pairs: once_each(pairs, str(path)))
-            except UNREADABLE as error:
-                cure = 'Write {"domain": number, ...}.'
-                raise Problem(f"Cannot read {path}: {read_fault(error, cure)}") from error
-            if not isinstance(found, dict):
-                raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
-            return found
-        table = read_table(file)
-    if len(table.columns) < 2:
-        raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
-    names, values = list(table.columns)[:2]
-    return once_each(zip(table.keys(names), table.numbers(values).tolist(), strict=True), str(path))
+    return str(target.relative_to(workspace.root / "imports"))
 
 
 def constraints_in(path: Path) -> dict:
@@ -233,7 +217,7 @@ def predict(client, workspace, options):
     `place`: whether the runs reach there."""
     new_output(options.out, options.force)
     with as_file(options.weights) as file:
-        table = read_table(file)
+        table = plain_table(file)
     size = {name: getattr(options, name) for name in ("parameters", "tokens") if getattr(options, name) is not None}
     if size and options.surrogate:
         raise Problem(

@@ -3,7 +3,7 @@
 from argparse import BooleanOptionalAction
 from dataclasses import replace
 
-from engine.cli.importing import numbers_in
+from engine.cli.files import numbers_in
 from engine.cli.waiting import beside, wait_for_study, waited
 from engine.cli.words import numbers, plain, priorities, priority_option
 from engine.core.files import given_path

@@ -1,5 +1,6 @@
 """Commands on tasks: the items that studies measure besides losses."""
 
+from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.studies import tasks
 from engine.studies.imports import imported_file
@@ -13,9 +14,16 @@ SHOWN = 20  # items that an answer holds at most, unless more are asked for
 
 
 def list_tasks(store: Store) -> list[dict]:
-    """All tasks: what they measure, how many items they have, and which studies use them."""
-    found = [shelf.load(store.workspace.root, name) for name in shelf.names(store.workspace.root)]
-    return [_facts(store, task) for task in found]
+    """All tasks: what they measure, how many items they have, and which studies use them; why one cannot be read."""
+    return [_listed(store, name) for name in shelf.names(store.workspace.root)]
+
+
+def _listed(store: Store, name: str) -> dict:
+    """What is told of a task in a list: a damaged one hides none of the others."""
+    try:
+        return _facts(store, shelf.load(store.workspace.root, name))
+    except Problem as problem:
+        return {"name": name, "problem": str(problem), "studies": tasks.used_by(store, name)}
 
 
 def show_task(store: Store, name: str, first: int = 1, count: int = SHOWN) -> dict:

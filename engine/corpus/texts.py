@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
-from engine.core.workspace import checked_name
+from engine.core.workspace import NAME
 from engine.corpus import layouts, readers, sources
 from engine.corpus.document import Document, Tally, printable
 from engine.corpus.fields import TEMPLATE, TEXT, Fields
@@ -47,7 +47,15 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
             "domain. Where a field of the records says the domain, write the records of each into a file of their own "
             "first."
         )
-    return {checked_name(domain, "domain"): partial(begin, read) for domain, read in found.items()}
+    if odd := [domain for domain in found if not NAME.fullmatch(domain)]:
+        raise Problem(
+            printable(
+                f"Cannot use {listed(list(map(repr, odd)), NAMED)} as the name of a domain: use 1 to 64 letters, "
+                "digits, '.', '_' or '-', beginning with a letter or digit. Rename that file or folder, or give each "
+                "domain a name with the files that belong to it."
+            )
+        )
+    return {domain: partial(begin, read) for domain, read in found.items()}
 
 
 def fields_of(options: dict) -> Fields:

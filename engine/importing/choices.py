@@ -21,6 +21,7 @@ from engine.importing.names import (
     noise_of,
     words_of,
 )
+from engine.importing.number_formats import unread_figure
 from engine.importing.points import DIVIDE, SCALES, SOFTMAX
 from engine.importing.questions import Question, Talk
 from engine.importing.shares import COUNTS, ROUNDED, SIGNED, Family, common_prefix, domains_of, families, scale_of
@@ -82,6 +83,7 @@ def choose_shares(
         text = f"Several columns of {table.name} may be the shares. Which ones are?"
         chosen = talk.ask(Question("shares", text, options))
         best = next(one for one in found if one.id == chosen)
+    _refuse_unread(table, best)
     others = [one for one in found if one is not best and set(one.columns) - set(best.columns)]
     told_apart = any(_leaves(one) == _leaves(best) for one in others)
     prefix = best.prefix or common_prefix(best.columns)
@@ -133,6 +135,9 @@ def _may_be_share(table: Table, name: str) -> bool:
 def _no_shares(table: Table) -> Problem:
     """Why no shares were found, and what can be done about it."""
     texts = [name for name in table.columns if not table.is_numeric(name) and any(map(text_of, table.columns[name]))]
+    figures = [name for name in texts if kind_of(name) is None and unread_figure(table, name) is not None]
+    if len(figures) > 1:
+        return _unread(table, figures)
     columns = 'Give each domain a column of its own, or write {"domain": share, ...}.'
     for name in filter(_named_like_shares, texts):
         said = next(text for cell in table.columns[name] if (text := text_of(cell)))
@@ -167,6 +172,27 @@ def _no_shares(table: Table) -> Problem:
         f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours sum to "
         f"1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares, or give the "
         "table that has them as the first file of a pair."
+    )
+
+
+def _refuse_unread(table: Table, family: Family) -> None:
+    """Raise Problem where the shares do not add up, and figures that are not read stand beside them by their name."""
+    if family.sums or not (family.prefix or family.suffix):
+        return
+    beside = [one for one in table.columns if one.startswith(family.prefix) and one.endswith(family.suffix)]
+    beside = [one for one in beside if not table.is_numeric(one) and unread_figure(table, one) is not None]
+    if beside:
+        raise _unread(table, beside)
+
+
+def _unread(table: Table, columns: list[str]) -> Problem:
+    """Where figures stand that are not read as numbers."""
+    first, *others = columns
+    place = unread_figure(table, first) or 0
+    more = f", and neither are those of {listed(others, 6)}" if others else ""
+    return Problem(
+        f"Cannot import {table.row(place)}, column {first!r}: it holds {text_of(table.columns[first][place])!r}, which "
+        f"is not read as a number{more}. Write plain numbers, such as 0.25 or 4200000000."
     )
 
 

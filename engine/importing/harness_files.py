@@ -6,6 +6,7 @@ A harness writes a file for each model, of up to a megabyte, most of which are p
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -74,6 +75,9 @@ def _only(facts: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
 def _date(value: dict[str, Any], name: str) -> float | None:
     """When a file was written, in seconds: as its name says, else as it says itself."""
     if found := WHEN.search(name):
-        return datetime.fromisoformat(f"{found[1]}T{found[2]}:{found[3]}:{found[4]}").replace(tzinfo=UTC).timestamp()
+        with suppress(ValueError):  # no date after all: 2026-13-45
+            return (
+                datetime.fromisoformat(f"{found[1]}T{found[2]}:{found[3]}:{found[4]}").replace(tzinfo=UTC).timestamp()
+            )
     date = value.get("date")
     return float(date) if isinstance(date, int | float) and is_number(date) else None

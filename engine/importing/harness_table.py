@@ -4,18 +4,25 @@ A file does not say which run it is of, but what its model and the folders aroun
 column of another table that has these names.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed
 from engine.importing.harness import Known, Results, is_results, models_of, read_results, table_in
+from engine.importing.layouts import LISTED
 from engine.importing.limits import bounded
 from engine.importing.mapping import RUNS
+from engine.importing.questions import Question
 from engine.importing.tables import Table
 
-RUN, DATE = "run", "date"  # columns until the runs are known: what each may be called, and when it was measured
+# Columns until the runs are known: what each may be called, when it was measured, which checkpoint of its run it is.
+RUN, DATE, OF = "run", "date", "checkpoint"
+STEP = re.compile(r"(?:^|[-_.])(?:ckpt|checkpoint|step|iter(?:ation)?|epoch)s?[-_=]?(\d+)", re.I)
 SHOWN = 40  # keys in a note
 ALIKE = {"versions": "versions", "n-shot": "numbers of examples in the prompt"}  # what must be the same to compare
 
@@ -45,6 +52,7 @@ def results_table(name: str, columns: dict[str, list[Any]], lines: Sequence[int]
     made: dict[str, list[Any]] = {
         RUN: names,
         DATE: [row.get("date") if is_number(row.get("date")) else None for row in rows],
+        OF: [_checkpoint(row, own) for row, own in zip(rows, names, strict=True)],
     }
     for one in told:
         scores = [row.scores.get(one) for row in found]
@@ -64,6 +72,15 @@ def _names(row: dict[str, Any], said: str) -> list[str]:
     if not names:
         raise Problem(f'Cannot import {said}: it names no model. Add "run": the name of its run.')
     return names
+
+
+def _checkpoint(row: dict[str, Any], names: list[str]) -> str:
+    """Which checkpoint a results file is of: the revision or folder with a step in its name, else its model."""
+    settings = [table_in(row, "config").get("model_args"), table_in(table_in(row, "config_general"), "model_config")]
+    revision = re.search(r"['\"]?revision['\"]?\s*[=:]\s*['\"]?([^,'\"}]+)", " ".join(map(str, settings)))
+    told = [revision[1].strip()] if revision and revision[1].strip() not in ("main", "None") else []
+    models = [one for one in models_of(row) if "/" not in one]
+    return next((one for one in [*told, *names] if STEP.search(one)), next(iter([*told, *models]), ""))
 
 
 def _metrics(found: list[Results]) -> list[str]:
@@ -109,10 +126,11 @@ def _unlike(rows: list[dict[str, Any]], name: str) -> list[str]:
     return notes
 
 
-def matched(results: Table, weights: Table, key: str | None) -> tuple[Table, str]:
+def matched(results: Table, weights: Table, key: str | None, answers: dict[str, str]) -> tuple[Table, str]:
     """One row per run, named as in the column of `weights` that knows most of the names, which is returned too.
 
-    Of several files of a run the newest value of each metric counts. Raises Problem where no column knows any name,
+    Of several files of a run the newest value of each metric counts; which of several checkpoints of a run is asked.
+    Raises Problem where no column knows any name,
     where a file may be of several runs, and where nothing tells which of two values is newer.
     """
     if key is not None and key not in weights.columns:
@@ -133,7 +151,8 @@ def matched(results: Table, weights: Table, key: str | None) -> tuple[Table, str
             f"Cannot join {weights.name} and {results.name}: no column of the first has a run named like the model or "
             f"a folder of the second ({listed(names[0], 6)}). Name each folder of results after its run."
         )
-    return _merged(results, _of_runs(results, set(weights.keys(best))), best), best
+    groups, asked = _of_one_checkpoint(results, _of_runs(results, set(weights.keys(best))), answers)
+    return _merged(replace(results, asked=(*results.asked, *asked)), groups, best), best
 
 
 def _of_runs(results: Table, known: set[str]) -> dict[str, list[int]]:
@@ -148,6 +167,38 @@ def _of_runs(results: Table, known: set[str]) -> dict[str, list[int]]:
             )
         groups.setdefault(runs[0] if runs else several[0], []).append(place)
     return groups
+
+
+def _of_one_checkpoint(
+    results: Table, groups: dict[str, list[int]], answers: dict[str, str]
+) -> tuple[dict[str, list[int]], list[Question]]:
+    """The rows of each run that are of one model, and what is asked where a run has those of several. Raises Problem
+    where nothing tells which they could be."""
+    of = results.columns[OF]
+    mixed = {run: list(dict.fromkeys(of[place] for place in places)) for run, places in groups.items()}
+    mixed = {run: own for run, own in mixed.items() if len(own) > 1}
+    if not mixed:
+        return groups, []
+    common = set.intersection(*map(set, mixed.values()))
+    options = {"last": "of each run its highest step"} if all(map(STEP.search, chain(*mixed.values()))) else {}
+    options |= {one: f"the results of {one}" for one in sorted(common, key=_step, reverse=True)[:LISTED]}
+    run, own = next(iter(mixed.items()))
+    text = (
+        f"{results.name} holds results of several models of {counted(len(mixed), 'run')}: {run} has {listed(own, 4)}."
+    )
+    if not options:
+        raise Problem(f"Cannot tell which results count: {text} Give those of one model for each run.")
+    question = Question("checkpoint", f"{text} Which ones count?", options)
+    answer = question.answer(answers)
+    chosen = {run: max(own, key=_step) if answer == "last" else answer for run, own in mixed.items()}
+    kept = {run: [place for place in groups[run] if of[place] == one] for run, one in chosen.items()}
+    return groups | kept, [question]
+
+
+def _step(name: str) -> tuple[int, str]:
+    """The step in a checkpoint's name, then the name."""
+    found = STEP.search(name)
+    return (int(found[1]) if found else -1, name)
 
 
 def _merged(results: Table, groups: dict[str, list[int]], key: str) -> Table:

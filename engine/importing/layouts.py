@@ -17,6 +17,7 @@ SUMMARY = re.compile(  # how rows are called that sum up the rows above them
     r"count|mittelwert|summe|durchschnitt|moyenne|promedio)\.?:?",
     re.I,
 )
+OF_TEXT = re.compile(r"(domain|source|data_?set|sub_?set|corpus|slice|category|lang(uage)?)s?(_?names?)?", re.I)
 LISTED = 8  # steps that are offered
 LAST = "the last row of each run; a column without a value there keeps the last one it had"
 
@@ -45,7 +46,7 @@ def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question
     about = [name for name in text if is_across(name) and len(set(table.keys(name))) > 1]
     for column in about:
         if groups := _groups(table, column):
-            return _spread(table, column, groups), []
+            return _spread(*_told_apart(table, column, groups, text)), []
     asked = _doubtful(table, text)
     if asked is not None and asked[1].answer(answers) == "wide":
         return _spread(table, asked[0], _groups(table, asked[0])), [asked[1]]
@@ -67,21 +68,44 @@ def _groups(table: Table, across: str) -> dict[Hashable, list[int]]:
         for place, key in enumerate(zip(*(table.keys(name) for name in identity), strict=True)):
             groups.setdefault(key, []).append(place)
         if 2 * sum(len(places) > 1 for places in groups.values()) >= len(groups):
-            _refuse_pairs(table, across, identity, groups)
             return groups
     return {}
 
 
-def _refuse_pairs(table: Table, across: str, identity: list[str], groups: dict[Hashable, list[int]]) -> None:
-    keys = table.keys(across)
+def _told_apart(
+    table: Table, across: str, groups: dict[Hashable, list[int]], text: list[str]
+) -> tuple[Table, str, dict[Hashable, list[int]]]:
+    """The same, where a second column tells rows of one run and one value apart (share and loss of a domain): both as
+    one column, whose values are `share/web`. Raises Problem for rows that nothing tells apart."""
+    if (twice := _twice(table.keys(across), groups)) is None:
+        return table, across, groups
+    faults = {twice: across}
+    for beside in text:
+        if beside == across or not 1 < len(set(table.keys(beside))) <= LISTED:
+            continue
+        front, back = sorted((beside, across), key=lambda one: bool(OF_TEXT.fullmatch(leaf(one))))
+        both = [f"{one}/{other}" for one, other in zip(table.keys(front), table.keys(back), strict=True)]
+        if (twice := _twice(both, groups)) is None:
+            columns = {name: cells for name, cells in table.columns.items() if name not in (across, beside)}
+            name = f"{front}/{back}"
+            return Table(table.name, columns | {name: both}, table.lines, table.notes, table.asked), name, groups
+        faults[twice] = f"{front}/{back}"
+    (place, first), columns_of = max(faults.items())  # the columns that tell the most rows apart
+    said = "/".join(table.keys(one)[place] for one in columns_of.split("/"))
+    raise Problem(
+        f"Cannot import {table.row(place)}: {said!r} in column {columns_of!r} is already in {table.row(first)} for the "
+        "same run. Every pair must be there once, or another column tell them apart."
+    )
+
+
+def _twice(keys: Sequence[str], groups: dict[Hashable, list[int]]) -> tuple[int, int] | None:
+    """The first row whose key stands in its group before, and where; None where there is none."""
     for places in groups.values():
         seen: dict[str, int] = {}
         for place in places:
             if (first := seen.setdefault(keys[place], place)) != place:
-                raise Problem(
-                    f"Cannot import {table.row(place)}: {keys[place]!r} in column {across!r} is already in "
-                    f"{table.row(first)} for the same {listed(identity)}. Every pair must be there once."
-                )
+                return place, first
+    return None
 
 
 def _spread(table: Table, across: str, groups: dict[Hashable, list[int]]) -> Table:

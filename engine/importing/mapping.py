@@ -92,7 +92,7 @@ def label_of(table: Table, key: str | None) -> str | None:
     """The column with the runs' names, beside the key; without both, a column of text that tells all rows apart."""
     named = [name for name in table.columns if leaf(name).lower() in ("name", "run_name", "runname") and name != key]
     if key is None and not named:
-        texts = [name for name in table.columns if kind_of(name) is None and not table.is_numeric(name)]
+        texts = [name for name in table.columns if kind_of(name) in (None, "step") and not table.is_numeric(name)]
         named = [name for name in texts if len({*table.keys(name), ""}) > len(table)]
     return named[0] if named else None
 

@@ -10,8 +10,9 @@ from engine.core.short_names import listed
 from engine.importing.choices import OFFERED, left
 from engine.importing.harness import Known
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
-from engine.importing.names import bare, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
+from engine.importing.names import bare, impossible, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
+from engine.importing.same_metric import choose_variants, without_copies
 from engine.importing.tables import Table, text_of
 from engine.spec.objectives import Objective
 
@@ -68,20 +69,26 @@ def choose_metrics(
             "no mixtures: import losses on text that is the same for all runs."
         )
     if higher is None:
-        ways = {name: is_up(one.metric) if one.higher is None else one.higher for name, one in facts.items()}
+        ways = {name: _is_up(table, name, one) for name, one in facts.items()}
         ups = {name for name in columns if ways[name]}
         untold = [name for name in columns if ways[name] is None and not is_own_loss(name, table)]
         unknown = untold if told or FORMATS[format][2] is None else []
         if unknown:
             options = {"lower": "lower is better, as for a loss", "higher": "higher is better, as for a score"}
-            question = Question(
-                "better", f"Which way is better for {listed(unknown, 6)}? The names do not tell.", options
-            )
+            question = Question("better", f"Which way is better for {listed(unknown, 6)}? Nothing tells.", options)
             ups |= set(unknown) if talk.ask(question) == "higher" else set()
     return [
         Objective(name, known or unit_of(one.metric), name in ups, chance=one.chance, items=one.items)
         for name, one in facts.items()
     ]
+
+
+def _is_up(table: Table, name: str, known: Known) -> bool | None:
+    """Whether higher is better: as a harness says, or by the name, unless most of what is called a loss is below 0."""
+    up = is_up(known.metric) if known.higher is None else known.higher
+    values = table.loose(name)[np.isfinite(table.loose(name))]
+    negative = 2 * int((values < impossible(known.metric)).sum()) > len(values)
+    return None if up is False and known.higher is None and negative else up
 
 
 def _of_harness(table: Table, given: list[str] | None, talk: Talk) -> list[str]:
@@ -119,6 +126,7 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         free = [name for name in free if not is_beside(name, table.is_whole(name))]
     elif named := [name for name in free if measures(name)]:
         free = [name for name in named if not is_training(name)] or named
+        free = without_copies(table, choose_variants(table, free, talk), talk)
     elif len(free) > 1:
         options = {"all": f"all {len(free)} of them"} | {name: f"only {name}" for name in free[:OFFERED]}
         text = f"No column of {table.name} is named like a metric. Which of {listed(free)} is one?"
@@ -132,10 +140,12 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
 def _no_metrics(table: Table, taken: set[str | None]) -> Problem:
     """Why no metrics were found, and what can be done about it."""
     for name in table.columns:
-        if name not in taken and measures(name) and (said := next(filter(None, map(text_of, table.columns[name])), "")):
+        texts = list(map(text_of, table.columns[name])) if name not in taken and measures(name) else []
+        if any(texts):
+            place = next(place for place, said in enumerate(texts) if said)
             return Problem(
-                f"Cannot import {table.name}: column {name!r} is named like a metric, and holds no numbers but "
-                f"{said[:60]!r}. Write plain numbers, and a spread in a column of its own."
+                f"Cannot import {table.row(place)}, column {name!r}: it is named like a metric, and holds no numbers "
+                f"but {texts[place][:60]!r}. Write plain numbers, and a spread in a column of its own."
             )
     return Problem(
         f"Cannot find metrics in {table.name}: no column of numbers is left that measures anything. Its columns are "

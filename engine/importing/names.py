@@ -26,6 +26,10 @@ SCORE = re.compile(
     r"recall|\w*log_?prob|log_?likelihood|choice_prob\w*)(?![a-z])",
     re.I,
 )
+# What turns a metric's direction round: neg_loss (scikit-learn), negative_log_likelihood, -loss.
+NEGATED = re.compile(r"(?<![a-z])(neg(ative|ated)?|minus)(?![a-z])|^\s*[-\u2212]", re.I)
+# Of losses and errors that may be below 0: what is left of them beyond another one.
+BEYOND = re.compile(r"(?<![a-z])(excess|regret|gap|delta|diff\w*|rel(ative)?|gain|log)(?![a-z])", re.I)
 UNITS = {"bpb": BITS, "bits_per_byte": BITS, "ppl": "perplexity", "perplexity": "perplexity", "acc": "accuracy"}
 UNITS |= {"acc_norm": "accuracy", "accuracy": "accuracy"}
 SHARE_WORDS = {
@@ -95,21 +99,24 @@ REMARK = re.compile(  # names of texts about a run
 )
 
 _KINDS = {
-    "seed": r"(\w+_)?seeds?|rep|repeat|repetition|replicate|replica",
+    "seed": r"(?!(n|num|number_of|total)_)(\w+_)?seeds?|rep|repeat|repetition|replicate|replica",
     "size": r"model_?size|((non_?)?embedding_|total_|trainable_|active_|model_)?(n_?|num_?)?param(eter)?s|size",
     "budget": r"(n|num|train|training|total|seen|consumed)_?tokens|tokens(_seen)?|token_budget|num_input_tokens_seen",
-    "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step",
+    "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step|"
+    r"(model_)?(checkpoint|ckpt)(_?(num(ber)?|id|name))?|revision",
     "key": r"index|id|#|number|trial(_?(id|number))?|run_?(id|name|number)?|name|key|uuid|experiment(_?(id|name))?"
     r"|mlflow\.runname|runname|display_?name|(log|space)_id",
     "state": r"state|status|outcome|(exit|return)_?(code|status)|"
-    r"(is_)?(success(ful)?|succeeded|finished|completed|converged|failed|crashed|diverged|oom)",
+    r"(is_)?(success(ful)?|succeeded|finished|completed|converged|failed|crashed|diverged|oom)|"
+    r"(is_)?((in|un)?usable|invalid|included?|excluded?|discard(ed)?|ignored?|skipped|outlier|unfinished|broken)|"
+    r"ok|(is|run)_(valid|ok|good|bad)|(valid|good|bad)_run",
     "time": r"_?runtime|_?timestamp|(created|updated|started|ended)(_?at)?|finished_?at|(\w+_)?time|duration|"
     r"datetime_\w+|"
     r"(\w+_)?(seconds|minutes|hours)|elapsed(_\w+)?|wall time|relative time.*|heartbeat(_\w+)?|date",
     "machine": r"\w+_per_sec(ond)?|throughput|mfu|t?flops?|total_flos|memory(_\w+)?|gpus?(_\w+)?|num_?gpus|n_?gpus|"
     r"world_size|cost|device|host(name)?|(\w+_)?grad(ient)?_?norm|_wandb.*|system[/.].*|sweep|git(_\w+)?",
     "count": r"((n|num|number_of|total)_)?(examples|samples|questions)|(n|num)_docs|(example|sample|doc)_(count|len)|"
-    r"count|n_shot|num_fewshot|n|batch|workers",
+    r"(n|num|number_of|total)_(seeds|runs|trials|repeats)|count|n_shot|num_fewshot|n|batch|workers",
     "setting": r"((max|min|peak|base|init|initial|final|end)_)?(lr|learning_?rate)(_\w+)?|\w*warm_?up(_\w+)?|"
     rf"{COEFFICIENT.pattern}|(\w+_)?(mask|mlm|keep|drop)_?prob(ability)?|rope_\w+|"
     r"(\w+_)?weight_?decay|wd|(\w+_)?dropout(_\w+)?|(\w+_)?beta_?[12]?s?|adamw?(_\w+)?|optim(izer)?(_\w+)?|momentum|"
@@ -186,7 +193,7 @@ def is_beside(name: str, whole: bool) -> bool:
 def impossible(metric: str) -> float:
     """The largest value that a metric cannot have, by its name: a loss of text is above 0, a perplexity above 1, an
     error not below 0; minus infinity for all others."""
-    if not (found := LOSS.search(metric)):
+    if not (found := LOSS.search(metric)) or NEGATED.search(metric) or BEYOND.search(metric):
         return -math.inf
     if re.match("ppl|perplexity", found[1], re.I):
         return 1.0
@@ -195,7 +202,8 @@ def impossible(metric: str) -> float:
 
 def is_up(name: str) -> bool | None:
     """Whether higher is better by a metric's name; None where it does not tell."""
-    return False if LOSS.search(name) else True if SCORE.search(name) else None
+    found = False if LOSS.search(name) else True if SCORE.search(name) else None
+    return found if found is None else found != bool(NEGATED.search(name))
 
 
 def unit_of(name: str) -> str:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.importing.limits import JSON_BYTES, TEXT, bounded
 from engine.importing.tables import text_of
@@ -121,9 +122,11 @@ def _object(cell: Any) -> dict[str, Any] | None:
 
 
 def _parsed(text: str) -> Any:
-    """The value of JSON, or of Python as a program prints it; None where it is neither."""
+    """The value of JSON, or of Python as a program prints it; None where it is neither, or names something twice."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, "a cell"))
+    except Problem:
+        return None
     except (ValueError, RecursionError):
         pass
     try:

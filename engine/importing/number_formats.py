@@ -10,13 +10,26 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.names import kind_of
 from engine.importing.questions import Question
-from engine.importing.tables import Table, number_of
+from engine.importing.tables import Table, number_of, text_of
 
 FIGURE = re.compile(
     r"[+-]?(\d*[.,]?\d+|\d+[.,]|\d{1,3}([.,'\u00a0\u202f ])\d{3}(\2\d{3})*([.,]\d+)?)(e[+-]?\d+)?\s*%?", re.I
 )
 GROUPED = {mark: re.compile(rf"[+-]?[1-9]\d{{0,2}}(\{mark}\d{{3}})+") for mark in ",."}
 SHORT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmbgt])", re.I)
+STEP = re.compile(  # ckpt-100, step1000, step1000-tokens4B
+    r"(?:ckpt|checkpoint|(?:global_?)?step|iter(?:ation)?|epoch)s?[-_= ]?(\d+(?:\.\d+)?)([km]?)"
+    r"(?:[-_]tokens?\d+(?:\.\d+)?[kmbgt]?)?",
+    re.I,
+)
+# Figures that are no numbers here: 1/3, 250 ‰, 4.2B, 30 pct, ~0.3, 0.3 ± 0.01, $3
+UNREAD = re.compile(
+    r"[~≈<>≤≥$€£'=(]?\s*[+-]?(\d[\d.,]*|[.,]\d+|[½⅓⅔¼¾⅕⅛])\s*"
+    r"(/\s*\d[\d.,]*|[‰‱%]|[a-z]{1,7}\.?|±.*|\+/-.*|\([\d.,± ]+\))?",
+    re.I,
+)
+DIGITS = re.compile(r"[\d.,\uff0c\uff0e]")
+NO_FIGURE = re.compile(r"\d[-:/]\d\d?[-:/T]\d|[a-z]+[\d.]+|.{25,}", re.I | re.S)  # dates, times, v1.2
 THOUSANDS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 SPACES = str.maketrans("", "", "'\u00a0\u202f ")
 MARKS = {
@@ -38,6 +51,7 @@ def written_plainly(table: Table, answers: dict[str, str]) -> Table:
     for one, mark in marks.items():
         plain[one] = [_plain(cell, mark, one in percents) for cell in table.columns[one]]
     plain |= {one: _in_full(cells) for one, cells in plain.items() if kind_of(one) in ("size", "budget")}
+    plain |= {one: _as_steps(cells) for one, cells in plain.items() if kind_of(one) == "step"}
     commas = [one for one, mark in marks.items() if mark == ","]
     notes = [f"Read with a decimal comma: {listed(commas)}."] if commas else []
     notes += [f"Percent signs, read as fractions of one: {listed(percents)}."] if percents else []
@@ -134,3 +148,29 @@ def _in_full(cells: list[Any]) -> list[Any]:
     """Sizes and budgets as numbers where they are written short: 122M, 2.5B; other cells as they are."""
     found = [SHORT.fullmatch(cell.strip()) if isinstance(cell, str) else None for cell in cells]
     return [float(one[1]) * THOUSANDS[one[2].lower()] if one else cell for one, cell in zip(found, cells, strict=True)]
+
+
+def _as_steps(cells: list[Any]) -> list[Any]:
+    """Steps as numbers where each is written behind a word, and some repeat: ckpt-100; other cells as they are."""
+    texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    found = [STEP.fullmatch(text) for text in texts]
+    if not all(found) or len(set(texts)) == len(texts):
+        return cells
+    known = {
+        text: float(one[1]) * THOUSANDS.get(one[2].lower(), 1) for text, one in zip(texts, found, strict=True) if one
+    }
+    return [known.get(cell.strip(), cell) if isinstance(cell, str) else cell for cell in cells]
+
+
+def unread_figure(table: Table, column: str) -> int | None:
+    """The first row of a column whose cells are mostly figures that are not read as numbers; None for other columns."""
+    there = [(place, cell.strip()) for place, cell in enumerate(table.columns[column]) if isinstance(cell, str)]
+    odd = [place for place, text in there if math.isinf(number_of(text)) and _may_be_figure(text)]
+    filled = sum(bool(text_of(cell)) for cell in table.columns[column])
+    return odd[0] if odd and 2 * len(odd) > filled else None
+
+
+def _may_be_figure(text: str) -> bool:
+    """Whether people would take a text for a number: by how such are written, or as most of it is digits."""
+    mostly = 2 * len(DIGITS.findall(text)) > len(text) and not NO_FIGURE.search(text)
+    return mostly or UNREAD.fullmatch(text) is not None

@@ -113,7 +113,7 @@ def _rows(
             _places(weights, key)
         return weights, None, key
     if metrics.told:
-        metrics, key = matched(metrics, weights, key)
+        metrics, key = matched(metrics, weights, key, talk.answers)
         talk.questions += metrics.asked
         talk.notes += metrics.notes
     else:
@@ -158,11 +158,13 @@ def _shares_in(table: Table, weights: Table, columns: tuple[str, ...]) -> set[st
 
 
 def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table, Table]:
-    """Both tables with the rows that stand for each other, in the order of the first.
+    """Both tables with the rows that stand for each other, in the order of the first. A mixture stands once for each of
+    its runs: of other seeds, sizes or budgets.
 
     Asks about rows that stand alone. Raises Problem where no row has a partner.
     """
-    places, partners = _places(weights, key), _places(metrics, key)
+    places, runs = _places(weights, key), _runs_of(metrics, key)
+    partners = {name: own[0] for name, own in runs.items()}
     both = [name for name in places if name in partners]
     if not both:
         raise Problem(
@@ -181,7 +183,20 @@ def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table
         talk.ask(Question("alone", text, {"leave out": "the rows without a partner are left out"}))
         rows = listed([one.row(place) for one, place, _, _ in alone], 4)
         talk.dropped.append(f"{len(alone)} without a partner: {rows}")
-    return weights.only([places[name] for name in both]), metrics.only([partners[name] for name in both])
+    pairs = [(places[one], run) for one in both for run in runs[one]]
+    return weights.only([mixture for mixture, _ in pairs]), metrics.only([run for _, run in pairs])
+
+
+def _runs_of(table: Table, key: str) -> dict[str, list[int]]:
+    """Key -> its rows, several where their seeds, sizes or budgets differ. Raises Problem as `_places` does."""
+    facts = [name for name in table.columns if name != key and kind_of(name) in ("seed", "size", "budget")]
+    rows: dict[str, list[int]] = {}
+    for place, name in enumerate(table.meeting(key)):
+        rows.setdefault(name, []).append(place)
+    told = list(zip(table.keys(key), *map(table.keys, facts), strict=True))
+    if "" in rows or len(set(told)) < len(told):
+        _places(table, key)  # raises
+    return rows
 
 
 def _places(table: Table, key: str) -> dict[str, int]:
@@ -193,7 +208,8 @@ def _places(table: Table, key: str) -> dict[str, int]:
         if name in places:
             raise Problem(
                 f"Cannot import {table.row(place)}, column {key!r}: {name!r} is already in "
-                f"{table.row(places[name])}. Every key must be there once."
+                f"{table.row(places[name])}. Every key must be there once: give one row per run, or one table that has "
+                "the shares in the row of each run."
             )
         places[name] = place
     return places

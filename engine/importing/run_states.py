@@ -15,8 +15,14 @@ FAILED = {
     *("pending", "deleted", "lost", "oom", "nan", "diverged", "unfinished", "incomplete"),
 }
 FINISHED = {"finished", "complete", "completed", "success", "succeeded", "successful", "done", "ok", "passed"}
+SAYS = ("state", "status", "outcome")  # columns that say it in a word
 YES, NO = {"true", "yes", "1"}, {"false", "no", "0"}
-BAD = re.compile(r"(is_)?(failed|crashed|diverged|oom)", re.I)  # columns whose yes is a failure
+BAD = re.compile(  # columns whose yes is a failure
+    r"(is_)?(failed|crashed|diverged|oom|(in|un)usable|invalid|excluded?|discard(ed)?|ignored?|skipped|outlier|"
+    r"unfinished|broken)|(is|run)_bad|bad_run",
+    re.I,
+)
+COUNT = re.compile(r"\d+(\.\d*)?")
 CODE = re.compile(r"(exit|return)_?(code|status)", re.I)  # columns whose 0 is none
 ENUM = re.compile(r"^\w+\.(?=\w+$)")  # TrialState.COMPLETE
 FEW = 8  # states that nobody knows here: with more of them the column tells something else
@@ -31,6 +37,8 @@ def without_failed(table: Table, answers: dict[str, str]) -> tuple[Table, list[s
     asked: list[Question] = []
     for column in [name for name in table.columns if kind_of(name) == "state"]:
         states = [ENUM.sub("", text_of(cell).lower()) for cell in table.columns[column]]
+        if _counts(leaf(column), states):
+            continue
         verdicts = [has_ended(leaf(column), state) for state in states]
         if question := _question(table, column, states, verdicts):
             asked.append(question)
@@ -52,7 +60,7 @@ def without_failed(table: Table, answers: dict[str, str]) -> tuple[Table, list[s
 
 def has_ended(column: str, state: str) -> bool | None:
     """Whether a run with this state is finished; None where the word does not tell. column: what says so."""
-    if column.lower() not in ("state", "status", "outcome"):
+    if column.lower() not in SAYS:
         if CODE.fullmatch(column) and re.fullmatch(r"-?\d+", state):
             return int(state) == 0
         if state in YES | NO:
@@ -60,6 +68,12 @@ def has_ended(column: str, state: str) -> bool | None:
     word = re.match(r"[a-z]*", state)
     first = word[0] if word else ""
     return False if first in FAILED else True if first in FINISHED else None
+
+
+def _counts(column: str, states: list[str]) -> bool:
+    """Whether a column that could say yes or no counts something: skipped batches, ignored tokens."""
+    says = column.lower() in SAYS or CODE.fullmatch(column)
+    return not says and any(COUNT.fullmatch(state) and state not in YES | NO for state in states)
 
 
 def _question(table: Table, column: str, states: list[str], verdicts: list[bool | None]) -> Question | None:

@@ -13,7 +13,7 @@ from engine.core.errors import Problem
 from engine.importing.harness import Known
 from engine.importing.questions import Question
 
-MISSING = {"", "nan", "na", "n/a", "none", "null", "-"}
+MISSING = {"", "nan", "na", "n/a", "none", "null", "-", "\u2013", "\u2014"}
 LONGEST = 64  # characters of a number
 WHOLE = re.compile(r"([+-]?\d+)\.0*")
 NUMBER = re.compile(r"^([+-]?)0*(\d+)(\.\d*|)$")
@@ -152,7 +152,7 @@ def number_of(cell: Any) -> float:
     if isinstance(cell, str):
         if len(cell) >= LONGEST:
             return math.inf
-        cell = cell.strip()
+        cell = cell.strip().replace("\u2212", "-")  # as typesetters and some spreadsheets write it
         if cell.lower() in MISSING:
             return math.nan
         if "_" in cell:  # Python reads 1_000; files do not mean it

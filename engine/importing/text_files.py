@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.harness import is_results
@@ -106,7 +107,7 @@ def read_json(text: str, name: str) -> Columns:
     """Columns of JSON: a list of objects, an object per line, or pandas' objects of columns, of rows, and split."""
     _check_json(text, name)
     try:
-        found = json.loads(text)
+        found = parsed(text, name)
     except RecursionError as error:
         raise Problem(f"Cannot read {name}: its JSON is nested too deep. Give one object per run.") from error
     except ValueError as error:
@@ -116,6 +117,11 @@ def read_json(text: str, name: str) -> Columns:
     if isinstance(found, dict):
         return _of_object(found, name)
     return _of_records(found, range(1, len(found) + 1), name)
+
+
+def parsed(text: str, what: str) -> Any:
+    """The value of JSON. Raises Problem for an object that names a field twice, as for a header that does."""
+    return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, what))
 
 
 def _check_json(text: str, name: str) -> None:
@@ -132,7 +138,7 @@ def _json_lines(text: str, name: str) -> tuple[list[Any], list[int]]:
     for place, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                records.append(json.loads(line))
+                records.append(parsed(line, f"line {place} of {name}"))
             except (ValueError, RecursionError) as error:
                 raise Problem(
                     f"Cannot read line {place} of {name}: {error}. Each line must be a JSON object."
@@ -153,14 +159,30 @@ def _of_records(records: list[Any], places: Sequence[int], name: str) -> Columns
     return {key: [record.get(key) for record in records] for key in names}, list(places)
 
 
+def _of_split(columns: object, rows: list[Any], name: str) -> Columns:
+    """Names of columns, and rows of cells; a name of several levels (a list) as a path."""
+    names = [".".join(str(part) for part in (_list(one) or [one]) if part != "") for one in _list(columns)]
+    for place, row in enumerate(rows, 1):
+        if len(_list(row)) != len(names) or not names:
+            raise Problem(
+                f"Cannot import row {place} of {name}: its data is {str(row)[:60]!r}, and {len(names)} columns have "
+                "names. Write a list of as many cells."
+            )
+    records = [once_each(zip(names, row, strict=True), f"{name}, row {place}") for place, row in enumerate(rows, 1)]
+    return _of_records(records, range(1, len(records) + 1), name)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _of_object(found: dict[str, Any], name: str) -> Columns:
     """A table in one JSON object, as pandas writes it; or the one list of objects in it; or results of a harness."""
     if is_results(found):
         return _of_records([found], [1], name)
     inner = list(found.values())
     if set(found) >= {"columns", "data"} and isinstance(found["data"], list):
-        records = [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
-        return _of_records(records, range(1, len(records) + 1), name)
+        return _of_split(found["columns"], found["data"], name)
     tables = [key for key, one in found.items() if isinstance(one, list) and one and isinstance(one[0], dict)]
     beside = {key: one for key, one in found.items() if key not in tables and key != "schema"}  # as pandas calls it
     if len(tables) == 1 and not any(isinstance(one, (dict, list)) for one in beside.values()):

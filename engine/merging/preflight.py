@@ -6,6 +6,7 @@ difference will be handled.
 
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import torch
 
 from engine.core.errors import Problem
 from engine.core.files import nearest
+from engine.core.short_names import listed
 from engine.merging.ancestry import Ancestry, Scan, scan
 from engine.merging.checkpoints import vocabulary
 from engine.merging.checkpoints.aligned import is_copy
@@ -27,7 +29,12 @@ from engine.merging.methods import Tensors
 from engine.merging.methods.base import CHUNK
 from engine.merging.methods.global_stats import BINS, run_first_pass
 
-MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
+# Keys of config.json and its parts. Tensors of models that differ in these have the same shapes and mean other things.
+MUST_AGREE = (
+    *("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head", "num_heads"),
+    *("n_heads", "hidden_activation", "activation_function", "position_embedding_type", "partial_rotary_factor"),
+    *("rotary_pct", "rotary_dim", "use_parallel_residual", "parallel_attn", "alibi"),
+)
 SHOULD_AGREE = (
     "rope_theta",
     "rope_scaling",
@@ -40,12 +47,20 @@ SHOULD_AGREE = (
     "bos_token_id",
     "eos_token_id",
 )
+KIND = "model_type"  # which versions of a library call otherwise inside text_config
+# What says nothing of how weights are used, or is told elsewhere: tokens, layers, ties.
+HARMLESS = re.compile(
+    r"_name_or_path|name_or_path|.*version|.*dtype|use_cache|vocab_size|architectures|auto_map|.*dropout.*|.*_pdrop|"
+    r"init\w*_(range|std|factor)|pretraining_tp|tie_\w+|gradient_checkpointing|output_\w+|return_dict|_?attn_impl\w+|"
+    r"unsloth\w*|problem_type|finetuning_task|.*layers?|depth|task_specific_params|\w+2\w+|pad_token_id|torchscript"
+)
 PROCESS = 12_000_000  # bytes of any merge beside its buffers
 BUFFERS = 6, 16  # chunks in fp32, and for each expert
 PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
 STEPS = 400  # of a descent run to time a method: the largest default
 SMALL = 4  # rows and columns of the tensors merged to test a method's values
 MOST = 20  # most sentences of one kind
+SHOWN = 8  # settings in one sentence
 
 
 @dataclass
@@ -137,19 +152,39 @@ def architecture(config: MergeConfig, models: dict[str, Model], found: Preflight
             found.warnings.append(
                 f"{reference} ties its head to its embeddings, and {lead.path} does not: they stand for its head."
             )
-        for key in (*MUST_AGREE, *SHOULD_AGREE):
-            own, wanted = model.config.get(key), lead.config.get(key)
-            if own is None or wanted is None or own == wanted:
-                continue
+        others = []
+        for key, own, wanted in differences(model.config, lead.config):
             files = f"{model.path / 'config.json'} says {key} {own}, and {lead.path / 'config.json'} {wanted}"
-            if key in MUST_AGREE:
+            last = key.rpartition(".")[2]
+            if last in MUST_AGREE and key != f"text_config.{KIND}":
                 found.refusals.append(f"Cannot merge {reference}: {files}: other architectures. Leave it out.")
-            else:
+            elif last in SHOULD_AGREE:
                 found.warnings.append(f"{files}: the merge takes the latter.")
+            elif not isinstance(own, dict | list) and not HARMLESS.fullmatch(last):
+                others.append(f"{key} {own} instead of {wanted}")
+        if others:
+            found.warnings.append(
+                f"{model.path / 'config.json'} differs from {lead.path / 'config.json'}, which the merge takes: "
+                f"{listed(others, SHOWN)}."
+            )
     kinds = {str(one.dtype).removeprefix("torch.") for model in models.values() for one in model.tensors.values()}
     if len(kinds) > 1:
         asked = config.out_dtype or config.dtype or "as the base has them"
         found.warnings.append(f"The weights are in {' and '.join(sorted(kinds))}: merged in float32, written {asked}.")
+
+
+def differences(config: dict, lead: dict, before: str = "") -> list[tuple[str, object, object]]:
+    """(key, its value, the lead's) where both have one and they differ, also inside the parts on text, vision, ..."""
+    found = []
+    for key, own in config.items():
+        wanted = lead.get(key)
+        if own is None or wanted is None or own == wanted:
+            continue
+        if key.endswith("_config") and isinstance(own, dict) and isinstance(wanted, dict) and not before:
+            found += differences(own, wanted, f"{before}{key}.")
+        else:
+            found.append((f"{before}{key}", own, wanted))
+    return found
 
 
 def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> None:

@@ -14,6 +14,7 @@ from engine.core.workspace import Workspace
 from engine.service import notices
 from engine.studies import advance
 from engine.studies.corpora import UPLOADS
+from engine.tasks.shelf import FOLDER as TASKS
 from store import from_journals
 from store.database import Store
 
@@ -28,8 +29,8 @@ def clear_left(root: Path) -> None:
     from_journals.clear(root)
     for half in (root / "jobs" / "incoming").glob("*/"):
         shutil.rmtree(half, ignore_errors=True)
-    uploads = (root / UPLOADS, *(root / UPLOADS).rglob("*/"))
-    for folder in (root, root / "imports", *(root / "imports").glob("*/"), *uploads):
+    brought = [root / UPLOADS, root / "imports", root / TASKS]
+    for folder in (root, *brought, *(inner for one in brought for inner in one.rglob("*/"))):
         for part in folder.glob(".*.part"):
             part.unlink(missing_ok=True)
 

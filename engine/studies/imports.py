@@ -53,15 +53,15 @@ def imported_file(workspace: Workspace, name: str) -> Path:
     return path
 
 
-def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes]) -> str:
-    """Save an uploaded file in the imports folder, atomically; returns its name there."""
+def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes], folder: str = "uploads") -> str:
+    """Save an uploaded file in a folder of the imports folder, atomically; returns its name there."""
     need("operator", "bring files")
-    folder = workspace.root / "imports" / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / checked_name(name, "file")
+    place = workspace.root / "imports" / folder
+    place.mkdir(parents=True, exist_ok=True)
+    target = place / checked_name(name, "file")
     with replacing(target) as part, open(part, "wb") as file:
         file.writelines(pieces)
-    return f"uploads/{name}"
+    return f"{folder}/{name}"
 
 
 def tables_of(

@@ -65,9 +65,10 @@ def is_private(store: Store, task: EvalTask) -> bool:
 
 
 def remove(store: Store, name: str) -> None:
-    """Delete a task. Raises Problem while studies measure it: their runs could not be compared any more."""
+    """Delete a task, also one that is damaged. Raises Problem while studies measure it: their runs could not be
+    compared any more."""
     need("operator", "remove a task")
     if users := used_by(store, name):
         raise Problem(f"Cannot remove the task {name!r}: {users[0]!r} measures it. Delete that study first.")
-    shelf.load(store.workspace.root, name)
+    shelf.check_there(store.workspace.root, name)
     shelf.file_of(store.workspace.root, name).unlink()

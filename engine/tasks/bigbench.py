@@ -8,8 +8,9 @@ Its scores are reported between low (chance) and high (1); the file has neither,
 
 from typing import Any
 
-from engine.core.checks import is_number
+from engine.core.checks import is_number, is_texts
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.tasks.task import EvalTask, Item, Sampling
 
 METRICS = {  # of BIG-bench -> of Mixdesk
@@ -29,18 +30,21 @@ def read(value: dict[str, Any], name: str) -> EvalTask:
     if not isinstance(examples, list) or not all(isinstance(one, dict) for one in examples):
         raise Problem(f"Cannot read {name}: its examples must be a list of objects, as in BIG-bench's own tasks.")
     items = [_item(one, number, name, (start, before, after)) for number, one in enumerate(examples, 1)]
-    asked = value.get("metrics") or [value.get("preferred_score")]
+    score = _text(value, "preferred_score", "")
+    asked = value.get("metrics") or [score]
+    if not is_texts(asked):
+        raise Problem(f"Cannot read {name}: its metrics are {asked!r:.60}; they must be a list of names.")
     known = [METRICS[one] for one in asked if one in METRICS]
     choices = all(item.choices for item in items)
     fitting = [one for one in known if one != "accuracy" or choices] or ["accuracy" if choices else "exact_match"]
-    preferred = METRICS.get(value.get("preferred_score", ""))
-    fitting.sort(key=lambda metric: metric != preferred)
+    fitting.sort(key=lambda metric: metric != METRICS.get(score))
+    left = [one for one in asked if one and METRICS.get(one) != fitting[0]]
     low = sum(sum(item.scores) / len(item.scores) for item in items) / len(items) if choices and items else 0.0
     return EvalTask(
         name=name,
         metrics=[*dict.fromkeys(fitting[:1])],
         items=items,
-        source="BIG-bench JSON",
+        source="BIG-bench JSON" + (f"; not measured: {listed(left, 8)}" if left else ""),
         description=_text(value, "description", ""),
         sampling=Sampling(stop=[_text(value, "stop_string", "\n") or "\n"]),
         low=low,
@@ -52,7 +56,7 @@ def _item(example: dict[str, Any], number: int, name: str, around: tuple[str, st
     start, before, after = around
     if not isinstance(example.get("input"), str):
         raise Problem(f"Cannot read {name}: its example {number} has no input. Fix it, or leave it out.")
-    prompt = start + before + example["input"] + example.get("example_output_prefix", after)
+    prompt = start + before + example["input"] + _text(example, "example_output_prefix", after)
     target, scores = example.get("target"), example.get("target_scores")
     answers = [target] if isinstance(target, str) else target or []
     if scores is not None and not (isinstance(scores, dict) and all(map(is_number, scores.values()))):

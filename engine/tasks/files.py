@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import open_regular
 from engine.core.system import UNREADABLE, read_fault
@@ -44,7 +45,7 @@ def parsed(data: bytes, name: str) -> Any:
     try:
         text = data.decode("utf-8-sig")
         try:
-            whole = json.loads(text)
+            whole = _json(text, name)
         except ValueError:
             whole = None
         if isinstance(whole, list) or (isinstance(whole, dict) and {"examples", "items", "data"} & set(whole)):
@@ -54,12 +55,17 @@ def parsed(data: bytes, name: str) -> Any:
             f"Cannot read the task {name!r}: {read_fault(error, 'Give JSON or JSON lines, in UTF-8.')}"
         ) from error
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # texts may hold other ends of lines
         if line.strip():
             try:
-                found.append(json.loads(line))
+                found.append(_json(line, name))
             except (ValueError, RecursionError):
                 raise Problem(
                     f"Cannot read the task {name!r}: line {number} is not JSON: {line.strip()[:60]!r}. Fix that line."
                 ) from None
     return found
+
+
+def _json(text: str, name: str) -> Any:
+    """The value of JSON. Raises Problem for a field that is there twice."""
+    return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, f"the task {name!r}"))

@@ -33,16 +33,20 @@ def save(workspace: Path, task: EvalTask) -> None:
 def load(workspace: Path, name: str) -> EvalTask:
     """Raises Problem for a task that is not there, or is damaged."""
     path = file_of(workspace, name)
+    check_there(workspace, name)
     try:
         return EvalTask.read(json.loads(path.read_text("utf-8")), f"the task {name!r}")
-    except FileNotFoundError:
-        known = names(workspace)
-        there = f"Choose one of {listed(known)}." if known else "Add it first."
-        raise Problem(f"Cannot find the task {name!r}. {there}") from None
     except UNREADABLE as error:
         raise Problem(
-            f"Cannot read the task {name!r}: {read_fault(error, 'Add it again under another name.')}"
+            f"Cannot read the task {name!r}: {read_fault(error, 'Take it from a backup, or remove it.')}"
         ) from error
+
+
+def check_there(workspace: Path, name: str) -> None:
+    """Raise Problem for a task that is not there."""
+    if name not in (known := names(workspace)):
+        there = f"Choose one of {listed(known)}." if known else "Add it first."
+        raise Problem(f"Cannot find the task {name!r}. {there}")
 
 
 def loaded(workspace: Path, chosen: Sequence[str]) -> list[EvalTask]:

@@ -92,13 +92,19 @@ def check_task(task: EvalTask) -> None:
         )
     if not 2 <= len(task.items) <= MOST_ITEMS:
         raise Problem(f"Cannot use {said}: it has {len(task.items)} items, and 2 to {MOST_ITEMS:,} are needed.")
+    if odd := [
+        number for number, item in enumerate(task.items, 1) if bool(item.choices) != bool(task.items[0].choices)
+    ]:
+        raise Problem(f"Cannot use {said}: of its items 1 and {odd[0]} only one has choices. Make two tasks of it.")
     for number, item in enumerate(task.items, 1):
         if why := fault_of(item):
             raise Problem(f"Cannot use {said}: item {number} {why}. Fix it, or leave it out.")
     one = task.sampling
-    if not (1 <= one.most_tokens <= 1000 and 1 <= one.samples <= 256 and 0 < one.temperature <= 10):
+    if "" in one.stop:
+        raise Problem(f"Cannot use {said}: an empty text stops every answer before it begins. Leave it out of `stop`.")
+    if not (1 <= one.most_tokens <= 1000 and 1 <= one.samples <= 256 and 0.01 <= one.temperature <= 10):
         raise Problem(
-            f"Cannot use {said}: answers take 1 to 1,000 tokens, 1 to 256 samples and a temperature above 0 and up to "
+            f"Cannot use {said}: answers take 1 to 1,000 tokens, 1 to 256 samples and a temperature from 0.01 to "
             f"10, and it asks for {one.most_tokens}, {one.samples} and {one.temperature:g}."
         )
     if (task.low is None) != (task.high is None) or (task.low is not None and task.low == task.high):
@@ -112,6 +118,8 @@ def fault_of(item: Item) -> str | None:
         return "has no right answer"
     if max(map(len, texts)) > LONGEST:
         return f"has a text of {max(map(len, texts)):,} characters, and {LONGEST:,} are allowed"
+    if half := next((text for text in texts if text != text.encode("utf-8", "ignore").decode()), None):
+        return f"has the text {half!r:.60}, of which a part is no Unicode (half of a surrogate pair)"
     if "" in item.answers or "" in item.choices:
         return "has an empty answer"
     if len(item.choices) != len(item.scores):

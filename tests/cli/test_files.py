@@ -11,8 +11,8 @@ import pytest
 
 from dashboard.report.desk import write_page
 from engine.__main__ import main
-from engine.cli.files import as_file, new_output
-from engine.cli.importing import copied, numbers_in
+from engine.cli.files import as_file, new_output, numbers_in
+from engine.cli.importing import copied
 from engine.cli.recipes import write
 from engine.commands.contract import check_json
 from engine.core.errors import Problem
@@ -61,6 +61,24 @@ def test_an_import_may_come_through_pipes(tmp_path, piped):
     names = [copied(workspace, "Mine", piped(CSV, role), role) for role in ("weights", "metrics")]
     assert names == ["Mine/weights.csv", "Mine/metrics.csv"]
     assert (workspace.root / "imports" / names[1]).read_bytes() == CSV
+
+
+def test_two_files_of_one_name_are_two(tmp_path):
+    """In two folders, as losses/train.csv stands beside mixtures/train.csv."""
+    workspace = Workspace.open(tmp_path / "workspace")
+    for role, content in (("weights", CSV), ("metrics", b"run,loss\n1,2\n")):
+        (tmp_path / role).mkdir()
+        (tmp_path / role / "train.csv").write_bytes(content)
+    names = [copied(workspace, "Mine", tmp_path / role / "train.csv", role) for role in ("weights", "metrics")]
+    assert [(workspace.root / "imports" / name).read_bytes() for name in names] == [CSV, b"run,loss\n1,2\n"]
+
+
+@pytest.mark.parametrize("text", ['domain,tokens\nweb,"1,200"\ncode,"3,400"\n', "Domäne,tokens\nweb,3\n"])
+def test_numbers_that_may_be_read_in_two_ways_are_refused(tmp_path, text):
+    """Where nobody can be asked."""
+    (tmp_path / "tokens.csv").write_text(text, "latin-1")
+    with pytest.raises(Problem, match=r"Cannot read tokens.csv: .*\? Write plain numbers"):
+        numbers_in(tmp_path / "tokens.csv")
 
 
 @pytest.mark.parametrize("content", [b'{"web": 3, "code": 4}', b"domain,tokens\nweb,3\ncode,4\n"])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from engine import surrogates
-from engine.cli.importing import constraints_in, numbers_in
+from engine.cli.files import numbers_in
+from engine.cli.importing import constraints_in
 from engine.core.errors import Problem
 from engine.core.settings_text import text_of, toml
 from engine.corpus import passages, windows

@@ -52,6 +52,13 @@ def test_files_beside_folders_are_domains_and_all_else_is_named(tmp_path):
     assert told["files"]["web"] == {"found": 1, "read": 1, "beyond_cap": 0, "paths": ["web/deep/b.json.gz"]}
 
 
+def test_all_names_that_no_domain_can_have_are_named_at_once(tmp_path):
+    fill(tmp_path, "web.jsonl", "a:b.jsonl", "new\nline.jsonl", f"{'x' * 70}.jsonl")
+    (tmp_path / os.fsdecode(b"bad\xff.jsonl")).write_bytes((tmp_path / "web.jsonl").read_bytes())
+    with pytest.raises(Problem, match=r"'a:b', 'bad\\udcff', 'new\\nline', 'x{70}' as the name of a domain.*Rename"):
+        sources_of(folder(tmp_path))
+
+
 LOST = {
     "folder of unknown files": ("code/a.html", "code/b.jsonl.lz4"),
     "unknown file": ("code.jsonl.lz4",),

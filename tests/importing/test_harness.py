@@ -183,6 +183,37 @@ def test_of_two_files_of_a_run_the_newest_counts_and_that_is_noted(tmp_path):
     assert any("the newest value of each metric counts: run-2 (2 files)" in note for note in found.notes)
 
 
+STEPS = {
+    "folders": lambda run, step: (f"{run}/checkpoint-{step}/results.json", f"/models/{run}"),
+    "models": lambda run, step: (f"{run}/results_{step}.json", f"/models/{run}/step{step}"),
+    "revisions": lambda run, step: (f"{run}/{step}/results.json", f"org/m,revision=step{step}"),
+}
+
+
+@pytest.mark.parametrize("way", STEPS)
+def test_checkpoints_of_a_run_are_asked_about_whenever_they_were_evaluated(tmp_path, way):
+    """The earlier one was measured later: the newest file is not the last step."""
+    files = {}
+    for run, arc in zip(RUNS, ARC, strict=True):
+        for step, score, date in ((1000, arc, 1.0), (200, arc / 2, 2.0)):
+            path, model = STEPS[way](run, step)
+            files[path] = newest(score, model, date=date)
+    root = folder_of(tmp_path / "results", files)
+    with pytest.raises(Problem, match=r"'checkpoint'.*several models of 6 runs: run-0 has .*1000.*Answers: last"):
+        reading(tmp_path, root)
+    last, _ = reading(tmp_path, root, answers={"checkpoint": "last"})
+    assert last.values[:, 0].tolist() == ARC
+    option = "checkpoint-200" if way == "folders" else "step200"
+    early, _ = reading(tmp_path, root, answers={"checkpoint": option})
+    assert early.values[:, 0].tolist() == [arc / 2 for arc in ARC]
+
+
+def test_models_of_a_run_that_nothing_tells_apart_are_refused(tmp_path):
+    files = {f"{run}/{k}.json": newest(0.3 + n / 99, f"/m/{run}-{k}") for n, run in enumerate(RUNS) for k in ("a", "b")}
+    with pytest.raises(Problem, match=r"run-0 has run-0-a, run-0-b. Give those of one model for each run"):
+        reading(tmp_path, folder_of(tmp_path / "results", files))
+
+
 def test_two_files_of_a_run_without_dates_are_refused(tmp_path):
     root = results_of_runs(tmp_path / "results")
     folder_of(root, {"run-2/a.json": newest(0.5, date=None), "run-2/b.json": newest(0.6, date=None)})

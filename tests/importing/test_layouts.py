@@ -184,13 +184,13 @@ def test_phases_are_asked_about_and_the_spread_is_no_metric(tmp_path):
 def test_spreads_by_short_names_need_their_metric_beside_them(tmp_path):
     """sd and se are Sindhi and Northern Sami, too."""
     loss = LOSS.tolist()
-    spread = {**RUN, **MIX, "loss": loss, "loss_sd": loss, "acc_mean": loss, "acc_std": loss, "acc_upper": loss}
+    spread = {**RUN, **MIX, "loss": loss, "loss_sd": loss, "acc_mean": loss[::-1], "acc_std": loss, "acc_upper": loss}
     found = reading(written(tmp_path / "runs.csv", spread))
     assert [one.metric for one in found.mapping.objectives] == ["loss", "acc_mean"] or roles(found)[
         "acc_upper"
     ] == "metric"
     assert roles(found)["loss_sd"] == roles(found)["acc_std"] == "noise"
-    languages = {**RUN, **MIX, "loss_en": loss, "loss_sd": loss, "loss_se": loss}
+    languages = {**RUN, **MIX, "loss_en": loss, "loss_sd": loss[::-1], "loss_se": loss[1:] + loss[:1]}
     assert len(reading(written(tmp_path / "runs.csv", languages)).mapping.objectives) == 3
 
 

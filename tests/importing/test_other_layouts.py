@@ -34,6 +34,14 @@ READ = {
             "data": [{**mix, "val_loss": loss} for mix, loss in zip(mixtures(), LOSSES, strict=True)],
         }
     ),
+    "pandas' table, split, of names in levels": json.dumps(
+        {
+            "columns": [["run", ""], *(["mix", one] for one in MIX), ["val_loss", ""]],
+            "data": [list(row) for row in zip(range(RUNS), *MIX.values(), LOSSES, strict=True)],
+        }
+    )
+    .replace('"run", ""', '"run"')
+    .replace('"val_loss", ""', '"val_loss"'),
     "how much a part of the loss counts": {
         "z_loss_weight": [0.0, 1e-4] * (RUNS // 2),
         **MIX,
@@ -131,6 +139,34 @@ def test_phases_row_by_row_are_asked_about_whatever_they_are_called(tmp_path):
     assert "*/phase=decay" in found.questions[1].options
 
 
+@pytest.mark.parametrize(
+    "names", [("kind", "domain"), ("domain", "metric"), ("type", "source"), ("measure", "dataset")]
+)
+def test_shares_and_losses_of_a_domain_in_rows_of_their_own(tmp_path, names):
+    """Two columns say what a row is about: neither tells the rows of a run apart by itself."""
+    rows = [f"run,{','.join(names)},value"]
+    for i in range(RUNS):
+        for k, one in enumerate(MIX):
+            for kind, value in (("share", MIX[one][i]), ("loss", LOSSES[i - k])):
+                rows += [f"{i},{one},{kind},{value}" if names[0] == "domain" else f"{i},{kind},{one},{value}"]
+    runs = runs_of(written(tmp_path / "runs.csv", "\n".join(rows)))
+    assert list(runs.mapping.weights) == list(MIX)
+    assert [(one.metric, one.domain) for one in runs.mapping.objectives] == [(f"loss/{one}", one) for one in MIX]
+    np.testing.assert_allclose(runs.weights, SHARES, atol=2e-4)
+    again = written(tmp_path / "again.csv", "\n".join([*rows, rows[1]]))
+    with pytest.raises(
+        Problem, match=rf"row {len(rows) + 1} of again.csv: 'share/web' in column .* already in row 2 of"
+    ):
+        runs_of(again)
+
+
+def test_over_how_many_seeds_is_no_seed(tmp_path):
+    found = reading(written(tmp_path / "runs.csv", {**PLAIN, "n_seeds": [3] * RUNS, "num_runs": [3] * RUNS}))
+    assert found.mapping.seed is None and {"n_seeds", "num_runs"} <= {
+        one.column for one in found.columns if not one.read
+    }
+
+
 def test_a_second_phase_of_some_runs_is_told(tmp_path):
     later = {f"phase2_{name}": [""] * (RUNS // 2) + cells[RUNS // 2 :] for name, cells in LATER.items()}
     found = reading(written(tmp_path / "runs.csv", {**RUN, **under("w_"), **later, "val_loss": LOSSES}))
@@ -178,6 +214,21 @@ def test_numbers_are_one_key_however_they_are_written(tmp_path, keys, others):
     np.testing.assert_array_equal(found.values[:, 0], LOSSES)
 
 
+def test_a_mixture_may_have_a_row_for_each_seed_in_the_second_table(tmp_path):
+    first = written(tmp_path / "w.csv", {"mix": [f"m{i}" for i in range(RUNS)], **MIX})
+    again = {"mix": [f"m{i}" for i in range(RUNS)] * 2, "seed": [0] * RUNS + [1] * RUNS}
+    runs = runs_of(
+        first, written(tmp_path / "m.csv", {**again, "val_loss": LOSSES + [1 + loss for loss in LOSSES]}), "pair"
+    )
+    assert runs.keys[:3] == ["m0", "m0", "m1"] and runs.seeds[:3] == [0, 1, 0]
+    np.testing.assert_array_equal(runs.values[:4, 0], [LOSSES[0], 1 + LOSSES[0], LOSSES[1], 1 + LOSSES[1]])
+    np.testing.assert_allclose(runs.weights[::2], SHARES, atol=2e-4)
+    assert any(f"Repeats of another run's mixture: {RUNS} runs" in note for note in runs.notes)
+    twice = written(tmp_path / "twice.csv", {**again, "seed": [0] * 2 * RUNS, "val_loss": LOSSES * 2})
+    with pytest.raises(Problem, match=rf"row {RUNS + 2} of twice.csv, column 'mix': 'm0' is already in row 2"):
+        runs_of(first, twice, "pair")
+
+
 def test_losses_may_be_called_as_their_domains(tmp_path):
     """In a file of their own; a second file that repeats the shares has none in them."""
     weights = written(tmp_path / "w.csv", {**RUN, **MIX})
@@ -212,7 +263,7 @@ REFUSED = {
         text(
             {**RUN, **{f"tokens_{name}": [f"{cell}B" for cell in cells] for name, cells in MIX.items()}, "loss": LOSSES}
         ),
-        "'tokens_web' is named like shares, and holds text.*B'",
+        "row 2 of runs.csv, column 'tokens_web': it holds '.*B', which is not read.* those of tokens_code, tokens_boo",
     ),
     "a blend of paths": (
         with_mixture(lambda mix: " ".join(f"{x} /d/{one}" for one, x in mix.items())),
@@ -229,11 +280,11 @@ REFUSED = {
     ),
     "a loss with its spread": (
         text({**RUN, **MIX, "val_loss": [f"{loss} ± 0.01" for loss in LOSSES]}),
-        "'val_loss' is named like a metric, and holds no numbers but .*±",
+        "row 2 of runs.csv, column 'val_loss': it is named like a metric, and holds no numbers but .*±",
     ),
     "losses of all steps": (
         json.dumps([{**mix, "val_loss": [9.0, loss]} for mix, loss in zip(mixtures(), LOSSES, strict=True)]),
-        r"'val_loss' is named like a metric, and holds no numbers but '\[9",
+        r"row 1.*'val_loss': it is named like a metric, and holds no numbers but '\[9",
     ),
     "only what was measured": (text({**RUN, "val_loss": LOSSES}), "first file of a pair"),
     "a zero byte": (text(PLAIN).replace("code", "co\0de", 1).encode(), "zero bytes"),

@@ -94,6 +94,26 @@ def test_another_architecture(zoo):
         assert bool(found.refusals) == (key == "num_attention_heads")
 
 
+@pytest.mark.parametrize("part", ["text_config", "vision_config", "language_config"])
+def test_another_architecture_inside_a_part(zoo, part):
+    """The shapes are the same: a vision-language model with other heads would be merged without a word."""
+    for name, heads, theta, experts in (("base", 4, 1e4, 2), ("two", 2, 1e4, 2), ("one", 4, 1e6, 8)):
+        inside = {"num_attention_heads": heads, "rope_theta": theta, "num_experts_per_tok": experts, "use_cache": heads}
+        (zoo / name / "config.json").write_text(json.dumps(CONFIG | {part: inside}))
+    found = preflight(merging(zoo), zoo / "out")
+    assert len(found.refusals) == 1 and f"says {part}.num_attention_heads 2" in found.refusals[0]
+    assert any(f"says {part}.rope_theta 1000000.0" in one for one in found.warnings)
+    (others,) = [one for one in found.warnings if "differs from" in one]
+    assert f"{part}.num_experts_per_tok 8 instead of 2" in others and "use_cache" not in " ".join(found.warnings)
+
+
+def test_what_differs_and_nobody_knows_is_warned_of(zoo):
+    (zoo / "two" / "config.json").write_text(json.dumps(CONFIG | {"logit_scale": 16, "_name_or_path": "two"}))
+    (zoo / "base" / "config.json").write_text(json.dumps(CONFIG | {"logit_scale": 8, "_name_or_path": "base"}))
+    found = preflight(merging(zoo), zoo / "out")
+    assert not found.refusals and any(one.endswith("logit_scale 16 instead of 8.") for one in found.warnings)
+
+
 def test_one_model_under_two_names(zoo):
     (zoo / "link").symlink_to(zoo / "one")
     assert any("are one model" in said for said in preflight(merging(zoo, ["one", "link"]), zoo / "out").refusals)

@@ -112,6 +112,15 @@ def test_every_kind_of_vocabulary_is_read(zoo, name, text):
     assert one.same and one.file == zoo / "one" / name
 
 
+def test_tokens_may_be_ends_of_lines_elsewhere(zoo):
+    """As in multilingual vocabularies: a token that Unicode calls a line's end must not shift all numbers after it."""
+    tokens = ["a", "\u2028", "\x85", "b", "\x1c", "é"]
+    vocabulary(zoo / "base", tokens)
+    (zoo / "one" / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), "utf-8")
+    (one,) = preflight(merging(zoo, ["one"]), zoo / "out").vocabularies
+    assert one.same
+
+
 def test_a_broken_vocabulary_is_named(zoo):
     vocabulary(zoo / "base", ["a"])
     (zoo / "one" / "tokenizer.json").write_text('{"model": {}}')

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.cli.importing import constraints_in, numbers_in
+from engine.cli.files import numbers_in
+from engine.cli.importing import constraints_in
 from engine.core import access
 from engine.core.errors import Problem
 from engine.corpus.tokenizers import from_file, train_bpe

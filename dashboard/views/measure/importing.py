@@ -107,9 +107,12 @@ def existing() -> list[str]:
 
 
 def stored(upload) -> str:
-    """Store an uploaded file in the imports folder; returns its name there."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
-    return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
+    """Store an uploaded file in the imports folder; returns its name there. It lies in a folder of its own, called by
+    what it holds: two files of one name, of a pair or of two people, are two."""
+    data = upload.getvalue()
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:] or "table"
+    folder = f"uploads/{hashlib.sha256(data).hexdigest()[:12]}"
+    return imports.keep_file(state.store().workspace, name, [data], folder)
 
 
 def stored_metrics(uploads: list) -> str:

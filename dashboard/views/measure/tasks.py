@@ -20,6 +20,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import counted
 from engine.studies import task_scores, tasks
 from engine.tasks import shelf
+from engine.tasks.task import EvalTask
 from store import studies
 
 ACTS = "tasks"
@@ -121,18 +122,23 @@ def one_task(known: list[str]) -> None:
     """A task, its settings and some of its items."""
     store = state.store()
     name = choose(st, "Show", {one: one for one in known}, "task-shown", link="show")
+    users = tasks.used_by(store, name)
     try:
-        task = shelf.load(store.workspace.root, name)
+        about(shelf.load(store.workspace.root, name), users)
     except Problem as problem:
         refusal(problem)
-        return
-    users = tasks.used_by(store, name)
+    if not users and st.button("Remove", icon=":material/delete:", key=f"remove-{name}", **needs_role("operator")):
+        act(ACTS, lambda: tasks.remove(store, name))
+
+
+def about(task: EvalTask, users: list[str]) -> None:
+    """What a task measures, which studies use it, and its first items."""
     metrics = ", ".join(metric.replace("_", " ") for metric in task.metrics)
     st.caption(
         f"{counted(len(task.items), 'item')}; {metrics}; {plain(task.source)}. "
         + (f"Measured by {plain(', '.join(users))}." if users else "No study measures it yet.")
     )
-    if tasks.is_private(store, task):
+    if tasks.is_private(state.store(), task):
         st.caption(":material/lock: This task is private: none of its text is shown.")
     else:
         rows = [
@@ -145,5 +151,3 @@ def one_task(known: list[str]) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         st.caption(f"The first {len(rows)} of {counted(len(task.items), 'item')}.")
-    if not users and st.button("Remove", icon=":material/delete:", key=f"remove-{name}", **needs_role("operator")):
-        act(ACTS, lambda: tasks.remove(store, name))

@@ -84,12 +84,17 @@ def from_vocabulary(file: Path) -> tuple[dict[str, int], list | None]:
     numbers = table(file.read_bytes()) | (table(added.read_bytes()) if added.is_file() else {})
     if not merges.is_file():
         return numbers, None
-    return numbers, [line for line in merges.read_text().splitlines() if line and not line.startswith("#version")]
+    return numbers, [line for line in lines_of(merges) if line and not line.startswith("#version")]
 
 
 def from_lines(file: Path) -> tuple[dict[str, int], list | None]:
     """vocab.txt: one token per line."""
-    return {token: place for place, token in enumerate(file.read_text().splitlines())}, None
+    return {token: place for place, token in enumerate(lines_of(file))}, None
+
+
+def lines_of(file: Path) -> list[str]:
+    """The lines of a text file; tokens may be what Unicode calls the end of a line, too."""
+    return file.read_text("utf-8").removesuffix("\n").split("\n")
 
 
 READERS = {"tokenizer.json": from_tokenizer, "vocab.json": from_vocabulary, "vocab.txt": from_lines}

@@ -1,9 +1,12 @@
 """The page Import asks what a table leaves open, and says what the command line says."""
 
+from types import SimpleNamespace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.server import state
+from dashboard.views.measure.importing import stored
 from engine.core.workspace import Workspace
 from engine.service.owner import Owner
 from tests.importing.made import LOSS, MIX, PLAIN, RUN, RUNS
@@ -55,3 +58,11 @@ def test_a_refusal_says_what_is_wrong(folder, columns, said):
     app = opened(written(folder / "wrong.csv", columns))
     assert any(said in one.value.replace("\\", "") for one in app.error)
     assert next(one for one in app.button if one.label == "Import").disabled
+
+
+def test_two_uploads_of_one_name_are_two(folder):
+    """Of a pair, or of two people at once; and names of other letters than ours are no one's in common."""
+    uploads = [(name, data) for name in ("train.csv", "混合.csv") for data in (b"a,b\n1,2\n", b"a,b\n3,4\n")]
+    kept = [stored(SimpleNamespace(name=name, getvalue=lambda data=data: data)) for name, data in uploads]
+    assert len(set(kept)) == 4 and [(folder / one).read_bytes() for one in kept] == [data for _, data in uploads]
+    assert kept[0].endswith("/train.csv")
