@@ -230,6 +230,10 @@ def prepare(folder: Path) -> None:
     with gzip.open(folder / "web.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"content": text}) + "\n" for text in lines[::2])
     pyarrow.parquet.write_table(pa.table({"content": lines[1::2]}), folder / "code.parquet")
+    (folder / "sets").mkdir()
+    for name, given in (("short", lines[::2]), ("long", lines[1::2])):
+        with open(folder / "sets" / f"{name}.jsonl", "w") as file:
+            file.writelines(json.dumps({"instruction": one[:99], "output": one[99:]}) + "\n" for one in given)
     shutil.copytree(folder / "data", folder / "text")  # beside a domain that nobody can read
     (folder / "text" / "code").mkdir()
     (folder / "text" / "code" / "weights.bin").write_bytes(bytes(range(256)) * 16)
