@@ -220,7 +220,7 @@ KINDS = (
     Kind("DNA, by letters", genes, {"type": "rule", "rule": "characters"}),
     Kind("DNA, by codons", genes, {"type": "rule", "rule": "codons"}),
     Kind("second script", second_script),
-    Kind("terms", terms, needs=("simple_icd_10_cm",)),
+    Kind("terms", terms, tokens=800_000, needs=("simple_icd_10_cm",)),
     Kind("labelled set", labelled, tokens=1_200_000, tasks=cases_held_out),
 )
 
