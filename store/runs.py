@@ -149,6 +149,22 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
     ]
 
 
+def of_size(store: Store, study: str, fidelity: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The runs of a study, finished or to come, at a fidelity (None: the study's own): {"id", "number", "weights",
+    "role", "job"}."""
+    rows = store.rows(
+        "SELECT id, number, weights, role, job, fidelity FROM runs WHERE study = ? "
+        "AND state IN ('planned', 'running', 'done') ORDER BY number",
+        [study],
+    )
+    names = ("id", "number", "weights", "role", "job")
+    return [
+        dict(zip(names, values, strict=True))
+        for *values, own in rows
+        if (None if own is None else json.loads(own)) == fidelity
+    ]
+
+
 @dataclass(frozen=True)
 class Dosed:
     """A finished dose run. weights, doses (D,): the part of each domain's text that it saw; losses (M,)."""

@@ -32,6 +32,7 @@ LABELS = {
     "priorities": "priorities",
     "metrics": "metrics besides the loss",
     "tasks": "tasks",
+    "flips": "negative flips counted",
     "surrogates": "surrogates compared",
     "fidelity": "proxy",
     "width": "width",

@@ -20,9 +20,11 @@ from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
 from engine.studies.fits import can_fit, fit_id, queue_fit
+from engine.studies.flips import counts_flips, flips_jobs
 from engine.studies.housekeeping import finish_deletions
 from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
+from engine.studies.overlap import overlap_jobs
 from engine.studies.questions import search_job
 from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
@@ -89,11 +91,12 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
-    objectives = objectives_in(store, spec, domains)
-    check_weighed(objectives, spec.priorities)
     frame = frame_of(spec, domains, manifest)
+    objectives = objectives_in(store, spec, domains, frame.prior_name)
+    check_weighed(objectives, spec.priorities)
     rows = plan_runs(spec, study, frame)
     made = training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+    made += overlap_jobs(spec, study, domains) + flips_jobs(spec, study, rows, rows, frame.prior)
     return StudyPlanned(
         study=study,
         domains=domains,
@@ -130,7 +133,7 @@ def fit_is_due(store: Store, study: studies.Study) -> bool:
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         enough = 2 * FEWEST_RUNS  # so that every fold's other runs have a few
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= enough).all())
-    complete = study.open == 0 and study.done >= fewest(study)
+    complete = study.open == 0 and study.done >= fewest(study) and not counts_flips(store, study)
     return bool(newer or complete) and can_fit(store, study)
 
 

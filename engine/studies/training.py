@@ -14,6 +14,7 @@ from engine.spec.kinds.train import TrainTask
 from engine.spec.repetition import kept_fractions
 from engine.spec.study import StudySpec, planned_roles, split_evenly
 from engine.studies import ledger
+from engine.studies.flips import flips_jobs
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
@@ -37,7 +38,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             keep=keep,
             runs=[TaskRun(**{key: run.get(key) for key in TRAINED}) for run in group],
             fidelity=fidelity.to_dict(),
-            keep_windows=any(run.get("role") == "confirm" for run in group),
+            keep_windows=spec.flips or any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
             **spec.compute.own(),
@@ -94,7 +95,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
         size = None if own and row["role"] != "confirm" else fidelity.to_dict()
         row |= {"id": run_id(study.id, number), "number": number, "fidelity": size}
     ledger.register(store, study, rows)
-    planned = training_jobs(
-        study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
-    )
-    return add_to(store, study.id, rows, planned)
+    frame = frame_of_study(study)
+    planned = training_jobs(study.id, replace(spec, fidelity=fidelity), frame, rows, vocabulary_of(store, spec.corpus))
+    there = [*runs.of_size(store, study.id, rows[0]["fidelity"]), *rows]
+    return add_to(store, study.id, rows, planned + flips_jobs(spec, study.id, rows, there, frame.prior))
