@@ -13,6 +13,9 @@ from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import DOSE
 from engine.spec.statistics import ci_half_width
+from engine.studies.overlap import HOLDS, VANISHES, Gain
+from engine.studies.overlap import NONE as NO_GAIN
+from engine.studies.overlap import UNSURE as UNSURE_GAIN
 from engine.studies.repeating import UNSEEN, UNSURE, Curve
 
 DID = {
@@ -157,6 +160,23 @@ def words(one: dict) -> str:
             return counted(one["runs"], "new run")
         return f"{one['runs']} new runs, {one['seeds']} seeds, also at {one['times']:g}× the size"
     return one.get("text") or one.get("reason") or one.get("name") or ""
+
+
+def gain_words(found: Gain, unit: str, run: str, reference: str) -> str:
+    """What is left of a gain without the items that stand in training text, as a sentence. run, reference: as the two
+    are called."""
+    whole = f"{number(found.whole)} ± {number(ci_half_width(found.error))} {unit}"
+    left = f"{number(found.left)} ± {number(ci_half_width(found.left_error))}"
+    said = {
+        NO_GAIN: f"{run} is not better than {reference} beyond the noise of the items: {whole}.",
+        HOLDS: f"The gain holds: {run} is {whole} better than {reference}, and {left} without the items that stand in "
+        "training text.",
+        VANISHES: f"The gain vanishes: {run} is {whole} better than {reference}, and {left} without the items that "
+        "stand in training text. It may have learned their answers by heart.",
+        UNSURE_GAIN: f"Whether the gain holds cannot be told: {run} is {whole} better than {reference}, and {left} on "
+        "the items that stand in no training text, which are too few.",
+    }
+    return f"{said[found.verdict]} (95%, {found.left_items} of {counted(found.items, 'item')} left.)"
 
 
 def steering(found: Readiness) -> str:

@@ -323,4 +323,10 @@ def ask_repeats(a, b, c, start: StudySpec) -> dict:
             start.common_random_numbers,
             help="Same data order and initialisation for every mixture, which makes differences far less noisy.",
         ),
+        "flips": c.checkbox(
+            "Count negative flips",
+            start.flips,
+            help="How many windows of text, and items of tasks, get worse than under the prior mixture beyond noise. "
+            "Takes repeats. It counts only once you give it a priority or a limit.",
+        ),
     }
