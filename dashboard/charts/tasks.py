@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, FAINT, GOOD, INK, escape, faded, figure, short_labels
+from dashboard.charts.style import BAD, FAINT, GOOD, INK, LEVELS, escape, faded, figure, short_labels
 from engine.analysis.links import Link
 from engine.analysis.readiness import Components
 from engine.spec.statistics import ci_half_width
@@ -22,7 +22,7 @@ def scores(
     """One point per run, from the lowest score to the highest: labels [R], values and standard errors (R,); without:
     the same without items that stand in training text."""
     order = np.argsort(values, kind="stable")
-    fig = figure(320, xaxis={"title": {"text": "runs, by their score"}, "showticklabels": False})
+    fig = figure(320, xaxis={"title": {"text": "runs, by their score"}, "showticklabels": False}, meta={LEVELS: "y"})
     shown = [("all items", values, errors, "circle")]
     if without is not None:
         shown.append(("without items that stand in training text", *without, "circle-open"))
@@ -69,7 +69,7 @@ def components(names: list[str], are_tasks: list[bool], found: Components) -> go
 def link(found: Link, losses: np.ndarray, scores: np.ndarray, errors: np.ndarray, axes: tuple[str, str]) -> go.Figure:
     """Scores of runs (R,) with the errors of their items over losses (R,), and the link with its 95% interval. axes:
     what the two are called, with their units."""
-    fig = figure(360, xaxis_title=escape(axes[0]), yaxis_title=escape(axes[1]))
+    fig = figure(360, xaxis_title=escape(axes[0]), yaxis_title=escape(axes[1]), meta={LEVELS: "xy"})
     fig.add_scatter(
         x=np.concatenate([found.losses, found.losses[::-1]]),
         y=np.concatenate([found.high, found.low[::-1]]),
@@ -94,7 +94,8 @@ def link(found: Link, losses: np.ndarray, scores: np.ndarray, errors: np.ndarray
 
 def over_size(found: Forecast, title: str) -> go.Figure:
     """Scores of runs over compute; at the largest size what was told without its runs, at the target what is told."""
-    fig = figure(360, xaxis={"title": {"text": "compute of a run, FLOPs"}, "type": "log"}, yaxis_title=escape(title))
+    compute = {"title": {"text": "compute of a run, FLOPs"}, "type": "log"}
+    fig = figure(360, xaxis=compute, yaxis_title=escape(title), meta={LEVELS: "y"})
     fig.add_scatter(
         x=found.compute,
         y=found.scores,

@@ -23,7 +23,7 @@ def describe(search: dict, zone: tzinfo) -> str:
     if prices := settings.get("prices"):
         words.append("priced " + ", ".join(f"{domain} × {price:g}" for domain, price in prices.items()))
     if limits := settings.get("limits"):
-        words.append("limits: " + ", ".join(f"{metric} {value:g}" for metric, value in limits.items()))
+        words.append("limits on " + ", ".join(limits))
     return " · ".join(words)
 
 

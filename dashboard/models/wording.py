@@ -162,11 +162,12 @@ def words(one: dict) -> str:
     return one.get("text") or one.get("reason") or one.get("name") or ""
 
 
-def gain_words(found: Gain, unit: str, run: str, reference: str) -> str:
+def gain_words(found: Gain, read: Shown, run: str, reference: str) -> str:
     """What is left of a gain without the items that stand in training text, as a sentence. run, reference: as the two
     are called."""
-    whole = f"{number(found.whole)} ± {number(ci_half_width(found.error))} {unit}"
-    left = f"{number(found.left)} ± {number(ci_half_width(found.left_error))}"
+    ends = (found.whole, ci_half_width(found.error), found.left, ci_half_width(found.left_error))
+    gap, half, left_gap, left_half = (number(read.gap(one)) for one in ends)
+    whole, left = f"{gap} ± {half} {read.gap_unit}", f"{left_gap} ± {left_half}"
     said = {
         NO_GAIN: f"{run} is not better than {reference} beyond the noise of the items: {whole}.",
         HOLDS: f"The gain holds: {run} is {whole} better than {reference}, and {left} without the items that stand in "

@@ -10,6 +10,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed
 from engine.spec.kinds.overlap import TaskOverlap
@@ -114,7 +115,9 @@ def say(one: Scored, ask_for, name: str | None = None) -> None:
     if found is None:
         return
     run = plain(found.run) if name is None else f"{name} ({plain(found.run)})"
-    words = f"{plain(one.objective.metric)}: {gain_words(found, one.objective.unit, run, plain(found.reference))}"
+    words = (
+        f"{plain(one.objective.metric)}: {gain_words(found, reading(one.objective.unit), run, plain(found.reference))}"
+    )
     if found.verdict == overlap.VANISHES:
         st.warning(words, icon=":material/warning:")
     else:

@@ -10,6 +10,7 @@ from dashboard.server import state
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import counted
 from engine.spec.statistics import ci_half_width
@@ -135,12 +136,13 @@ def over_size(study: studies.Study, one: Scored) -> None:
         st.caption(plain(problem))
         return
     plot(charts.over_size(found, f"{title} [{one.objective.unit}]"), key=f"over-size-{title}")
-    half = ci_half_width(found.target_std)
+    read = reading(one.objective.unit)
+    told = f"{read.words(found.mean, ci_half_width(found.target_std))} {plain(read.unit)}"
     st.caption(
-        f"At {found.target:.2g} FLOPs and the {BEST_PREDICTED} mixture: {digits(found.mean, '.3f')} ± {half:.3f}, 95%, "
+        f"At {found.target:.2g} FLOPs and the {BEST_PREDICTED} mixture: {told}, 95%, "
         f"from {counted(len(found.scores), 'run')} of {found.sizes} sizes. Check: told without the largest size, "
         f"{found.inside} of its {counted(len(found.held), 'run')} lie inside their 95% intervals, and are "
-        f"{digits(found.bias, '+.3f')} off on average."
+        f"{read.gap_words(found.bias)} {plain(read.gap_unit)} off on average."
     )
     if found.inside < 0.8 * len(found.held):
         st.warning("The check failed: do not rely on this extrapolation.", icon=":material/straighten:")

@@ -14,7 +14,7 @@ from dashboard.views.shared.predicted import SUPPORT
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
-from dashboard.views.understand.limits import ask_limits
+from dashboard.views.understand.limits import ask_limits, say_limits
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
@@ -58,7 +58,7 @@ def trade_off(moment: Moment, search: dict) -> None:
         format_func=told_apart(dict(enumerate(names.metrics))).get,
         key=f"front-{study.id}",
     )
-    limits_of_search(search)
+    say_limits(study, search)
     rows, place = front(pool, chosen, signs_of(study)), 0
     if len(rows) > 1:
         place = st.slider("Along the front", 1, len(rows), (len(rows) + 1) // 2, key=f"place-{study.id}-{chosen}") - 1
@@ -85,13 +85,6 @@ def trade_off(moment: Moment, search: dict) -> None:
         if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):
             set_faders(study, shares[place])
         nominate(study, {"this point on the front": shares[place]}, "front", search["settings"]["surrogate"])
-
-
-def limits_of_search(search: dict) -> None:
-    """Say which limits the draws of a search keep."""
-    if limits := search["settings"].get("limits"):
-        told = ", ".join(f"{plain(name)} {value:g}" for name, value in limits.items())
-        st.caption(f"Of draws that keep the limits of this search, where any does: {told}.")
 
 
 def places_of(study: studies.Study, search: dict, points: np.ndarray) -> list[str]:

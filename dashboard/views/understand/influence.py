@@ -15,11 +15,11 @@ from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain, refusal
-from dashboard.views.shared.units import scale_of
+from dashboard.views.shared.units import reading, scale_of
 from engine.core.errors import Problem
 from engine.core.short_names import counted
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import ci_half_width
+from engine.spec.statistics import ci_half_width, ordered
 from engine.studies import influence
 from engine.studies.fits import Fit
 from engine.studies.influence import Influences
@@ -122,22 +122,21 @@ def new_metric(study: studies.Study) -> None:
     except Problem as problem:
         refusal(problem)
         return
-    objective = study.objectives[study.metrics.index(metric)]
-    half = ci_half_width(found.row.std)
-    order = np.argsort(-np.abs(found.row.effect), kind="stable")
+    read = reading(study.objectives[study.metrics.index(metric)].unit)
+    effect, half = read.gap(found.row.effect), read.gap(ci_half_width(found.row.std))
     rows = [
         {
             "domain": found.names[place],
-            "effect": digits(found.row.effect[place], "+.4f"),
+            "effect": digits(effect[place], "+.4f"),
             "± 95%": digits(half[place], ".4f"),
-            "sure of the sign": "yes" if abs(found.row.effect[place]) > half[place] else "no",
+            "sure of the sign": "yes" if abs(effect[place]) > half[place] else "no",
         }
-        for place in order
+        for place in ordered(-np.abs(effect))
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     one = found.judged
     st.caption(
-        f"Effect of having each domain on {plain(metric)}, {plain(objective.unit)}, as a combination of the other "
+        f"Effect of having each domain on {plain(metric)}, {plain(read.gap_unit)}, as a combination of the other "
         f"metrics fitted on {counted(found.few, 'run')}. Judged by leaving each of {one.rows} other metrics out, but "
         f"for {one.runs} runs: predicted effects correlate with the true ones by {digits(one.rank, '.2f')} (rank), and "
         f"by {digits(one.direct_rank, '.2f')} from those runs alone. Intervals are as wide as those rows took."

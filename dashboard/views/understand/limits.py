@@ -53,12 +53,25 @@ def search_limits(study: studies.Study) -> dict[str, float]:
     return {one.metric: float(limit) for one, limit in zip(study.objectives, limits, strict=True) if np.isfinite(limit)}
 
 
+def limits_told(study: studies.Study, search: dict) -> str:
+    """The limits of a search, in the units in which metrics are read."""
+    by_metric = {one.metric: reading(one.unit) for one in study.objectives}
+    limits = search["settings"].get("limits", {})
+    return ", ".join(f"{plain(name)} {by_metric[name].words(value)}" for name, value in limits.items())
+
+
+def say_limits(study: studies.Study, search: dict) -> None:
+    """Which limits the draws of a search keep, if it has any."""
+    if told := limits_told(study, search):
+        st.caption(f"Of draws that keep the limits of this search, where any does: {told}.")
+
+
 def kept_words(study: studies.Study, search: dict) -> None:
     """Whether a run at the answer of a search keeps its limits."""
     if not (kept := search["found"].get("kept")):
         return
     metric = plain(study.metrics[kept["binding"]])
-    limits = ", ".join(f"{plain(name)} {value:g}" for name, value in search["settings"]["limits"].items())
+    limits = limits_told(study, search)
     words = f"A run at the best predicted keeps its limits ({limits}) with a probability of {kept['chance']:.0%}"
     if kept["chance"] >= kept["wanted"] - 0.01:
         st.caption(f"{words}. The nearest limit is that of {metric}.")

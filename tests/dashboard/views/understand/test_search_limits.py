@@ -92,7 +92,7 @@ def drawn(owner, limits, view: str = "Best mixture") -> AppTest:
 
 def test_the_page_says_whether_limits_are_kept(owner):
     said = "\n".join(one.value for one in drawn(owner, {WINDOWS: LIMIT}).caption)
-    assert "keeps its limits (worse windows 0.1) with a probability of" in said
+    assert "keeps its limits (worse windows 0.100) with a probability of" in said
     assert "compared with the" in said and "a run that equals it has at most 2.5%" in said
     warned = "\n".join(one.value for one in drawn(owner, {WINDOWS: -1.0}).warning)
     assert "was wanted" in warned and "Relax the limit of worse windows first" in warned
