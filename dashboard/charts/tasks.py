@@ -94,7 +94,7 @@ def link(found: Link, losses: np.ndarray, scores: np.ndarray, errors: np.ndarray
 
 def over_size(found: Forecast, title: str) -> go.Figure:
     """Scores of runs over compute; at the largest size what was told without its runs, at the target what is told."""
-    compute = {"title": {"text": "compute of a run, FLOPs"}, "type": "log"}
+    compute = {"title": {"text": "compute of a run, FLOPs"}, "type": "log", "dtick": 1, "exponentformat": "power"}
     fig = figure(360, xaxis=compute, yaxis_title=escape(title), meta={LEVELS: "y"})
     fig.add_scatter(
         x=found.compute,
@@ -105,7 +105,7 @@ def over_size(found: Forecast, title: str) -> go.Figure:
         hovertemplate="%{x:.3g} FLOPs: %{y:.3f}<extra></extra>",
     )
     told = [
-        ("told without them, 95%", 1.04 * found.compute[found.held], found.predicted, found.std, "diamond-open"),
+        ("told without the largest, 95%", 1.04 * found.compute[found.held], found.predicted, found.std, "diamond-open"),
         ("told at the target, 95%", *np.array([[found.target], [found.mean], [found.target_std]]), "star"),
     ]
     for name, x, y, std, symbol in told:

@@ -139,19 +139,21 @@ def judgements(store: Store, study: studies.Study, aggregate: Aggregate) -> Judg
     for runs in FEW:
         try:
             metrics.append(judge_metric_rows(weights, losses, effects, at, points, min(runs, len(weights))))
-        except Problem as problem:
+        except Problem as problem:  # more runs would be too many, too
             why.append(str(problem))
+            break
     for runs in FEW:
         try:
             domains.append(judge_domain_rows(weights[:, left], losses, effects, changes[:, left], own, runs))
         except Problem as problem:
             why.append(str(problem))
+            break
     values = aggregate.of(losses)
     try:
         combined = judge_combinations(GP.fit, weights[np.isfinite(values)], values[np.isfinite(values)])
     except Problem as problem:
         why.append(str(problem))
-    return Judgements(metrics, domains, combined, list(dict.fromkeys(why)))
+    return Judgements(metrics, domains, combined, why)
 
 
 def _fitted(store: Store, study: studies.Study, surrogate: str | None = None) -> Fit:

@@ -47,7 +47,7 @@ def row_of(one: steering.Steered) -> dict:
         "counts": "yes" if one.objective.priority > 0 else "no",
         "verdict": ready.verdict,
         "reliability": "" if ready.reliability is None else digits(ready.reliability, ".2f"),
-        "at least": "" if ready.low is None else digits(ready.low, ".2f"),
+        "at least": "" if ready.low is None else digits(max(0.0, ready.low), ".2f"),
         "repeats": ready.repeats,
         "held-out rank, 95%": with_ends(one.rank, one.interval, ".2f"),
     }
@@ -70,7 +70,7 @@ def together(study: studies.Study) -> None:
     are_tasks = [study.objectives[place].task is not None for place in of[which]]
     plot(charts.components(names, are_tasks, found), key="components")
     said = {
-        0: "No direction is more than chance: these metrics do not move together, and their mean is mostly noise.",
+        0: "No direction is more than chance: these metrics do not move together, so their mean follows none of them.",
         1: "One direction is more than chance: a mean of these metrics follows it.",
         2: "Two directions are more than chance: metrics far apart here need other mixtures, and a mean of all of them "
         "follows neither group well. Give each group priorities of its own.",

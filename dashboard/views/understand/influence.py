@@ -146,7 +146,7 @@ def new_metric(study: studies.Study) -> None:
 def trust(study: studies.Study, aggregate: Aggregate) -> None:
     """How well rows that were left out are predicted, and combinations of domains that no run had."""
     found = influence.judgements(state.store(), study, aggregate)
-    st.subheader("Rows from few runs", anchor=False)
+    st.header("Rows from few runs", anchor=False)
     for title, several in (("metric", found.metrics), ("domain", found.domains)):
         rows = [
             {
@@ -174,7 +174,7 @@ def trust(study: studies.Study, aggregate: Aggregate) -> None:
 
 def combinations(study: studies.Study, found, aggregate: Aggregate) -> None:
     """How runs with much of two domains are predicted from runs without."""
-    st.subheader("Combinations that no run had", anchor=False)
+    st.header("Combinations that no run had", anchor=False)
     rows = [
         {
             "much of both": " and ".join(study.domains[place] for place in pair),
@@ -186,9 +186,12 @@ def combinations(study: studies.Study, found, aggregate: Aggregate) -> None:
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     worse = found.error - found.usual
-    half = ci_half_width(float(worse.std(ddof=1) / np.sqrt(len(worse)))) if len(worse) > 1 else float("nan")
+    average = digits(float(worse.mean()), "+.2f")
+    if len(worse) > 1:
+        half = ci_half_width(float(worse.std(ddof=1) / np.sqrt(len(worse))))
+        average = f"{average} ± {digits(half, '.2f')} (95%)"
     st.caption(
         f"Runs with much of two domains are left out, and predicted from the others: {plain(aggregate.title)}, root "
-        f"mean square in standard deviations over runs. On average {digits(float(worse.mean()), '+.2f')} ± "
-        f"{digits(half, '.2f')} (95%) against as many runs left out at random, over {counted(len(worse), 'pair')}."
+        f"mean square in standard deviations over runs. On average {average} "
+        f"against as many runs left out at random, over {counted(len(worse), 'pair')}."
     )
