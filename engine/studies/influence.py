@@ -12,10 +12,10 @@ from engine.analysis.rows import (
     Combined,
     Judged,
     Row,
+    Shares,
     judge_combinations,
     judge_domain_rows,
     judge_metric_rows,
-    logs,
     metric_row,
 )
 from engine.core.errors import Problem
@@ -103,11 +103,11 @@ def row_of_metric(store: Store, study: studies.Study, metric: str) -> NewRow:
     whole = np.isfinite(measured.losses[:, others]).all(axis=1)
     there = whole & np.isfinite(measured.losses[:, place])
     effects = by_surrogate(fit.surrogate, at, several).effect
-    row = metric_row(measured.losses[there, place], measured.losses[there][:, others], effects[:, others])
-    count = min(int(there.sum()), int(whole.sum()) - 1)
-    judged = judge_metric_rows(
-        measured.weights[whole], measured.losses[whole][:, others], effects[:, others], at, points, max(4, count)
-    )
+    shares, known = Shares.of(measured.weights, at, points), measured.losses[:, others]
+    count = max(4, min(int(there.sum()), int(whole.sum()) - 1))
+    judged = judge_metric_rows(known[whole], effects[:, others], shares.take(whole), count)
+    few = measured.losses[there, place]
+    row = metric_row(few, known[there], effects[:, others], shares.take(there), judged.part)
     names = [study.domains[one] for (one,) in several]
     return NewRow(names, int(there.sum()), replace(row, std=row.std * judged.widening), judged)
 
@@ -132,19 +132,19 @@ def judgements(store: Store, study: studies.Study, aggregate: Aggregate) -> Judg
     weights, losses = measured.weights[whole], measured.losses[whole]
     effects = by_surrogate(fit.surrogate, at, several).effect
     left = [one for (one,) in several]
-    changes = logs(at) - logs(points)
+    shares = Shares.of(weights, at, points)
     names = [study.domains[one] for one in left]
     own = np.array([names.index(one.domain) if one.domain in names else -1 for one in study.objectives])
     metrics, domains, why, combined = [], [], [], None
     for runs in FEW:
         try:
-            metrics.append(judge_metric_rows(weights, losses, effects, at, points, min(runs, len(weights))))
+            metrics.append(judge_metric_rows(losses, effects, shares, min(runs, len(weights))))
         except Problem as problem:  # more runs would be too many, too
             why.append(str(problem))
             break
     for runs in FEW:
         try:
-            domains.append(judge_domain_rows(weights[:, left], losses, effects, changes[:, left], own, runs))
+            domains.append(judge_domain_rows(weights[:, left], losses, effects, shares.changes[:, left], own, runs))
         except Problem as problem:
             why.append(str(problem))
             break

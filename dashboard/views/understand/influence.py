@@ -137,7 +137,8 @@ def new_metric(study: studies.Study) -> None:
     one = found.judged
     st.caption(
         f"Effect of having each domain on {plain(metric)}, {plain(read.gap_unit)}, as a combination of the other "
-        f"metrics fitted on {counted(found.few, 'run')}. Judged by leaving each of {one.rows} other metrics out, but "
+        f"metrics ({one.part:.0%} of what may explain it) and of the shares, fitted on {counted(found.few, 'run')}. "
+        f"Judged by leaving each of {one.rows} other metrics out, but "
         f"for {one.runs} runs: predicted effects correlate with the true ones by {digits(one.rank, '.2f')} (rank), and "
         f"by {digits(one.direct_rank, '.2f')} from those runs alone. Intervals are as wide as those rows took."
     )
