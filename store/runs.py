@@ -149,20 +149,30 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
     ]
 
 
-def of_size(store: Store, study: str, fidelity: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The runs of a study, finished or to come, at a fidelity (None: the study's own): {"id", "number", "weights",
-    "role", "job"}."""
+@dataclass(frozen=True)
+class SizedRun:
+    """A run of a study as it stands. weights (D,); known: whether it has a value of the metric that was asked about."""
+
+    id: str
+    number: int
+    weights: np.ndarray
+    role: str
+    state: str
+    known: bool
+
+
+def by_size(store: Store, study: str, metric: int) -> dict[str | None, list[SizedRun]]:
+    """The runs that a study trained or will train, by their fidelity as JSON (None: the study's own), in the order of
+    their numbers; metric: its place among the study's."""
     rows = store.rows(
-        "SELECT id, number, weights, role, job, fidelity FROM runs WHERE study = ? "
-        "AND state IN ('planned', 'running', 'done') ORDER BY number",
-        [study],
+        "SELECT fidelity, id, number, weights, role, state, losses[?] IS NOT NULL FROM runs "
+        "WHERE study = ? AND job IS NOT NULL ORDER BY number",
+        [metric + 1, study],
     )
-    names = ("id", "number", "weights", "role", "job")
-    return [
-        dict(zip(names, values, strict=True))
-        for *values, own in rows
-        if (None if own is None else json.loads(own)) == fidelity
-    ]
+    found: dict[str | None, list[SizedRun]] = {}
+    for fidelity, id_, number, weights, *more in rows:
+        found.setdefault(fidelity, []).append(SizedRun(id_, number, np.array(weights), *more))
+    return found
 
 
 @dataclass(frozen=True)

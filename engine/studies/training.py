@@ -14,7 +14,6 @@ from engine.spec.kinds.train import TrainTask
 from engine.spec.repetition import kept_fractions
 from engine.spec.study import StudySpec, planned_roles, split_evenly
 from engine.studies import ledger
-from engine.studies.flips import flips_jobs
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
@@ -95,7 +94,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
         size = None if own and row["role"] != "confirm" else fidelity.to_dict()
         row |= {"id": run_id(study.id, number), "number": number, "fidelity": size}
     ledger.register(store, study, rows)
-    frame = frame_of_study(study)
-    planned = training_jobs(study.id, replace(spec, fidelity=fidelity), frame, rows, vocabulary_of(store, spec.corpus))
-    there = [*runs.of_size(store, study.id, rows[0]["fidelity"]), *rows]
-    return add_to(store, study.id, rows, planned + flips_jobs(spec, study.id, rows, there, frame.prior))
+    planned = training_jobs(
+        study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
+    )
+    return add_to(store, study.id, rows, planned)

@@ -30,6 +30,7 @@ from engine.studies import (
     confirmations,
     corpora,
     domain_changes,
+    flips,
     imports,
     influence,
     jobs,
@@ -74,6 +75,7 @@ HEADLESS_READS = {
     corpora: {"opened"},
     training: {"training_jobs", "expected_roles", "vocabulary_of", "trainable", "costs"},
     proposals: set(),
+    flips: {"flips_due", "flips_to_come"},
     influence: {"influences", "row_of_metric", "judgements"},
     overlap: {
         "overlap_jobs",

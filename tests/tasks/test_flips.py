@@ -16,10 +16,12 @@ from engine.spec.flips import CHANCE, WINDOWS, flips_of, items_of
 from engine.spec.kinds.flips import FlipsTask, PlacedRun
 from engine.spec.objectives import BITS
 from engine.spec.study import StudySpec
-from engine.studies.flips import flips_jobs
+from engine.studies import advance
+from engine.studies.flips import count_flips_if_due, flips_due, flips_to_come
+from engine.studies.measured import frame_of_study
 from engine.tasks import flips, outcomes
 from engine.tasks.outcomes import Outcome
-from store import runs
+from store import runs, studies
 from store.database import Store
 from tests.support.measured_study import measured_study
 from tests.support.nasty import tell
@@ -161,22 +163,36 @@ def test_a_job_may_compare_and_change_nothing_else(store, study):
     assert np.isnan(runs.measured(store, "s").losses[:, 2:]).all()
 
 
-def test_jobs_wait_for_the_runs_that_they_compare():
-    spec = StudySpec.from_dict({"name": "x", "flips": True, "repeats": 2, "tasks": ["t"]})
-    rows = [
-        {"id": f"x-{n}", "number": n, "weights": [w, 1 - w], "role": role, "job": job}
-        for n, (w, role, job) in enumerate(
-            [(0.5, "baseline", "a"), (0.5, "repeat", "b"), (0.2, "design", "a"), (0.5, "dose", "c")], 1
-        )
-    ]
-    (made,) = flips_jobs(spec, "x", rows, rows, np.array([0.5, 0.5]))
-    assert made["job"] == "x-flips-00001" and made["spec"]["depends_on"] == ["a", "b", "c"]
-    assert made["spec"]["reference"] == ["x-1", "x-2"] and len(made["spec"]["asked"]) == 4
-    (later,) = flips_jobs(spec, "x", rows[2:3], rows, np.array([0.5, 0.5]))
-    assert later["spec"]["asked"] == ["x-3"] and later["spec"]["depends_on"] == ["a", "b"]
-    assert flips_jobs(spec, "x", rows, rows, np.array([0.2, 0.8])) == [], "the reference has one seed"
-    plain = StudySpec.from_dict({"name": "x"})
-    assert flips_jobs(plain, "x", rows, rows, np.array([0.5, 0.5])) == []
+def due(store, *more) -> list[dict]:
+    return [spec for _, spec in flips_due(store, studies.get(store, "due"))]
+
+
+def test_flips_are_due_once_all_runs_of_a_size_have_ended_and_once(store):
+    prior = frame_of_study(measured_study(store, "plan", np.full((2, 2), 0.5), np.ones((2, 4)), METRICS)).prior
+    weights = np.array([prior, prior, [0.2, 0.8], prior, [0.3, 0.7]])
+    roles, values = ["baseline", "repeat", "design", "dose", "proposed"], np.tile([1.0, 2.0, np.nan, np.nan], (5, 1))
+    asked = measured_study(store, "due", weights, values, METRICS, roles, tasks=("t",), flips=True, repeats=1)
+    (spec,) = due(store)
+    ids = runs.measured(store, "due").ids
+    assert (
+        spec["reference"] == ids[:2]
+        and len(spec["asked"]) == 5
+        and [one["number"] for one in spec["runs"]] == [1, 2, 3, 5]
+    )
+    assert flips_to_come(store, asked) and not advance.fit_is_due(store, asked)
+    count_flips_if_due(store, asked)
+    assert due(store) == [] and flips_to_come(store, asked), "the job waits"
+    plain = measured_study(store, "plain", weights, values, METRICS, roles)
+    assert flips_due(store, plain) == [] and not flips_to_come(store, plain)
+
+
+def test_a_reference_of_one_seed_is_said_before_anything_is_fitted(store):
+    weights, values = np.array([[0.2, 0.8]] * 6), np.tile([1.0, 2.0, np.nan, np.nan], (6, 1))
+    one = measured_study(store, "one", weights, values, METRICS, flips=True, tasks=("t",))
+    with pytest.raises(Problem, match="0 runs of the prior mixture ended well"):
+        flips_due(store, one)
+    advance.advance(store)
+    assert studies.get(store, "one").state == "failed"
 
 
 def test_flips_count_for_nothing_unless_somebody_says_so_and_need_repeats():
