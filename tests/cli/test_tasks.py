@@ -86,6 +86,14 @@ def test_flips_are_counted_once_the_runs_are_there(workspace):
     assert row["repeats"] == 2 and row["held_out_rank"] is not None
 
 
+def test_flips_of_confirmations_are_counted_against_their_own_baseline(workspace):
+    confirm = ("--candidate", "uniform", "--times", "1", "--seeds", "2", "--spread", "0", "--wait")
+    told(workspace, "confirm", "Tasked", *confirm)
+    runs = [run for run in told(workspace, "runs", "Tasked") if run["role"] == "confirm"]
+    worse = {run["label"]: run["losses"]["worse windows"] for run in runs}
+    assert len(worse) >= 2 and worse["natural"] < worse["uniform"] <= 1
+
+
 def test_a_study_of_a_task_that_is_not_there_is_refused(workspace, tmp_path):
     (tmp_path / "study.toml").write_text(TINY.replace("[fidelity]", 'tasks = ["poems"]\n[fidelity]'))
     refused = engine(workspace, "start", str(tmp_path / "study.toml"), check=False)
