@@ -21,10 +21,7 @@ from engine.commands import (
 )
 from engine.core.people import only_reads
 
-SUBJECTS = (
-    *(corpora, tasks, jobs, studies, rounds, influence, ledger, merges, imports),
-    *(runs, reviews, recipes, tokens),
-)
+SUBJECTS = (corpora, tasks, jobs, studies, rounds, influence, ledger, merges, imports, runs, reviews, recipes, tokens)
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them
 
