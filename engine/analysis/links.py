@@ -60,7 +60,7 @@ def link(losses: np.ndarray, scores: np.ndarray, items: int, chance: float) -> L
     scale = (losses - losses.mean()) / losses.std()
     grid = _grid(np.array([STEEPNESS, MIDDLE, MISSED]).T)
     told, spread = _told(grid, scale, scores, items, chance)
-    flat = _likelihood(np.linspace(0.002, 0.998, 250)[:, None], scores, items)
+    flat = _likelihood(_expected(grid, np.zeros(1), chance), scores, items)  # the same levels, without a slope
     odds = np.exp(np.clip((_averaged(told / spread) - _averaged(flat / spread)), -50, 50))
     for _ in range(NARROWED):
         grid = _grid(_around(grid, told / spread))
