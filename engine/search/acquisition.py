@@ -209,20 +209,21 @@ def relevance(weights: np.ndarray, losses: np.ndarray, metric_weights: np.ndarra
     """L1 relevance of sources to targets (active multi-task representation learning, arXiv:2306.02556).
 
     A lasso of each counted metric on the log shares, its penalty by cross-validation on all runs, its support by
-    bootstrap. weights (R, D), losses (R, M) with NaN, metric_weights (M,). Raises Problem for fewer than 12 runs.
+    bootstrap. weights (R, D), losses (R, M) with NaN, metric_weights (M,). Raises Problem where fewer than 12 runs
+    have a metric that counts.
     """
     from sklearn.linear_model import Lasso, LassoCV
 
-    if len(weights) < FEWEST_RUNS:
-        raise Problem(
-            f"Cannot estimate which domains matter from {len(weights)} runs: at least {FEWEST_RUNS} are needed."
-        )
+    counted = np.flatnonzero(metric_weights)
+    fewest = int(np.isfinite(losses[:, counted]).sum(axis=0).min(initial=len(weights)))
+    if fewest < FEWEST_RUNS:
+        raise Problem(f"Cannot estimate which domains matter from {fewest} runs: at least {FEWEST_RUNS} are needed.")
     logs = np.log(weights + 1e-3)
     spread = logs.std(axis=0)
     features = (logs - logs.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
     rng = np.random.default_rng(seed)
     strength, support = np.zeros((2, weights.shape[1], losses.shape[1]))
-    for m in np.flatnonzero(metric_weights):
+    for m in counted:
         rows = np.flatnonzero(~np.isnan(losses[:, m]))
         target = losses[rows, m] - losses[rows, m].mean()
         target /= max(target.std(), 1e-12)

@@ -94,8 +94,12 @@ def test_relevance_finds_the_domains_that_matter():
     assert found.support[0, 0] == found.support[1, 1] == 1
     assert found.effort[:2].sum() > 0.8 and found.effort.sum() == pytest.approx(1)
     assert not found.idle[:2].any()
-    with pytest.raises(Problem, match="at least 12"):
+    with pytest.raises(Problem, match="from 5 runs: at least 12"):
         relevance(weights[:5], losses[:5], METRIC_WEIGHTS)
+    losses[7:, 1] = np.nan
+    with pytest.raises(Problem, match="from 7 runs: at least 12"):
+        relevance(weights, losses, METRIC_WEIGHTS)
+    assert relevance(weights, losses, np.array([1.0, 0.0])).effort[0] > 0.5
 
 
 def measured_at(points: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
