@@ -16,7 +16,7 @@ from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.moments import as_json, moment_of, with_behind
 from engine.studies.questions import queue_search, with_optimism
 from engine.studies.reach import with_places
-from engine.studies.steering import warnings
+from engine.studies.steering import before_it_starts, warnings
 from engine.studies.training import costs, expected_roles
 from store import jobs, results, runs, studies
 from store.database import Store
@@ -144,11 +144,12 @@ def start(store: Store, spec: dict) -> dict:
 
     Until its corpus is built, it is at most so many.
     """
-    begun = lifecycle.begin(store, StudySpec.from_dict(spec))
+    settings = StudySpec.from_dict(spec)
+    begun = lifecycle.begin(store, settings)
     found = studies.get(store, begun.id)
     roles = expected_roles(found)
     known = sum(roles.values()) or None  # of a merge study nothing is known before it is planned
-    facts = {"runs": known, "roles": roles, "costs": costs(store, found)}
+    facts = {"runs": known, "roles": roles, "costs": costs(store, found), "warnings": before_it_starts(settings)}
     return {"study": found.id, "already_there": begun.already_there, **facts, **text(found)}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from engine.analysis.readiness import (
     CAN,
     CANNOT,
+    FEWEST,
     LIMIT,
     UNKNOWN,
     Components,
@@ -16,7 +17,9 @@ from engine.analysis.readiness import (
     components,
     readiness,
 )
+from engine.core.short_names import listed
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.study import StudySpec
 from engine.studies.fits import fit_of
 from engine.studies.measured import points_measured
 from store import studies
@@ -72,6 +75,22 @@ def warnings(store: Store, study: studies.Study, aggregate: Aggregate, limited: 
         if (counts or one.metric in limited) and (words := _warning(one, found, counts)):
             said.append(words)
     return said
+
+
+def before_it_starts(spec: StudySpec) -> list[str]:
+    """What to be warned of before a study is trained: tasks that are to count, with too few repeats to tell whether the
+    mixture steers them."""
+    counts = [
+        name
+        for name, weight in spec.priorities.items()
+        if weight > 0 and any(name.startswith(f"{task} ") for task in spec.tasks)
+    ]
+    if not counts or spec.repeats >= FEWEST or spec.merge is not None:
+        return []
+    return [
+        f"{listed(counts)} will count, and whether the mixture steers that will not be known: it takes {FEWEST} "
+        f"repeats, of several mixtures, and {spec.repeats} are planned."
+    ]
 
 
 def _ready(store: Store, study: studies.Study) -> list[Readiness]:

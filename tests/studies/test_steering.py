@@ -8,6 +8,7 @@ from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyMetric
 from engine.spec.objectives import BITS
+from engine.spec.study import StudySpec
 from engine.studies import score_forecasts, steering
 from engine.studies.measured import aggregate_of
 from engine.tasks import shelf
@@ -74,6 +75,14 @@ def test_without_repeats_a_task_that_counts_is_not_known_to_be_steered(store):
     few = measured_study(store, "few", weights, values_at(weights, rng), METRICS, tasks=("good", "noise"))
     (said,) = steering.warnings(store, few, aggregate_of(store, few, {"good accuracy": 1.0}))
     assert "not known: 16 more repeats, of several mixtures, would tell" in said
+
+
+def test_too_few_repeats_are_said_before_a_study_starts():
+    asked = {"name": "x", "tasks": ["good"], "priorities": {"good accuracy": 1.0, "d0": 2.0}}
+    (said,) = steering.before_it_starts(StudySpec.from_dict(asked))
+    assert said.startswith("good accuracy will count") and "16 repeats, of several mixtures, and 4 are planned" in said
+    assert steering.before_it_starts(StudySpec.from_dict({**asked, "repeats": 16})) == []
+    assert steering.before_it_starts(StudySpec.from_dict({**asked, "priorities": {"d0": 2.0}})) == []
 
 
 def test_commands_tell_of_it(store, study):
