@@ -9,6 +9,7 @@ from typing import Any
 from engine.jobs.events import Result
 from engine.spec.kinds.merge_learn import MergeLearned
 from engine.spec.kinds.merge_search import MergeSearchFinished
+from engine.spec.kinds.overlap import OverlapCounted
 from engine.spec.kinds.propose import ProposalFinished
 from engine.spec.kinds.search import SearchFinished
 from store.database import Store
@@ -44,3 +45,8 @@ def merge_searches(store: Store, study: str) -> list[dict[str, Any]]:
 def learned_merges(store: Store, study: str) -> list[dict[str, Any]]:
     """The merges that a study learned from text."""
     return of_study(store, study, MergeLearned)
+
+
+def overlaps(store: Store, study: str) -> list[dict[str, Any]]:
+    """What was counted of a study's tasks in its training text."""
+    return of_study(store, study, OverlapCounted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.core.errors import Problem
 from engine.jobs.decisions import DECISIONS
-from engine.jobs.events import SHARED, Event, RunsMeasured
+from engine.jobs.events import SHARED, Event, RunsCompared, RunsMeasured
 from engine.jobs.journal import LONGEST
 from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.runs import run_id
@@ -41,7 +41,7 @@ class Rights:
                 raise Problem(
                     f"Cannot take {event.kind} from this job: it is about the {what} {targets!r}, not its own."
                 )
-        if isinstance(event, RunsMeasured):
+        if isinstance(event, RunsMeasured | RunsCompared):
             for chosen in event.runs:
                 if self.study is None or chosen.id != run_id(self.study, chosen.number):
                     raise Problem(f"Cannot take {event.kind} from this job: {chosen.id!r} is not an id of its study.")
@@ -82,7 +82,8 @@ def rights_of(cursor: Cursor, jobs: list[str]) -> dict[str, Rights]:
 def kinds_of(job_kind: str) -> Kinds:
     """The kinds of events in the journal of a job of some kind."""
     own = kind_of(job_kind) if job_kind in KINDS else None
-    shared = [event for event in SHARED if event is not RunsMeasured or (own and own.chooses)]
+    may = {RunsMeasured: own is not None and own.chooses, RunsCompared: own is not None and own.compares}
+    shared = [event for event in SHARED if may.get(event, True)]
     return named((*shared, *(own.events if own else ())))
 
 

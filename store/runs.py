@@ -150,6 +150,32 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
 
 
 @dataclass(frozen=True)
+class SizedRun:
+    """A run of a study as it stands. weights (D,); known: whether it has a value of the metric that was asked about."""
+
+    id: str
+    number: int
+    weights: np.ndarray
+    role: str
+    state: str
+    known: bool
+
+
+def by_size(store: Store, study: str, metric: int) -> dict[str | None, list[SizedRun]]:
+    """The runs that a study trained or will train, by their fidelity as JSON (None: the study's own), in the order of
+    their numbers; metric: its place among the study's."""
+    rows = store.rows(
+        "SELECT fidelity, id, number, weights, role, state, losses[?] IS NOT NULL FROM runs "
+        "WHERE study = ? AND job IS NOT NULL ORDER BY number",
+        [metric + 1, study],
+    )
+    found: dict[str | None, list[SizedRun]] = {}
+    for fidelity, id_, number, weights, *more in rows:
+        found.setdefault(fidelity, []).append(SizedRun(id_, number, np.array(weights), *more))
+    return found
+
+
+@dataclass(frozen=True)
 class Dosed:
     """A finished dose run. weights, doses (D,): the part of each domain's text that it saw; losses (M,)."""
 

@@ -119,7 +119,8 @@ def tasked(finished, tmp_path_factory) -> pathlib.Path:
 
     def build(root: pathlib.Path) -> None:
         copied(finished, root / "workspace")
-        asked = TINY.replace('"Tiny"', '"Tasked"').replace("[fidelity]", 'tasks = ["brackets"]\n[fidelity]')
+        measures = 'tasks = ["brackets"]\nflips = true\n[fidelity]'
+        asked = TINY.replace('"Tiny"', '"Tasked"').replace("[fidelity]", measures).replace("repeats = 0", "repeats = 2")
         (root / "study.toml").write_text(asked)
         engine(root / "workspace", "add-task", "brackets", "--generate", "brackets", "--items", "40")
         engine(root / "workspace", "start", str(root / "study.toml"), "--wait")

@@ -27,36 +27,43 @@ BANDS = 24  # colours of an area
 
 
 def influence(domains: list[str], metrics: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
-    """What +`step` of each domain (rows) does to each metric (columns). effect, std: (D, M) in `unit`.
+    """What +`step` of each domain (rows) does to each metric (columns). effect, std: (D, M) in `unit`."""
+    return matrix((f"+{step:.0%} of", domains), ("effect on", metrics), effect, ci_half_width(std), unit, better)
 
-    A question mark, untinted, where zero lies inside the 95% interval.
+
+def matrix(
+    rows: tuple[str, list[str]], columns: tuple[str, list[str]], effect, half, unit: str, better: str
+) -> go.Figure:
+    """Effects of rows on columns, each a title and names; effect, half (K, M) of the 95% interval, in `unit`.
+
+    A question mark, untinted, where zero lies inside the 95% interval; nothing where the effect is not known.
     """
-    known = np.abs(effect) > ci_half_width(std)
-    text = told(effect, ci_half_width(std), ".3f")
-    limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
-    scale = oriented(DIVERGING, better)
+    known = np.abs(effect) > half
+    text = told(effect, half, ".3f")
+    limit = float(np.nanquantile(np.abs(effect), 0.9)) if np.isfinite(effect).any() else 1.0
+    limit = limit or 1.0  # one huge effect must not bleach all others
     fig = figure(
-        90 + 40 * len(domains),
-        xaxis={"side": "top", "title": {"text": "effect on"}},
-        yaxis={"autorange": "reversed", "title": {"text": f"+{step:.0%} of"}},
+        90 + 40 * len(rows[1]),
+        xaxis={"side": "top", "title": {"text": columns[0]}},
+        yaxis={"autorange": "reversed", "title": {"text": rows[0]}},
     )
     fig.add_heatmap(
         z=unless(known, effect),
-        x=[escape(m) for m in metrics],
-        y=[escape(d) for d in domains],
+        x=[escape(name) for name in columns[1]],
+        y=[escape(name) for name in rows[1]],
         text=text,
         texttemplate="%{text}",
-        colorscale=scale,
+        colorscale=oriented(DIVERGING, better),
         zmin=-limit,
         zmax=limit,
         xgap=3,
         ygap=3,
-        customdata=np.stack([effect, ci_half_width(std)], -1),
+        customdata=np.stack([effect, half], -1),
         colorbar={"title": {"text": escape(unit)}, "thickness": 10},
-        hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{customdata[0]:+.4f}} ± %{{customdata[1]:.4f}} {escape(unit)}"
+        hovertemplate=f"{rows[0]} %{{y}}: %{{x}} %{{customdata[0]:+.4f}} ± %{{customdata[1]:.4f}} {escape(unit)}"
         "<extra></extra>",
     )
-    fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
+    fig.update_xaxes(showgrid=False, tickangle=-40 if len(columns[1]) > MANY else None)
     fig.update_yaxes(showgrid=False)
     return fig
 

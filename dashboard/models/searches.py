@@ -22,6 +22,8 @@ def describe(search: dict, zone: tzinfo) -> str:
     ]
     if prices := settings.get("prices"):
         words.append("priced " + ", ".join(f"{domain} × {price:g}" for domain, price in prices.items()))
+    if limits := settings.get("limits"):
+        words.append("limits on " + ", ".join(limits))
     return " · ".join(words)
 
 

@@ -33,6 +33,7 @@ LABELS = {
     "relative": "losses relative to the natural mixture",
     "metrics": "metrics besides the loss",
     "tasks": "tasks",
+    "flips": "negative flips counted",
     "surrogates": "surrogates compared",
     "fidelity": "proxy",
     "width": "width",

@@ -13,6 +13,9 @@ from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import DOSE
 from engine.spec.statistics import ci_half_width
+from engine.studies.overlap import HOLDS, VANISHES, Gain
+from engine.studies.overlap import NONE as NO_GAIN
+from engine.studies.overlap import UNSURE as UNSURE_GAIN
 from engine.studies.repeating import UNSEEN, UNSURE, Curve
 
 DID = {
@@ -164,6 +167,24 @@ def unfit(left_out: int, cut: int) -> str:
     said = [f"{counted(left_out, 'item')} did not fit its context and {'was' if left_out == 1 else 'were'} left out"]
     said = said * bool(left_out) + [f"{counted(cut, 'item')} lost the beginning of the prompt"] * bool(cut)
     return "; ".join(said) + "." * bool(said)
+
+
+def gain_words(found: Gain, read: Shown, run: str, reference: str) -> str:
+    """What is left of a gain without the items that stand in training text, as a sentence. run, reference: as the two
+    are called."""
+    ends = (found.whole, ci_half_width(found.error), found.left, ci_half_width(found.left_error))
+    gap, half, left_gap, left_half = (number(read.gap(one)) for one in ends)
+    whole, left = f"{gap} ± {half} {read.gap_unit}", f"{left_gap} ± {left_half}"
+    said = {
+        NO_GAIN: f"{run} is not better than {reference} beyond the noise of the items: {whole}.",
+        HOLDS: f"The gain holds: {run} is {whole} better than {reference}, and {left} without the items that stand in "
+        "training text.",
+        VANISHES: f"The gain vanishes: {run} is {whole} better than {reference}, and {left} without the items that "
+        "stand in training text. It may have learned their answers by heart.",
+        UNSURE_GAIN: f"Whether the gain holds cannot be told: {run} is {whole} better than {reference}, and {left} on "
+        "the items that stand in no training text, which are too few.",
+    }
+    return f"{said[found.verdict]} (95%, {found.left_items} of {counted(found.items, 'item')} left.)"
 
 
 def steering(found: Readiness) -> str:

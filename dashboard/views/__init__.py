@@ -34,6 +34,7 @@ PAGES = (
     Page("Measure", "Jobs", "memory", "jobs", ANY, "measure.jobs:render"),
     Page("Understand", "Explore", "instant_mix", "explore", MIXTURE, "understand.explore:render"),
     Page("Understand", "Explore", "instant_mix", "explore", MERGE, "merges.explore:render"),
+    Page("Understand", "Influence", "hub", "influence", MIXTURE, "understand.influence:render"),
     Page("Understand", "Leaderboard", "leaderboard", "leaderboard", ANY, "understand.leaderboard:render"),
     Page("Understand", "Search", "travel_explore", "search", MIXTURE, "understand.search:render"),
     Page("Understand", "Search", "travel_explore", "search", MERGE, "merges.search:render"),

@@ -17,6 +17,7 @@ from engine.analysis.statistics import pooled_noise
 STEER, GUARD = 0.6, 0.3  # lower bounds from which a metric may be an objective, and a limit
 FEWEST = 16  # repeats below which nothing is said
 LEVEL = 0.95
+SHUFFLES = 100  # of each metric's values over the runs, as if metrics were unrelated
 CAN, LIMIT, CANNOT, UNKNOWN = "can be steered", "limit only", "cannot be steered", "not known"
 
 
@@ -69,10 +70,18 @@ def _of_one(place: np.ndarray, values: np.ndarray) -> Readiness:
 @dataclass(frozen=True)
 class Components:
     """The first two directions in which metrics move together over runs. loadings (2, M): of standardised metrics, the
-    largest positive; explained (2,): parts of their variance."""
+    largest positive; explained (2,): parts of their variance; unrelated (2,): what these parts stay below in 95 of 100
+    cases where no metric moves with another (parallel analysis: Horn 1965); runs: how many they rest on."""
 
     loadings: np.ndarray
     explained: np.ndarray
+    unrelated: np.ndarray
+    runs: int
+
+    @property
+    def directions(self) -> int:
+        """How many of the two are more than chance: 2 where an average of all metrics follows neither group."""
+        return int(np.minimum.accumulate(self.explained > self.unrelated).sum())
 
 
 def components(values: np.ndarray) -> Components | None:
@@ -85,6 +94,18 @@ def components(values: np.ndarray) -> Components | None:
     found = np.zeros((2, values.shape[1]))
     found[: len(rows[:2])] = rows[:2]
     signs = np.sign(found[np.arange(2), np.abs(found).round(9).argmax(1)])
-    explained = np.zeros(2)
-    explained[: len(sizes[:2])] = sizes[:2] ** 2 / np.sum(sizes**2)
-    return Components(found * np.where(signs == 0, 1, signs)[:, None], explained)
+    rng = np.random.default_rng(0)
+    shuffled = [_explained(np.linalg.svd(rng.permuted(unit, axis=0), compute_uv=False)) for _ in range(SHUFFLES)]
+    return Components(
+        found * np.where(signs == 0, 1, signs)[:, None],
+        _explained(sizes),
+        np.quantile(shuffled, LEVEL, axis=0),
+        len(values),
+    )
+
+
+def _explained(sizes: np.ndarray) -> np.ndarray:
+    """(2,) the parts of the variance in the first two directions, of singular values."""
+    found = np.zeros(2)
+    found[: len(sizes[:2])] = sizes[:2] ** 2 / np.sum(sizes**2)
+    return found

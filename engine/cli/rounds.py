@@ -8,6 +8,8 @@ from engine.core.errors import Problem
 def add(command) -> None:
     one = command("trade-off", trade_off, "the Pareto front (sampled) between two or three metrics", study=True)
     one.add_argument("--metric", action="append", required=True, help="two or three of the study's metrics; repeat")
+    said = "a loss at most, a score at least, kept with a probability of 90%%; repeat"
+    one.add_argument("--limit", action="append", default=[], metavar="METRIC=VALUE", help=said)
     said = "what reading each domain more often is predicted to do, and how often is worth it"
     one = command("repetition", repetition, said, study=True)
     one.add_argument("--tokens", type=float, help="of the real run (default: the study's target budget)")
@@ -86,7 +88,8 @@ def change_options(one) -> None:
 
 
 def trade_off(client, workspace, options):
-    return client.call("trade_off", name=options.study, metrics=options.metric)
+    limits = numbers(options.limit) or None
+    return client.call("trade_off", name=options.study, metrics=options.metric, limits=limits)
 
 
 def repetition(client, workspace, options):

@@ -45,6 +45,7 @@ def add(command) -> None:
 
 
 def search_options(one) -> None:
+    """What a search takes."""
     from engine.search.methods import DEFAULT_METHOD, METHODS
 
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
@@ -52,6 +53,8 @@ def search_options(one) -> None:
     one.add_argument("--method", choices=list(METHODS), default=DEFAULT_METHOD, help="default: %(default)s")
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
     one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
+    said = "a loss at most, a score at least, kept with a probability of 90%%; repeat"
+    one.add_argument("--limit", action="append", default=[], metavar="METRIC=VALUE", help=said)
     one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
 
 
@@ -111,6 +114,7 @@ def search(client, workspace, options):
         points=options.points,
         method=options.method,
         prices=numbers(options.price),
+        limits=numbers(options.limit),
     )
     if not options.wait:
         return result

@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from engine.cli.importing import copied
+from engine.cli.waiting import beside, waited
 from engine.cli.words import plain
 from engine.core.errors import Problem
 from engine.core.files import given_path
@@ -39,6 +40,23 @@ def add(command) -> None:
     one.add_argument("--samples", type=int, help="answers drawn for best_of_n")
     one.add_argument("--temperature", type=float, help="at which they are drawn")
     one.add_argument("--verifier", help=f"what scores them: {verifiers}, or a program of the workspace")
+    said = "count which items of a study's tasks stand in its training text"
+    command("count-overlap", overlap_count, said, study=True, wait=True)
+    said = "items that stand in training text, by domain, and what is left of gains without them"
+    command("overlap", plain("task_overlap"), said, study=True)
+    said = "which metrics the mixture steers, how tasks move together, and what links scores to losses"
+    command("readiness", plain("task_readiness"), said, study=True)
+    said = "a task's score at a larger size, with its interval and the check at the largest size"
+    one = command("extrapolate-score", score_extrapolate, said, study=True)
+    one.add_argument("--metric", required=True, help="of the study, as `runs` names it")
+    one.add_argument(
+        "--times", type=float, default=4.0, help="multiple of the largest runs' compute (default: %(default)g)"
+    )
+    one.add_argument("--candidate", default="best", help="at whose mixture, as in export (default: %(default)s)")
+    one = command("clean-task", task_clean, "add a task of another's items that stand in no training text")
+    one.add_argument("name", metavar="TASK", help="whose items they are")
+    one.add_argument("new_name", metavar="NEW", help="what studies call the new one")
+    one.add_argument("--study", required=True, help="in whose training text they were looked for")
     one = command("remove-task", task_remove, "delete a task that no study measures")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
 
@@ -62,6 +80,24 @@ def task_add(client, workspace, options):
         place = {"corpus": options.corpus, "domain": options.domain}
         return client.call("cut_task", kind=options.cut, **drawn, **place, **how)
     return client.call("add_task", file=copied(workspace, options.name, options.file, "items"), **how)
+
+
+def overlap_count(client, workspace, options):
+    """Count, and with --wait print what was found."""
+    asked = client.call("count_overlap", name=options.study)
+    if not options.wait:
+        return asked
+    waited(client, workspace, [asked["job"]])
+    return beside(asked, client.call("task_overlap", name=options.study))
+
+
+def score_extrapolate(client, workspace, options):
+    wanted = {key: getattr(options, key) for key in ("metric", "times", "candidate")}
+    return client.call("extrapolate_score", name=options.study, **wanted)
+
+
+def task_clean(client, workspace, options):
+    return client.call("clean_task", name=options.name, study=options.study, new_name=options.new_name)
 
 
 def task_remove(client, workspace, options):

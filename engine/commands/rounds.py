@@ -9,17 +9,19 @@ from engine.core.checks import check, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search import plain
-from engine.search.job import draws_file
+from engine.search.job import draws_file, limits_of
 from engine.search.pool import Pool, front, meet_targets
 from engine.space.baselines import epochs
 from engine.studies import confirmations, domain_changes, price_ledger, proposals, repeating, size_plans, source_value
 from engine.studies.claims import claims
 from engine.studies.desk_file import desk_of
 from engine.studies.fits import fit_of, load
-from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.measured import aggregate_in, aggregate_of, frame_of_study
 from engine.studies.moments import Moment, moment_of, with_behind
 from engine.studies.points import named_points, point_of
+from engine.studies.questions import checked_limits, limits_in
 from engine.studies.reach import places_in
+from engine.studies.steering import warnings
 from engine.studies.targets import checked_tokens, fit_at
 from engine.studies.training import vocabulary_of
 from store import results, studies
@@ -65,16 +67,21 @@ def drawn(store: Store, name: str) -> tuple[Moment, dict, Pool]:
     if not (done := results.searches(store, found.id)):
         raise Problem(f"Cannot read the draws of {name!r}: there is no search yet. Search first.")
     moment = moment_of(store, found)
-    search = moment.search or done[0]
+    search = moment.search or next((one for one in done if not one["settings"].get("limits")), done[0])
     return moment, search, Pool.load(store.workspace.root / draws_file(search["job"]))
 
 
-def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
-    """The Pareto front of the draws of the search in use, along the first metric."""
+def trade_off(store: Store, name: str, metrics: list[str], limits: dict[str, float] | None = None) -> list[dict]:
+    """The Pareto front of the draws of the search in use, along the first metric; limits: losses at most, scores at
+    least {metric: value}, that runs on it keep with a probability of 90%."""
     moment, search, pool = drawn(store, name)
-    study = moment.study
+    study, settings = moment.study, search["settings"]
     columns, signs = columns_of(study, metrics)
-    rows, fingerprint = front(pool, columns, signs), search["settings"]["fingerprint"]
+    if limits:
+        folder = store.workspace.surrogates(study.id, settings["fingerprint"])
+        wanted = limits_of(limits_in(study, checked_limits(study, limits)), len(study.metrics))
+        pool = wanted.within(pool, load(folder / f"{settings['surrogate']}.npz"))
+    rows, fingerprint = front(pool, columns, signs), settings["fingerprint"]
     return [
         {
             "shares": dict(zip(study.coordinates, pool.points[row].round(6).tolist(), strict=True)),
@@ -122,6 +129,7 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
         for row, chance, place in zip(rows, found.chance[:most], places, strict=True)
     ]
     behind = asdict(moment.behind(search))
+    weighed = aggregate_in(store, study, search)
     return {
         "search": {"job": search["job"], "surrogate": settings["surrogate"], "t": search["t"], **behind},
         "predicted_to_keep_all": found.expected,
@@ -129,6 +137,7 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
         "ranges": ranges,
         "in_the_way": study.metrics[found.binding],
         "mixtures": mixtures,
+        "warnings": warnings(store, study, weighed, limits),
     }
 
 
@@ -144,7 +153,8 @@ def propose(
     """Queue a proposal of next runs."""
     found = studies.get(store, name)
     job = proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)
-    return {"study": found.id, **answer_of(store, job)}
+    warned = warnings(store, found, aggregate_of(store, found, priorities))
+    return {"study": found.id, **answer_of(store, job), "warnings": warned}
 
 
 def list_proposals(store: Store, name: str) -> list[dict]:

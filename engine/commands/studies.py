@@ -16,6 +16,7 @@ from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.moments import as_json, moment_of, with_behind
 from engine.studies.questions import queue_search, with_optimism
 from engine.studies.reach import with_places
+from engine.studies.steering import before_it_starts, warnings
 from engine.studies.training import costs, expected_roles
 from store import jobs, results, runs, studies
 from store.database import Store
@@ -58,6 +59,7 @@ def show(store: Store, name: str) -> dict:
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
+        "warnings": warnings(store, found, aggregate_of(store, found)) if found.coordinates else [],
         "moment": moment(store, found),
         **text(found),
         "sizes": sizes.summary(store, found),
@@ -142,11 +144,12 @@ def start(store: Store, spec: dict) -> dict:
 
     Until its corpus is built, it is at most so many.
     """
-    begun = lifecycle.begin(store, StudySpec.from_dict(spec))
+    settings = StudySpec.from_dict(spec)
+    begun = lifecycle.begin(store, settings)
     found = studies.get(store, begun.id)
     roles = expected_roles(found)
     known = sum(roles.values()) or None  # of a merge study nothing is known before it is planned
-    facts = {"runs": known, "roles": roles, "costs": costs(store, found)}
+    facts = {"runs": known, "roles": roles, "costs": costs(store, found), "warnings": before_it_starts(settings)}
     return {"study": found.id, "already_there": begun.already_there, **facts, **text(found)}
 
 
@@ -216,7 +219,8 @@ def fit(store: Store, name: str) -> dict:
             f"Cannot fit {name!r}: {count} of its runs are done and of one size, and cross-validation needs "
             f"{FEWEST_RUNS}. {found.way_on}"
         )
-    return {"study": found.id, **answer_of(store, fits.ask_fit(store, found))}
+    warned = warnings(store, found, aggregate_of(store, found))
+    return {"study": found.id, **answer_of(store, fits.ask_fit(store, found)), "warnings": warned}
 
 
 @takes("operator", "start a search")
@@ -228,11 +232,14 @@ def search(
     points: int = 1_000_000,
     method: str = DEFAULT_METHOD,
     prices: dict | None = None,
+    limits: dict[str, float] | None = None,
 ) -> dict:
-    """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
+    """Queue a search of a million mixtures (or `points`) on a fitted surrogate; limits: losses at most, scores at least
+    {metric: value}, that a run at the answer is to keep."""
     found = studies.get(store, name)
-    job = queue_search(store, found, surrogate, priorities, points, method, prices)
-    return {"study": found.id, **answer_of(store, job)}
+    job = queue_search(store, found, surrogate, priorities, points, method, prices, limits)
+    warned = warnings(store, found, aggregate_of(store, found, priorities), limits or {})
+    return {"study": found.id, **answer_of(store, job), "warnings": warned}
 
 
 def list_searches(store: Store, name: str) -> list[dict]:

@@ -1,13 +1,22 @@
 """Commands on tasks: the items that studies measure besides losses."""
 
+from dataclasses import asdict
+
+from engine.commands.jobs import answer_of
+from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.core.people import takes
-from engine.studies import tasks
+from engine.spec.kinds.overlap import TaskOverlap
+from engine.spec.statistics import ci_half_width
+from engine.studies import overlap, score_forecasts, steering, task_scores, tasks
 from engine.studies.imports import imported_file
+from engine.studies.measured import aggregate_of
+from engine.studies.points import point_of
 from engine.tasks import shelf
 from engine.tasks.files import from_file
 from engine.tasks.generated import generate
 from engine.tasks.task import EvalTask
+from store import studies
 from store.database import Store
 
 SHOWN = 20  # items that an answer holds at most, unless more are asked for
@@ -87,6 +96,121 @@ def remove_task(store: Store, name: str) -> dict:
     return {"removed": name}
 
 
+@takes("operator", "count items in training text")
+def count_overlap(store: Store, name: str) -> dict:
+    """Count which items of a study's tasks stand in the training text of its domains, or name the job that has."""
+    study = studies.get(store, name)
+    return {"study": study.id, **answer_of(store, overlap.queue_overlap(store, study))}
+
+
+def task_overlap(store: Store, name: str) -> list[dict]:
+    """Items of a study's tasks that stand in its training text, by domain, and what is left of the best run's gain over
+    the first baseline without them."""
+    study, found = studies.get(store, name), []
+    for task_name, there in overlap.counted(store, study).items():
+        task = shelf.load(store.workspace.root, task_name)
+        hidden = tasks.is_private(store, task) or overlap.corpus_is_private(store, study)
+        found.append(
+            {
+                "task": task_name,
+                "items": there.items,
+                "standing": len(there.standing),
+                "too_short": len(there.untold),
+                "domains": {
+                    domain: {"items": len(places), "with_answer": len(there.answered[domain])}
+                    for domain, places in there.domains.items()
+                },
+                "places": None if hidden else [place + 1 for place in there.standing],
+                "gains": [_gain(store, task, one, there) for one in task_scores.scored(store, study, task_name)],
+            }
+        )
+    return found
+
+
+def task_readiness(store: Store, name: str) -> dict:
+    """Which metrics of a study can be steered by the mixture, how well their surrogate ranks held-out runs, how tasks
+    move together, what links their scores to losses, and what to be warned of."""
+    study = studies.get(store, name)
+    own = [place for place, one in enumerate(study.objectives) if one.task]
+    together = steering.directions(store, study, own) if len(own) > 1 else None
+    return {
+        "metrics": [steering.as_json(one) for one in steering.steered(store, study)],
+        "components": together
+        and {
+            "metrics": [study.metrics[place] for place in own],
+            "loadings": together.loadings.tolist(),
+            "explained": together.explained.tolist(),
+            "unrelated": together.unrelated.tolist(),
+            "directions": together.directions,
+            "runs": together.runs,
+        },
+        "links": [_link(store, study, place) for place in own if score_forecasts.can_link(study.objectives[place])],
+        "warnings": steering.warnings(store, study, aggregate_of(store, study)) if study.coordinates else [],
+    }
+
+
+def _link(store: Store, study: studies.Study, place: int) -> dict:
+    """A score's link to the loss that is nearest to it, at both ends of the runs' losses, or why there is none."""
+    told: dict = {"metric": study.metrics[place], "loss": None, "unknown": None}
+    if not (there := score_forecasts.losses_of(study, str(study.objectives[place].task))):
+        return {**told, "unknown": "The study measures no loss."}
+    told["loss"] = study.metrics[there[0]]
+    try:
+        found = score_forecasts.link_of(store, study, place, there[0])
+    except Problem as problem:
+        return {**told, "unknown": str(problem)}
+    ends = [{name: float(getattr(found, name)[end]) for name in ("losses", "mean", "low", "high")} for end in (0, -1)]
+    return {
+        **told,
+        "linked": found.linked,
+        "odds": found.odds,
+        "spread": found.spread,
+        "runs": found.runs,
+        "ends": ends,
+    }
+
+
+def extrapolate_score(store: Store, name: str, metric: str, times: float = 4.0, candidate: str = "best") -> dict:
+    """A score by a model of `times` the compute of the largest runs, with its interval and the check at that size."""
+    study = studies.get(store, name)
+    if metric not in study.metrics:
+        raise Problem(f"Cannot use {metric!r}: the metrics of this study are {', '.join(study.metrics)}.")
+    check(is_number(times, 1, 1000), times, "the multiple of the compute", "a number from 1 to 1,000")
+    point = point_of(store, study, candidate)
+    found = score_forecasts.forecast(store, study, study.metrics.index(metric), point, times)
+    return {
+        "metric": metric,
+        "flops": found.target,
+        "mean": found.mean,
+        "half": ci_half_width(found.target_std),
+        "notes": list(found.notes),
+        "check": {
+            "sizes": found.sizes,
+            "runs": len(found.held),
+            "inside_95": found.inside,
+            "mean_measured_minus_predicted": found.bias,
+        },
+    }
+
+
+@takes("operator", "add a task")
+def clean_task(store: Store, name: str, study: str, new_name: str) -> dict:
+    """Add a task of those items of another that stand in none of a study's training text."""
+    return _facts(store, overlap.cleaned(store, studies.get(store, study), name, new_name))
+
+
+def _gain(store: Store, task: EvalTask, scored: task_scores.Scored, there: TaskOverlap) -> dict:
+    """What is left of a gain, or why that is not known."""
+    told = {"metric": scored.objective.metric, "unit": scored.objective.unit, "unknown": None}
+    try:
+        found = overlap.best_gain(store, task, scored, there)
+    except Problem as problem:
+        return {**told, "unknown": str(problem)}
+    if found is None:
+        return {**told, "unknown": "No run that measured it is better than the first baseline."}
+    return {**told, **asdict(found), "verdict": found.verdict}
+
+
 def _facts(store: Store, task: EvalTask) -> dict:
     """What is told of a task besides its items."""
     return {**task.facts(), "private": tasks.is_private(store, task), "studies": tasks.used_by(store, task.name)}
@@ -99,4 +223,9 @@ COMMANDS = (
     generate_task,
     cut_task,
     remove_task,
+    count_overlap,
+    task_overlap,
+    task_readiness,
+    extrapolate_score,
+    clean_task,
 )

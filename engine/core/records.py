@@ -29,6 +29,7 @@ from engine.core.checks import is_number
 from engine.core.errors import Problem
 
 LARGEST = 2**63  # whole numbers are stored in 64 bits
+MOST = 1e18  # of whatever a job counts
 LISTS = (list, tuple)
 
 
@@ -222,3 +223,12 @@ def shown(value: object) -> str:
     """A value as a message shows it: not longer than a line."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def check_amounts(record: Record, *names: str) -> None:
+    """Raise Problem for an amount below 0 or beyond MOST: pages add them up, and turn them into shares and times."""
+    for name in names:
+        if not 0 <= (getattr(record, name) or 0) <= MOST:
+            raise Problem(
+                f"Cannot read {type(record).__name__}: its {name!r} is {getattr(record, name)}, which is invalid."
+            )

@@ -5,7 +5,7 @@ Up to 2000 windows of 48 bytes are drawn from each domain's validation documents
 validation losses too good, and most so for mixtures heavy in the domain that leaks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -53,12 +53,17 @@ def sample(part: Part, mask: np.ndarray) -> np.ndarray:
 
 def which_occur(part: Part, mask: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Which of the sorted hashes `wanted` (W,) stand in the documents of the mask: (W,) bool."""
+    return occurring(chunks(part, mask), wanted, WINDOW)
+
+
+def occurring(texts: Iterable[np.ndarray], wanted: np.ndarray, window: int) -> np.ndarray:
+    """Which of the sorted hashes `wanted` (W,) of windows of so many bytes stand in texts (N,) uint8: (W,) bool."""
     shift = np.uint64(64 - BUCKET_BITS)
     possible = np.zeros(1 << BUCKET_BITS, bool)
     possible[wanted >> shift] = True
     seen = np.zeros(len(wanted), bool)
-    for chunk in chunks(part, mask):
-        hashes = window_hashes(chunk, WINDOW)
+    for text in texts:
+        hashes = window_hashes(text, window)
         hashes = hashes[possible[hashes >> shift]]
         place = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
         seen[place[wanted[place] == hashes]] = True

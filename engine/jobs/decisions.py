@@ -37,6 +37,7 @@ class StudyMetric(Record):
     task: str | None = None
     chance: float | None = None
     items: int | None = None
+    reference: str | None = None
 
 
 # Studies -----------------------------------------------------------------------------------------------------

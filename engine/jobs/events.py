@@ -10,14 +10,13 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 from engine.core.errors import Problem
-from engine.core.records import Record, read_as, shown
-from engine.jobs.axes import Measured, MeasuredSpread, PerDomain, SeenShares, Shape, walk_of, walks
-from engine.jobs.runs import NumberedRun
+from engine.core.records import Record, check_amounts, read_as, shown
+from engine.jobs.axes import PerDomain, SeenShares, Shape, walk_of, walks
+from engine.jobs.runs import ComparedRun, MeasuredRun
 
 FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
 LARGEST_STEP = 2**31  # steps are stored in 32 bits
 LATEST = 2.5e11  # seconds since 1970: no calendar goes beyond the year 9999
-MOST = 1e18  # of whatever a job counts
 
 
 @dataclass(frozen=True)
@@ -92,15 +91,6 @@ def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
     for name in FRAME:
         own.pop(name, None)
     return Line(kinds[kind].read(own, f"the event {kind}"), float(t), by)
-
-
-def check_amounts(record: Record, *names: str) -> None:
-    """Raise Problem for an amount below 0 or beyond MOST: pages add them up, and turn them into shares and times."""
-    for name in names:
-        if not 0 <= (getattr(record, name) or 0) <= MOST:
-            raise Problem(
-                f"Cannot read {type(record).__name__}: its {name!r} is {getattr(record, name)}, which is invalid."
-            )
 
 
 # States of a job ---------------------------------------------------------------------------------------
@@ -280,33 +270,6 @@ class RunRefused(Event):
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasuredRun(NumberedRun):
-    """A run that its job chose and measured. losses, losses_se (M,): null where one is not a number; refused: why the
-    method refuses the merge, null if it does not; parameters: of the model."""
-
-    role: str
-    label: str | None
-    seed: int
-    losses: Measured
-    losses_se: MeasuredSpread
-    seconds: float
-    cpu_seconds: float
-    device: str
-    parameters: int
-    refused: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raises Problem for a number, or an amount, that no table or page could hold."""
-        super().__post_init__()
-        check_amounts(self, "seconds", "cpu_seconds", "parameters")
-
-    @property
-    def state(self) -> str:
-        """done | refused | diverged."""
-        return "refused" if self.refused else "diverged" if None in self.losses else "done"
-
-
 @dataclass(frozen=True)
 class RunsMeasured(Event):
     """Runs chosen and measured by a job."""
@@ -314,6 +277,15 @@ class RunsMeasured(Event):
     kind = "runs.measured"
     study: str
     runs: list[MeasuredRun]
+
+
+@dataclass(frozen=True)
+class RunsCompared(Event):
+    """What runs that were measured before are compared with a reference: it is added to their other metrics."""
+
+    kind = "runs.compared"
+    study: str
+    runs: list[ComparedRun]
 
 
 @dataclass(frozen=True)
@@ -345,4 +317,5 @@ SHARED: tuple[type[Event], ...] = (
     RunDiverged,
     RunRefused,
     RunsMeasured,
+    RunsCompared,
 )

@@ -26,6 +26,8 @@ KINDS = {
     "fit": "engine.spec.kinds.fit",
     "search": "engine.spec.kinds.search",
     "propose": "engine.spec.kinds.propose",
+    "overlap": "engine.spec.kinds.overlap",
+    "flips": "engine.spec.kinds.flips",
 }
 
 
@@ -33,7 +35,8 @@ KINDS = {
 class JobKind:
     """A kind of job. work: "module:function" that does a Job of it; events: its own kinds of events, each with the row
     in which it `lands`; on_cluster: it runs on the cluster if there is one (jobs of seconds run beside the page);
-    chooses: it measures runs that it chose itself, and tells of them by `runs.measured`.
+    chooses: it measures runs that it chose itself, and tells of them by `runs.measured`; compares: it adds to what
+    others measured, by `runs.compared`.
 
     Raises TypeError for an event that does not say how it lands.
     """
@@ -43,6 +46,7 @@ class JobKind:
     events: tuple[type[Event], ...] = ()
     on_cluster: bool = False
     chooses: bool = False
+    compares: bool = False
 
     def __post_init__(self) -> None:
         for event in self.events:

@@ -6,7 +6,7 @@ Fields that not every run has are null. D coordinates, M metrics.
 from dataclasses import dataclass
 
 from engine.core.errors import Problem
-from engine.core.records import Record
+from engine.core.records import Record, check_amounts, shown
 from engine.jobs.axes import Doses, Measured, MeasuredSpread, Point
 
 MOST = 2**31 - 1  # runs are numbered and counted in 32 bits
@@ -95,3 +95,46 @@ class SubmittedRun(Record):
     seconds: float | None = None
     device: str | None = None
     losses_se: MeasuredSpread | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRun(NumberedRun):
+    """A run that its job chose and measured. losses, losses_se (M,): null where one is not a number; refused: why the
+    method refuses the merge, null if it does not; parameters: of the model."""
+
+    role: str
+    label: str | None
+    seed: int
+    losses: Measured
+    losses_se: MeasuredSpread
+    seconds: float
+    cpu_seconds: float
+    device: str
+    parameters: int
+    refused: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a number, or an amount, that no table or page could hold."""
+        super().__post_init__()
+        check_amounts(self, "seconds", "cpu_seconds", "parameters")
+
+    @property
+    def state(self) -> str:
+        """done | refused | diverged."""
+        return "refused" if self.refused else "diverged" if None in self.losses else "done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRun(Record):
+    """A run of the study, by its id and number, and what it is compared with others: metric -> value, and its standard
+    error."""
+
+    id: str
+    number: int
+    losses: dict[str, float]
+    losses_se: dict[str, float]
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a standard error below 0."""
+        if odd := [name for name, value in self.losses_se.items() if value < 0]:
+            raise Problem(f"Cannot read the run {self.id[:80]!r}: the standard error of {shown(odd[0])} is below 0.")

@@ -154,14 +154,24 @@ def measured(metric: ItemMetric, answers: Answers) -> tuple[np.ndarray, np.ndarr
             f"Cannot measure the task {task.name!r}: {kept.sum()} of its {len(task.items)} items fit the context of "
             f"{answers.models.context} tokens. Use models of a longer context, or shorter items."
         )
+    value, error = valued(metric, scores, kept, task)
+    return value, error, scores
+
+
+def valued(
+    metric: ItemMetric, scores: np.ndarray, kept: np.ndarray, task: EvalTask, gap: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The values and standard errors (G,) of models whose items have these scores, (G, I) or (G, I, K), by the items
+    kept (I,); gap: of each model less the first one, over the same resampled items."""
     own = scores[:, kept]
     lost = ~np.isfinite(own).reshape(len(own), -1).all(1)  # models whose losses are not numbers
     own = np.nan_to_num(own)
     drawn = np.random.default_rng(0).integers(own.shape[1], size=(RESAMPLES, own.shape[1]))
-    spread = np.stack([metric.value(own[:, rows], task) for rows in drawn]).std(0)
+    values, again = metric.value(own, task), np.stack([metric.value(own[:, rows], task) for rows in drawn])
     low, scale = (0.0, 1.0) if task.low is None or task.high is None else (task.low, 1 / (task.high - task.low))
-    value = (metric.value(own, task) - low) * scale
-    return np.where(lost, np.nan, value), np.where(lost, np.nan, spread * abs(scale)), scores
+    if gap:
+        values, again, low, lost = values - values[0], again - again[:, :1], 0.0, lost | lost[0]
+    return np.where(lost, np.nan, (values - low) * scale), np.where(lost, np.nan, again.std(0) * abs(scale))
 
 
 def until(text: str, stops: Sequence[str]) -> str:
@@ -196,10 +206,11 @@ def task_values(
         answers = Answers(task, models, workspace)
         found = [measured(metric, answers) for metric in metrics]
         columns += [(value, error) for value, error, _ in found]
-        first = found[0][2].reshape(models.members, len(task.items), -1)[..., 0]
-        first = np.where(answers.fits, first, np.nan)
-        for own, scores, said in zip(outcomes, first, metrics[0].answer(answers), strict=True):
-            own[task.name] = Outcome(scores, said, answers.cut)
+        each = [scores.reshape(models.members, len(task.items), -1) for _, _, scores in found]
+        each = [np.where(answers.fits[:, None], scores, np.nan) for scores in each]  # (G, I, K)
+        for g, (own, said) in enumerate(zip(outcomes, metrics[0].answer(answers), strict=True)):
+            items = {metric.name: scores[g] for metric, scores in zip(metrics, each, strict=True)}
+            own[task.name] = Outcome(each[0][g, :, 0], said, answers.cut, items)
     values = np.stack([value for value, _ in columns], 1) if columns else np.empty((models.members, 0))
     errors = np.stack([error for _, error in columns], 1) if columns else np.empty((models.members, 0))
     return TaskValues(values, errors, outcomes)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.search.limits import Bounded, Kept, Limits
 from engine.search.methods import DEFAULT_METHOD, METHODS, check_method
 from engine.search.pool import Collector, Pool
 from engine.space.simplex import Space
-from engine.spec.statistics import first_lowest, lowest, ranks, weighted_sum
+from engine.spec.statistics import first_lowest, lowest, ranks
 from engine.surrogates.base import Surrogate
 from engine.surrogates.prediction import Difference, Prediction, checked_priorities, difference, predict
 
@@ -67,7 +68,8 @@ class NearOptimal:
 
 @dataclass(frozen=True)
 class Found:
-    """found: the method's answer; best: the single lowest draw; differences by baseline name; price of the answer."""
+    """found: the method's answer; best: the single lowest draw; differences by baseline name; price of the answer;
+    kept: of the limits, None without any."""
 
     found: Prediction
     best: Prediction
@@ -77,6 +79,7 @@ class Found:
     draws: int
     seconds: float
     price: float | None
+    kept: Kept | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -95,6 +98,7 @@ def search(
     n: int = 1_000_000,
     seed: int = 0,
     price: Price | None = None,
+    limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> tuple[Found, Pool]:
     """Draw n mixtures around the prior, predict them, and take the answer from them by a method.
@@ -102,19 +106,21 @@ def search(
     prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher is better
     (engine.spec.objectives.Aggregate.weights); method: a name of engine.search.methods.METHODS; baselines: name ->
     shares (D,). Epoch caps are upper bounds of the space. Draws outside the bounds are projected onto them.
+    limits: on metrics, which a run at the answer is to keep with the probability SURE; where no draw does, the answer
+    is the one that is nearest to it, and `kept` tells its chance.
     progress(done, total, note) after each chunk. Raises Problem if priorities, n or the method are invalid.
     """
     started = time.monotonic()
     metric_weights = checked_priorities(priorities, len(surrogate.noise))
-    check_method(method, surrogate, metric_weights)
+    check_method(method, surrogate, metric_weights, limits is not None)
     if not ELITE <= n <= LARGEST:
         raise Problem(f"Cannot search {n!r} draws: use {ELITE:,} to {LARGEST:,}.")
     rng = np.random.default_rng(seed)
-    points, scores, pool = _draw(surrogate, space, prior, metric_weights, n, rng, progress)
+    bounded = Bounded(surrogate, metric_weights, limits)
+    points, scores, pool = _draw(surrogate, space, prior, bounded, n, rng, progress)
     elite = space.project(points[lowest(scores, ELITE)].astype(float))
-    answer = METHODS[method](
-        lambda mixtures: weighted_sum(surrogate.mean(mixtures), metric_weights), space, prior, elite, rng
-    )
+    answer = METHODS[method](bounded.score, space, prior, elite, rng)
+    answer = bounded.best(np.concatenate([answer[None], elite]))
     top = predict(surrogate, elite[0], metric_weights)
     near = _near_optimal(surrogate, space, prior, metric_weights, points, scores, top, price)
     differences = {
@@ -122,32 +128,40 @@ def search(
         for name, shares in (baselines or {}).items()
     }
     seconds, cost = time.monotonic() - started, None if price is None else float(price.of(answer[None])[0])
-    return Found(predict(surrogate, answer, metric_weights), top, near, differences, method, n, seconds, cost), pool
+    found = predict(surrogate, answer, metric_weights)
+    return Found(found, top, near, differences, method, n, seconds, cost, bounded.told(answer)), pool
 
 
 def _draw(
     surrogate: Surrogate,
     space: Space,
     prior: np.ndarray,
-    metric_weights: np.ndarray,
+    bounded: Bounded,
     n: int,
     rng: np.random.Generator,
     progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray, Pool]:
-    """float32 draws (n, D), their predicted aggregates (n,), and the pool of some of them with all metrics."""
+    """float32 draws (n, D), their scores (n,), and the pool of some of them with all metrics; of those that keep the
+    limits, where any does."""
     points, scores = np.empty((n, len(prior)), np.float32), np.empty(n)
-    collector = None
+    collectors: list[Collector] = []
     for start in range(0, n, CHUNK):
         chunk = space.draw(prior, min(CHUNK, n - start), rng)
         mean = surrogate.mean(chunk)
-        collector = collector or Collector(metric_weights, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
-        collector.add(chunk, mean)
+        if not collectors:
+            bounded.learn(chunk, mean)
+            spread = np.maximum(mean.std(axis=0), 1e-9)
+            several = range(1 if bounded.limits is None else 2)  # of all draws, and of those that keep the limits
+            collectors = [Collector(bounded.weights, spread, np.random.default_rng(0)) for _ in several]
+        collectors[0].add(chunk, mean)
+        if bounded.limits is not None and (rows := bounded.roughly_inside(mean)).sum() > 1:
+            collectors[1].add(chunk[rows], mean[rows])
         points[start : start + len(chunk)] = chunk
-        scores[start : start + len(chunk)] = weighted_sum(mean, metric_weights)
+        scores[start : start + len(chunk)] = bounded.rough(mean)
         if progress:
             progress(min(n, start + CHUNK), n, f"{min(n, start + CHUNK):,} mixtures predicted")
-    assert collector is not None  # n is at least 1
-    return points, scores, collector.pool()
+    kept = [one for one in collectors[1:] if len(one.rest)]
+    return points, scores, (kept or collectors)[0].pool()
 
 
 def _near_optimal(

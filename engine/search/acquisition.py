@@ -20,6 +20,7 @@ CANDIDATES = 320  # candidate mixtures for the batch
 INCUMBENTS = 16  # best measured mixtures
 NARROWED = (0.25, 0.1, 0.04)  # CLIMB: fraction of the pool that is left in the first, second and later rounds
 RESAMPLES = 24
+STEPS = 20_000  # of a lasso's descent, at most
 FEWEST_RUNS = 12  # for the relevance of domains
 
 
@@ -94,10 +95,45 @@ def climb(
     return Proposal(points[ordered(weighted_sum(surrogate.mean(points), metric_weights))], None)
 
 
-PROPOSERS: dict[str, Callable[..., Proposal]] = {"improvement": improvement, "climb": climb}
+def sources(
+    surrogate: Surrogate,
+    space: Space,
+    metric_weights: np.ndarray,
+    pool: np.ndarray,
+    runs: np.ndarray,
+    count: int,
+    seed: int,
+    losses: np.ndarray | None = None,
+) -> Proposal:
+    """Runs that tell most of the sources on which the metrics depend, for a new target that few runs measured.
+
+    Each source's effort is its L1 relevance (`relevance`, arXiv:2306.02556); the batch is chosen greedily to lower the
+    variance of the effects of log shares, weighed by effort (A-optimal design). losses (R, M) of the runs. Raises
+    Problem as `relevance` does.
+    """
+    assert losses is not None  # the job hands them over
+    effort = relevance(runs, losses, metric_weights, seed).effort
+    logs = np.log(np.concatenate([runs, pool]) + 1e-3)
+    known = np.isfinite(weighted_sum(losses, metric_weights))
+    features = (logs - logs[: len(runs)].mean(axis=0)) / np.maximum(logs[: len(runs)].std(axis=0), 1e-9)
+    there, pooled = features[: len(runs)][known], features[len(runs) :]
+    covariance = np.linalg.inv(there.T @ there + np.eye(pool.shape[1]))
+    chosen: list[int] = []
+    for _ in range(min(count, len(pool))):
+        moved = pooled @ covariance  # (N, D)
+        fall = (moved**2 @ effort) / (1 + (moved * pooled).sum(axis=1))
+        fall[chosen] = -1
+        pick = int(first_lowest(-fall))
+        chosen.append(pick)
+        covariance = covariance - np.outer(moved[pick], moved[pick]) / (1 + moved[pick] @ pooled[pick])
+    return Proposal(space.project(pool[chosen]), None)
+
+
+PROPOSERS: dict[str, Callable[..., Proposal]] = {"improvement": improvement, "climb": climb, "sources": sources}
 TITLES = {
     "improvement": "Expected improvement: where the best may still be",
     "climb": "CLIMB: spread over the predicted best",
+    "sources": "Relevant sources: what tells most of a new target's effects",
 }
 
 
@@ -173,28 +209,30 @@ def relevance(weights: np.ndarray, losses: np.ndarray, metric_weights: np.ndarra
     """L1 relevance of sources to targets (active multi-task representation learning, arXiv:2306.02556).
 
     A lasso of each counted metric on the log shares, its penalty by cross-validation on all runs, its support by
-    bootstrap. weights (R, D), losses (R, M) with NaN, metric_weights (M,). Raises Problem for fewer than 12 runs.
+    bootstrap. weights (R, D), losses (R, M) with NaN, metric_weights (M,). Raises Problem where fewer than 12 runs
+    have a metric that counts.
     """
     from sklearn.linear_model import Lasso, LassoCV
 
-    if len(weights) < FEWEST_RUNS:
-        raise Problem(
-            f"Cannot estimate which domains matter from {len(weights)} runs: at least {FEWEST_RUNS} are needed."
-        )
+    counted = np.flatnonzero(metric_weights)
+    fewest = int(np.isfinite(losses[:, counted]).sum(axis=0).min(initial=len(weights)))
+    if fewest < FEWEST_RUNS:
+        raise Problem(f"Cannot estimate which domains matter from {fewest} runs: at least {FEWEST_RUNS} are needed.")
     logs = np.log(weights + 1e-3)
     spread = logs.std(axis=0)
     features = (logs - logs.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
     rng = np.random.default_rng(seed)
     strength, support = np.zeros((2, weights.shape[1], losses.shape[1]))
-    for m in np.flatnonzero(metric_weights):
+    for m in counted:
         rows = np.flatnonzero(~np.isnan(losses[:, m]))
         target = losses[rows, m] - losses[rows, m].mean()
         target /= max(target.std(), 1e-12)
-        penalty = LassoCV(cv=5, random_state=seed, alphas=30).fit(features[rows], target).alpha_
-        strength[:, m] = np.abs(Lasso(penalty).fit(features[rows], target).coef_)
+        path = LassoCV(cv=5, random_state=seed, alphas=30, max_iter=STEPS)
+        penalty = path.fit(features[rows], target).alpha_
+        strength[:, m] = np.abs(Lasso(penalty, max_iter=STEPS).fit(features[rows], target).coef_)
         for _ in range(RESAMPLES):
             some = rng.integers(len(rows), size=len(rows))
-            support[:, m] += Lasso(penalty).fit(features[rows][some], target[some]).coef_ != 0
+            support[:, m] += Lasso(penalty, max_iter=STEPS).fit(features[rows][some], target[some]).coef_ != 0
     support /= RESAMPLES
     pull = strength @ np.abs(metric_weights)
     return Relevance(strength, support, pull / pull.sum() if pull.any() else np.full(len(pull), 1 / len(pull)))

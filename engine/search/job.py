@@ -1,12 +1,15 @@
 """The background job "search": a million simulated mixtures on a fitted surrogate."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine import surrogates
 from engine.jobs.spool import Job
 from engine.search import Price, search
+from engine.search.limits import Limits
 from engine.space.simplex import space_from
-from engine.spec.kinds.search import SearchFinished, SearchTask
+from engine.spec.kinds.search import MetricLimit, SearchFinished, SearchTask
 from engine.spec.objectives import Aggregate
 
 
@@ -24,6 +27,7 @@ def run(job: Job) -> None:
         n=settings.points,
         seed=settings.seed,
         price=price_of(task, space.names),
+        limits=limits_of(task.limits, len(settings.aggregate["weights"])) if task.limits else None,
         progress=job.progress,
     )
     pool.save(job.workspace / draws_file(job.id))
@@ -33,6 +37,14 @@ def run(job: Job) -> None:
 def draws_file(job_id: str) -> str:
     """The file of a search's pool (engine/search/pool.py), relative to the workspace."""
     return f"draws/{job_id}.npz"
+
+
+def limits_of(asked: Sequence[MetricLimit], metrics: int) -> Limits:
+    """Limits on some of so many metrics."""
+    values, signs = np.full((2, metrics), np.nan)
+    for one in asked:
+        values[one.place], signs[one.place] = one.value, 1.0 if one.at_most else -1.0
+    return Limits(values, signs)
 
 
 def price_of(task: SearchTask, domains: tuple[str, ...]) -> Price | None:

@@ -106,14 +106,20 @@ TITLES = {
 }
 
 
-def check_method(method: str, surrogate: Surrogate | type[Surrogate], metric_weights: np.ndarray) -> None:
-    """Raise Problem if the method is unknown, or not valid for this surrogate."""
+def check_method(
+    method: str, surrogate: Surrogate | type[Surrogate], metric_weights: np.ndarray, limited: bool = False
+) -> None:
+    """Raise Problem if the method is unknown, or not valid for this surrogate. limited: metrics have limits to keep."""
     if method not in METHODS:
         raise Problem(f"Cannot search by {method!r}: choose one of {', '.join(METHODS)}.")
     if method == "convex" and (not surrogate.convex or (metric_weights < 0).any()):
         raise Problem(
             f"Cannot search {surrogate.title} by the convex method: its optimum is unique only for the log-linear law "
             "with metrics where lower is better. Choose log_linear, or the method evolve."
+        )
+    if method == "convex" and limited:
+        raise Problem(
+            "Cannot keep limits by the convex method: it has one optimum only without them. Choose the method optimum."
         )
 
 

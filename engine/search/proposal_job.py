@@ -1,5 +1,7 @@
 """The background job "propose": the next runs, and which domains the metrics depend on."""
 
+from typing import Any
+
 import numpy as np
 
 from engine import surrogates
@@ -25,7 +27,8 @@ def run(job: Job) -> None:
     drawn = space.draw(np.array(task.prior), POOL, rng)
     pool = np.concatenate([drawn, space.sample(POOL, rng)])
     job.progress(1, 3, "choosing the runs that would help most")
-    more = {"rounds_done": settings.rounds_done} if settings.proposer == "climb" else {}
+    own: dict[str, dict[str, Any]] = {"climb": {"rounds_done": settings.rounds_done}, "sources": {"losses": losses}}
+    more = own.get(settings.proposer, {})
     found = PROPOSERS[settings.proposer](
         surrogate, space, metric_weights, pool, weights, settings.count, settings.seed, **more
     )

@@ -24,7 +24,8 @@ class Objective:
     """One metric of a study.
 
     metric: its name, as the runs' file has it; domain: whose loss it is, for a domain's loss; priority: how much
-    it counts, at least 0; task: whose score it is, chance: what guessing scores there, items: of how many items.
+    it counts, at least 0; task: whose score it is, chance: what guessing scores there, items: of how many items;
+    reference: what it is compared with (engine/spec/flips.py), where chance is what an equal run would have.
     """
 
     metric: str
@@ -35,11 +36,13 @@ class Objective:
     task: str | None = None
     chance: float | None = None
     items: int | None = None
+    reference: str | None = None
 
     @property
     def usual(self) -> float:
-        """How much it counts where nobody says: 1, and a task's score 0, since it may be only noise."""
-        return 1.0 if self.task is None else 0.0
+        """How much it counts where nobody says: 1; 0 for a task's score, which may be only noise, and for a comparison,
+        which is there to be limited."""
+        return 1.0 if self.task is None and self.reference is None else 0.0
 
 
 @dataclass(frozen=True)

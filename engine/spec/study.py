@@ -59,9 +59,10 @@ class StudySpec:
     losses are divided by those of the natural mixture before that mean, as a byte of one script or alphabet says more
     than one of another; metrics: measured
     besides each domain's loss (engine/metrics/); tasks: of the workspace, whose items every model answers
-    (engine/tasks/); surrogates: which ones the leaderboard compares, empty means all; compute: how its training is
-    split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A
-    merge study of external checkpoints has no fidelity.
+    (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each run does worse than the
+    prior mixture beyond noise, which takes repeats (engine/spec/flips.py); surrogates: which ones the leaderboard
+    compares, empty means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge
+    study varies (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity.
     """
 
     name: str
@@ -91,6 +92,7 @@ class StudySpec:
     relative: bool = False
     metrics: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    flips: bool = False
     surrogates: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
@@ -113,6 +115,8 @@ class StudySpec:
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
         most = max(1, min(self.repeats, 1 + self.runs))
         check(1 <= self.repeat_mixtures <= most, "repeat_mixtures", self.repeat_mixtures, f"from 1 to {most}")
+        check(not self.flips or self.repeats >= 1, "repeats", self.repeats, "at least 1, since flips are beyond noise")
+        check(not (self.flips and self.merge), "flips", self.flips, "false for merges: it compares proxies")
         check(self.target_tokens >= 0, "target_tokens", self.target_tokens, "a number of tokens, or 0")
         check_counts(self.available_tokens)
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
@@ -207,7 +211,7 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
     weighed = (
-        () if spec.metrics or spec.tasks else spec.priorities
+        () if spec.metrics or spec.tasks or spec.flips else spec.priorities
     )  # other metrics' names are checked where these are known
     named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
     missing = [name for name in named if name not in there]

@@ -20,9 +20,11 @@ from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
 from engine.studies.fits import can_fit, fit_id, queue_fit
+from engine.studies.flips import count_flips_if_due, flips_due, flips_to_come
 from engine.studies.housekeeping import finish_deletions
 from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
+from engine.studies.overlap import overlap_jobs
 from engine.studies.questions import search_job
 from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
@@ -42,6 +44,7 @@ def advance(store: Store) -> None:
             if not study.coordinates:
                 plan(store, study)
             else:
+                count_flips_if_due(store, study)
                 fit_if_due(store, study)
                 search_if_due(store, study)
         except Problem as problem:  # one failing study must not block the others
@@ -89,11 +92,12 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
-    objectives = objectives_in(store, spec, domains)
-    check_weighed(objectives, spec.priorities)
     frame = frame_of(spec, domains, manifest)
+    objectives = objectives_in(store, spec, domains, frame.prior_name)
+    check_weighed(objectives, spec.priorities)
     rows = plan_runs(spec, study, frame)
     made = training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+    made += overlap_jobs(spec, study, domains)
     return StudyPlanned(
         study=study,
         domains=domains,
@@ -130,7 +134,7 @@ def fit_is_due(store: Store, study: studies.Study) -> bool:
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         enough = 2 * FEWEST_RUNS  # so that every fold's other runs have a few
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= enough).all())
-    complete = study.open == 0 and study.done >= fewest(study)
+    complete = study.open == 0 and study.done >= fewest(study) and not flips_to_come(store, study)
     return bool(newer or complete) and can_fit(store, study)
 
 
@@ -177,7 +181,7 @@ def _is_settled(store: Store, study: studies.Study) -> bool:
 
 def goes_on(store: Store, study: studies.Study) -> bool:
     """Whether a planned study of which no job is under way has runs that are awaited, or a fit or search to queue."""
-    if study.open or due_search(store, study) is not None:
+    if study.open or due_search(store, study) is not None or flips_due(store, study):
         return True
     return fit_is_due(store, study) and jobs.find(store, fit_id(study, for_fitting(store, study.id))) is None
 

@@ -101,6 +101,7 @@ def spec_on(spec: StudySpec, study: studies.Study, corpus: str, manifest: dict, 
             if domain in there and same_text(study, manifest, domain)
         },
         dose_runs=0,
+        flips=False,  # the runs that are carried over were compared with another reference
         groups=tuple(group for group in spec.groups if all(domain in there for domain in group["domains"])),
     )
 
@@ -143,7 +144,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     decided = StudyPlanned(
         study=successor,
         domains=new,
-        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, plan.spec, new)],
+        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, plan.spec, new, frame.prior_name)],
         corpus=text_of(frame, manifest),
         runs=[PlannedRun(**row) for row in fresh],
         jobs=[PlannedJob(**one) for one in planned],

@@ -28,6 +28,7 @@ from engine.spec.merge import (
 from engine.spec.pools import pools_of
 from engine.spec.study import StudySpec, chosen_domains
 from engine.spec.tasks import Merging
+from engine.studies.overlap import overlap_jobs
 from engine.studies.tasks import objectives_in
 from store import runs, studies
 from store.database import Store
@@ -63,10 +64,11 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     rows += merges(store, spec, study, experts, names, mixture_study, len(rows) + 1)
     corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
     jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
+    jobs += overlap_jobs(spec, study, domains)
     return StudyPlanned(
         study=study,
         domains=names,
-        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, spec, domains)],
+        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, spec, domains, "")],
         corpus=corpus,
         runs=[PlannedRun(**row) for row in rows],
         jobs=[PlannedJob(**one) for one in jobs],

@@ -144,7 +144,8 @@ def search_in_use(
             return 0
         return 2 if settings["surrogate"] == surrogate else 1
 
-    same = [one for one in found if _asked(aggregate, aggregate_in(store, study, one))]
+    free = [one for one in found if not one["settings"].get("limits")]  # with limits it answers another question
+    same = [one for one in free if _asked(aggregate, aggregate_in(store, study, one))]
     return max(same, key=near, default=None)
 
 

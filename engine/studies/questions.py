@@ -10,7 +10,7 @@ from engine.core.people import need
 from engine.core.short_names import digest
 from engine.search import LARGEST
 from engine.search.methods import DEFAULT_METHOD, check_method
-from engine.spec.kinds.search import SearchSettings, SearchTask
+from engine.spec.kinds.search import MetricLimit, SearchSettings, SearchTask
 from engine.spec.tasks import FitSettings
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
@@ -35,10 +35,11 @@ def queue_search(
     points: int = SEARCH_POINTS,
     method: str = DEFAULT_METHOD,
     prices: dict[str, float] | None = None,
+    limits: dict[str, float] | None = None,
 ) -> Asked:
     """Queue a search on the latest fit; the same request is one job. Raises Problem as `search_job` does."""
     need("operator", "start a search")
-    job_id, spec = search_job(store, study, surrogate, priorities, points, method, prices)
+    job_id, spec = search_job(store, study, surrogate, priorities, points, method, prices, limits)
     return ask_once(store, job_id, spec, study.id)
 
 
@@ -50,18 +51,21 @@ def search_job(
     points: int = SEARCH_POINTS,
     method: str = DEFAULT_METHOD,
     prices: dict[str, float] | None = None,
+    limits: dict[str, float] | None = None,
 ) -> tuple[str, dict]:
     """The id and spec of the job of a search on the latest fit.
 
     surrogate: by default the leaderboard's choice; priorities: metric -> weight, 1 where absent (default: the study's);
-    method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
-    Problem before the first fit, and if a setting is invalid or the method does not fit the surrogate.
+    method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent; limits: metric
+    -> at most so much (a score: at least), kept with the probability engine.search.limits.SURE. Raises Problem before
+    the first fit, and if a setting is invalid or the method does not fit the surrogate.
     """
     if not 1000 <= points <= LARGEST:
         raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
     asked = question_of(store, study, surrogate, priorities)
-    check_method(method, SURROGATES[asked["surrogate"]], np.array(asked["aggregate"]["weights"]))
-    settings = SearchSettings(**asked, points=points, seed=0, method=method, prices=checked_prices(study, prices))
+    check_method(method, SURROGATES[asked["surrogate"]], np.array(asked["aggregate"]["weights"]), bool(limits))
+    more = {"prices": checked_prices(study, prices), "limits": checked_limits(study, limits)}
+    settings = SearchSettings(**asked, points=points, seed=0, method=method, **more)
     return job_id_of(study, "search", settings.to_dict()), search_task(store, study, settings)
 
 
@@ -69,10 +73,14 @@ def with_optimism(store: Store, study: studies.Study, search: dict) -> dict:
     """A search's result with what refits say of its choice: "optimism", as `engine.league.optimism.Optimism`, or None
     where they were asked about another fit, surrogate or aggregate."""
     latest, settings = studies.league(store, study.id), search["settings"]
-    asked = latest is not None and (
-        settings.get("fingerprint") == latest["fingerprint"]
-        and settings["surrogate"] == latest["league"]["default"]
-        and settings.get("aggregate") == aggregate_of(store, study).to_dict()
+    asked = (
+        latest is not None
+        and not settings.get("limits")
+        and (
+            settings.get("fingerprint") == latest["fingerprint"]
+            and settings["surrogate"] == latest["league"]["default"]
+            and settings.get("aggregate") == aggregate_of(store, study).to_dict()
+        )
     )
     return {**search, "optimism": latest["league"].get("optimism") if asked else None}
 
@@ -124,6 +132,25 @@ def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dic
     return dict(prices or {})
 
 
+def checked_limits(study: studies.Study, limits: dict[str, float] | None) -> dict[str, float]:
+    """Raises Problem if a metric is unknown, or a limit is not a number."""
+    for name, value in (limits or {}).items():
+        if name not in study.metrics:
+            raise Problem(f"Cannot limit {name!r}: the metrics of this study are {', '.join(study.metrics)}.")
+        if not is_number(value):
+            raise Problem(f"Cannot use {value!r} as the limit of {name!r}: give a number.")
+    return dict(limits or {})
+
+
+def limits_in(study: studies.Study, limits: dict[str, float]) -> list[MetricLimit]:
+    """Limits by metric as a job takes them: of a loss at most, of a score at least so much."""
+    return [
+        MetricLimit(place=place, value=float(limits[one.metric]), at_most=not one.higher_is_better)
+        for place, one in enumerate(study.objectives)
+        if one.metric in limits
+    ]
+
+
 def search_task(store: Store, study: studies.Study, settings: SearchSettings) -> dict:
     """The spec of a search job (engine/search/job.py)."""
     frame = frame_of_study(study)
@@ -136,6 +163,7 @@ def search_task(store: Store, study: studies.Study, settings: SearchSettings) ->
         baselines={name: shares.tolist() for name, shares in frame.baselines.items()},
         available=frame.available,
         budget=frame.budget,
+        limits=limits_in(study, settings.limits),
     )
     return task.spec(priority=-1)
 

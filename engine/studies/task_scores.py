@@ -20,10 +20,12 @@ ROUNDED = 1e-3  # scores are kept in half precision
 
 @dataclass(frozen=True)
 class Scored:
-    """One metric of a task over the R finished runs of a study. values, errors (R,): NaN where a run has none."""
+    """One metric of a task over the R finished runs of a study. roles [R]; values, errors (R,): NaN where a run has
+    none."""
 
     objective: Objective
     ids: list[str]
+    roles: list[str]
     values: np.ndarray
     errors: np.ndarray
     readiness: Readiness
@@ -43,7 +45,7 @@ def scored(store: Store, study: studies.Study, task: str) -> list[Scored]:
     for place, one in enumerate(study.objectives):
         if one.task == task:
             own = np.array([errors[run][place] for run in measured.ids], float)
-            found.append(Scored(one, measured.ids, measured.losses[:, place], own, ready[place]))
+            found.append(Scored(one, measured.ids, measured.roles, measured.losses[:, place], own, ready[place]))
     return found
 
 
@@ -69,7 +71,7 @@ def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered
     whole = shelf.load(store.workspace.root, task)
     if is_private(store, whole):
         raise Problem(f"The items of {task!r} are private: none of their text is shown.")
-    left, right = (_outcome(store, run, task) for run in (one, other))
+    left, right = (outcome_of(store, run, task) for run in (one, other))
     if not len(whole.items) == len(left.scores) == len(right.scores):
         raise Problem(f"Cannot compare answers on {task!r}: the runs answered another number of items.")
     return [
@@ -86,11 +88,12 @@ def side_by_side(store: Store, task: str, one: str, other: str) -> list[Answered
 def unfit(store: Store, task: str, run: str) -> tuple[int, int]:
     """How many items of a task were left out, as they did not fit the context of a run's model, and how many lost the
     beginning of their prompt. Raises Problem where its answers lack."""
-    found = _outcome(store, run, task)
+    found = outcome_of(store, run, task)
     return found.left_out, found.cut
 
 
-def _outcome(store: Store, run: str, task: str) -> Outcome:
+def outcome_of(store: Store, run: str, task: str) -> Outcome:
+    """What a run answered to a task. Raises Problem where that was not kept."""
     path = outcomes.file_of(store.workspace.root, run)
     if (found := outcomes.load(path).get(task) if path.exists() else None) is None:
         raise Problem(f"Cannot show the answers of {run!r} on {task!r}: they were not kept. Choose another run.")

@@ -7,6 +7,7 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.metrics import item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
+from engine.spec.flips import flips_of
 from engine.spec.objectives import Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
@@ -17,9 +18,15 @@ from store import corpora, studies
 from store.database import Store
 
 
-def objectives_in(store: Store, spec: StudySpec, domains: list[str]) -> list[Objective]:
-    """What a study of these settings measures on domains and tasks."""
-    return objectives_of(spec.metrics, domains, shelf.loaded(store.workspace.root, spec.tasks))
+def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: str) -> list[Objective]:
+    """What a study of these settings measures on domains and tasks; reference: what flips are counted against."""
+    asked = shelf.loaded(store.workspace.root, spec.tasks)
+    found = objectives_of(spec.metrics, domains, asked)
+    flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
+    taken = {one.metric for one in found}
+    if twice := [one.metric for one in flips if one.metric in taken]:
+        raise Problem(f"Cannot measure {twice[0]!r} twice: a domain or task has that name. Give that another name.")
+    return found + flips
 
 
 @dataclass(frozen=True)

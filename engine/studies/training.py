@@ -37,7 +37,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             keep=keep,
             runs=[TaskRun(**{key: run.get(key) for key in TRAINED}) for run in group],
             fidelity=fidelity.to_dict(),
-            keep_windows=any(run.get("role") == "confirm" for run in group),
+            keep_windows=spec.flips or any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
             **spec.compute.own(),

@@ -89,7 +89,7 @@ def runs_added(cursor: Cursor, origin: Origin, e: RunsAdded | StudyPlanned) -> N
     jobs_planned(cursor, e.study, e.jobs, origin.t)
 
 
-OF_TASKS = ("task", "chance", "items")  # of a metric, where it is a task's: rows of before have none
+OF_TASKS = ("task", "chance", "items", "reference")  # of a metric, where it is a task's or a comparison
 
 
 def metrics_json(metrics: Sequence[StudyMetric]) -> str:

@@ -1,7 +1,7 @@
 """Apply jobs' states and results: one function per kind of event, one table of them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from engine.jobs.events import (
     RunDiverged,
     RunFinished,
     RunRefused,
+    RunsCompared,
     RunsEvaluated,
     RunsMeasured,
     RunsProgress,
@@ -118,21 +119,51 @@ def runs_evaluated(cursor: Cursor, origin: Origin, e: RunsEvaluated) -> None:
 def runs_finished(cursor: Cursor, events: list[tuple[Origin, RunFinished]]) -> None:
     """Results of runs, in one statement: one by one it costs 6 ms per run."""
     finished = {e.run: e for _, e in events}
-    order = {
-        run: [one["metric"] for one in json.loads(metrics)] if metrics else domains
-        for run, domains, metrics in cursor.execute(
-            "SELECT runs.id, studies.domains, studies.metrics FROM runs JOIN studies ON studies.id = runs.study "
-            "WHERE runs.id IN (SELECT unnest(?))",
-            [list(finished)],
-        ).fetchall()
-    }
+    there = values_there(cursor, list(finished))
     known = {
-        run: e for run, e in finished.items() if run in order
+        run: e for run, e in finished.items() if run in there
     }  # a folder copied in by hand may have runs of others
     columns = {name: [getattr(e, name) for e in known.values()] for name in MEASURED}
     for name in ("losses", "losses_se"):
-        columns[name] = [[getattr(e, name).get(metric) for metric in order[run]] for run, e in known.items()]
+        columns[name] = [merged(there[run][name], getattr(e, name)) for run, e in known.items()]
     update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
+
+
+Values = Mapping[str, float | None]  # of a run's metrics, by name
+
+
+def values_there(cursor: Cursor, runs: list[str]) -> dict[str, dict[str, Values]]:
+    """Of runs that are there {"losses", "losses_se"}: every metric of their study, with what it has so far, or None."""
+    found: dict[str, dict[str, Values]] = {}
+    for run, domains, metrics, *lists in cursor.execute(
+        "SELECT runs.id, studies.domains, studies.metrics, losses, losses_se FROM runs "
+        "JOIN studies ON studies.id = runs.study WHERE runs.id IN (SELECT unnest(?))",
+        [runs],
+    ).fetchall():
+        names = [one["metric"] for one in json.loads(metrics)] if metrics else domains
+        empty = [None] * len(names)
+        found[run] = {
+            name: dict(zip(names, values or empty, strict=True))
+            for name, values in zip(("losses", "losses_se"), lists, strict=True)
+        }
+    return found
+
+
+def merged(there: Values, told: Values) -> list[float | None]:
+    """The values of a run's metrics, in their order: what is told, else what was there."""
+    return [told.get(metric, value) for metric, value in there.items()]
+
+
+def runs_compared(cursor: Cursor, origin: Origin, e: RunsCompared) -> None:
+    """Values that are added to those of runs, which may be told of before or after: a rebuild reads journals in any
+    order."""
+    there = values_there(cursor, [run.id for run in e.runs])
+    if not (known := [run for run in e.runs if run.id in there]):
+        return
+    columns: Columns = {
+        name: [merged(there[run.id][name], getattr(run, name)) for run in known] for name in ("losses", "losses_se")
+    }
+    update(cursor, "runs", columns | {"id": [run.id for run in known]}, MEASURED)
 
 
 def runs_measured(cursor: Cursor, origin: Origin, e: RunsMeasured) -> None:
@@ -192,6 +223,7 @@ EVENTS: dict[type[Event], Handler] = {
     RunDiverged: run_diverged,
     RunRefused: run_refused,
     RunsMeasured: runs_measured,
+    RunsCompared: runs_compared,
 }
 # Applied after the others of their chunk: their order relative to other events does not matter.
 BULK: dict[type[Event], Callable[[Cursor, list[tuple[Origin, Any]]], None]] = {

@@ -8,7 +8,7 @@ from engine.core.errors import Problem
 from engine.core.records import shown
 from engine.jobs.axes import Shape
 from engine.jobs.decisions import CandidatePut, RunsAdded, StudyImported, StudyPlanned
-from engine.jobs.events import Event, RunFinished, RunsEvaluated
+from engine.jobs.events import Event, RunFinished, RunsCompared, RunsEvaluated
 from engine.jobs.frozen import Frozen
 from engine.jobs.runs import PlannedRun
 from engine.spec.fidelity import Fidelity
@@ -34,6 +34,8 @@ class Shapes:
         for run in planned_by(event):
             if run.fidelity is not None:
                 Fidelity.from_dict(run.fidelity)  # raises for one that no proxy could have
+        if isinstance(event, RunsCompared):
+            self.check_compared(event)
         if not event.is_shaped():
             return
         shape = self.of(event)
@@ -49,6 +51,15 @@ class Shapes:
         own = (tuple(frozen.names), tuple(one.metric for one in frozen.metrics), frozen.kind == "mixture")
         if own != (shape.coordinates, shape.metrics, shape.mixture):
             raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it is not a point of its study.")
+
+    def check_compared(self, event: RunsCompared) -> None:
+        """Raise Problem for a value of what is no comparison: a job that compares may change nothing that others
+        measured."""
+        row = self.row(event.study)
+        known = {one["metric"] for one in json.loads(row[1] or "[]") if one.get("reference")} if row else set()
+        for name in {name for run in event.runs for name in (*run.losses, *run.losses_se)}:
+            if name not in known:
+                raise Problem(f"Cannot take {event.kind}: {shown(name)} is not a comparison of its study.")
 
     def check_names(self, event: StudyPlanned | StudyImported) -> None:
         """Raise Problem for a study that is planned already, or whose coordinates or metrics are no names of theirs."""

@@ -68,6 +68,43 @@ def test_a_study_measures_its_tasks_and_counts_them_where_told(workspace):
     assert refused.returncode == 1 and "'Tasked' measures it" in refused.stderr
 
 
+def test_items_in_training_text_are_counted_with_the_study_and_on_demand(workspace):
+    (there,) = told(workspace, "overlap", "Tasked")
+    assert (there["items"], there["standing"], there["too_short"]) == (40, 0, 40), "brackets are too short to tell"
+    assert len(there["gains"]) == 2 and all(gain["unknown"] or gain["verdict"] for gain in there["gains"])
+    again = told(workspace, "count-overlap", "Tasked")
+    assert again["already_there"] and again["state"] == "done"
+    refused = engine(workspace, "clean-task", "brackets", "clean", "--study", "Small", check=False)
+    assert refused.returncode == 1 and "none was looked for in 'Small' yet" in refused.stderr
+    cleaned = told(workspace, "clean-task", "brackets", "clean", "--study", "Tasked")
+    assert cleaned["items"] == 40 and "without 0 items that stand in the training text" in cleaned["source"]
+    told(workspace, "remove-task", "clean")
+    refused = engine(workspace, "count-overlap", "Small", check=False)
+    assert refused.returncode == 1 and "it measures no task" in refused.stderr
+
+
+def test_flips_are_counted_once_the_runs_are_there(workspace):
+    runs = [run for run in told(workspace, "runs", "Tasked") if run["losses"]]
+    worse = [run["losses"]["worse windows"] for run in runs]
+    assert all(0 <= one <= 1 for one in worse) and max(worse) > 0.3, "mixtures of one domain are worse elsewhere"
+    prior = [run["losses"] for run in runs if run["role"] == "repeat" or run["label"] == "natural"]
+    assert len(prior) == 3 and max(one["worse windows"] for one in prior) < 0.2
+    assert all(0 <= run["losses"]["brackets worse items"] <= 1 for run in runs)
+    shown = told(workspace, "show", "Tasked")
+    assert {job["kind"] for job in shown["jobs"] if job["state"] == "done"} >= {"flips", "overlap", "train", "fit"}
+    assert shown["warnings"] == [] and shown["aggregate"]["priorities"]["worse windows"] == 0
+    (row,) = [one for one in told(workspace, "readiness", "Tasked")["metrics"] if one["metric"] == "worse windows"]
+    assert row["repeats"] == 2 and row["held_out_rank"] is not None
+
+
+def test_flips_of_confirmations_are_counted_against_their_own_baseline(workspace):
+    confirm = ("--candidate", "uniform", "--times", "1", "--seeds", "2", "--spread", "0", "--wait")
+    told(workspace, "confirm", "Tasked", *confirm)
+    runs = [run for run in told(workspace, "runs", "Tasked") if run["role"] == "confirm"]
+    worse = {run["label"]: run["losses"]["worse windows"] for run in runs}
+    assert len(worse) >= 2 and worse["natural"] < worse["uniform"] <= 1
+
+
 def test_a_study_of_a_task_that_is_not_there_is_refused(workspace, tmp_path):
     (tmp_path / "study.toml").write_text(TINY.replace("[fidelity]", 'tasks = ["poems"]\n[fidelity]'))
     refused = engine(workspace, "start", str(tmp_path / "study.toml"), check=False)

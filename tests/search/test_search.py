@@ -291,7 +291,7 @@ def test_rounding_moves_neither_the_answer_nor_the_pool(surrogate, method):
 
 def test_rounding_moves_no_proposal(surrogate):
     (_, pool), (_, again) = with_and_without_rounding(surrogate, "simulate")
-    for name in PROPOSERS:
+    for name in sorted(set(PROPOSERS) - {"sources"}):  # which looks at runs, not at predictions
         points = [
             PROPOSERS[name](surrogate, SPACE, np.full(2, 0.5), one.points, PRIOR[None], 4, 0).points
             for one in (pool, again)

@@ -3,8 +3,11 @@
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from engine.core.workspace import OWNER_JOURNAL, Workspace
 from engine.jobs.api import RequestBegun, RequestEnded, SignInEnded, TokenRevoked, TokenUsed
@@ -22,6 +25,7 @@ from engine.jobs.decisions import (
     StudyCancelled,
     StudyCreated,
     StudyFailed,
+    StudyMetric,
     StudyPaused,
     StudyResumed,
     StudyTextGiven,
@@ -30,10 +34,13 @@ from engine.jobs.housekeeping import CorpusMarked, StudyDeleted
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.jobs.runs import PlannedRun, SubmittedRun, run_id
 from engine.service import api_tokens
+from engine.spec.flips import WINDOWS, flips_of
+from engine.spec.objectives import BITS
 from engine.spec.study import StudySpec
 from store import reviews, studies
 from store.database import Store
 from tests.support import nasty
+from tests.support.measured_study import measured_study
 from tests.support.nasty import DOMAINS, MERGE, MIXTURE, RUNS, tell
 
 GONE = object()  # the change that takes a value away
@@ -52,6 +59,8 @@ def build(root: Path) -> Path:
     decide(store)
     measure(store)
     merge(store)
+    overlap(store)
+    compare(store)
     store.close()
     return root
 
@@ -204,6 +213,36 @@ def merge(store: Store) -> None:
         chosen = {"id": run_id(MERGE, number), "number": number, "role": "search", "label": "guided", **row}
         measured = {"kind": "runs.measured", "study": MERGE, "runs": [chosen]}
         tell(store, job, {"kind": "job.started"}, measured, {"kind": event, "study": MERGE, **said})
+
+
+def overlap(store: Store) -> None:
+    """What the job says that looks for items in training text."""
+    domains = nasty.names("domain")
+    job, asked = f"{MIXTURE}-overlap", {"study": MIXTURE, "corpus": "mine", "domains": domains, "tasks": ["t"]}
+    store.write(JobPlanned(job, {"kind": "overlap", **asked}, MIXTURE))
+    store.spool.submit({"kind": "overlap", **asked}, job)
+    places = {name: [0, 2] for name in domains}
+    found = {"t": {"items": 4, "untold": [1], "domains": places, "answered": places}}
+    said = {"kind": "overlap.counted", "study": MIXTURE, "settings": {**asked, "window": 48}, "found": {"tasks": found}}
+    tell(store, job, {"kind": "job.started"}, said)
+
+
+def compare(store: Store) -> None:
+    """What the job says that counts negative flips, of a study of its own."""
+    metrics = [StudyMetric(metric=f"d{k}", unit=BITS, higher_is_better=False, domain=f"d{k}") for k in range(2)]
+    metrics += [StudyMetric(**asdict(one)) for one in flips_of("natural", [])]
+    weights = np.random.default_rng(0).dirichlet(np.ones(2), 6)
+    values = np.column_stack([2 - weights, np.full(6, np.nan)])
+    measured_study(store, "compared", weights, values, metrics, flips=True)
+    ids = [run_id("compared", n) for n in (1, 2)]
+    placed = [{"id": run, "number": n, "weights": [0.5, 0.5]} for n, run in enumerate(ids, 1)]
+    asked = {"study": "compared", "runs": placed, "asked": ids, "reference": ids, "tasks": []}
+    store.write(JobPlanned("compared-flips", {"kind": "flips", **asked}, "compared"))
+    store.spool.submit({"kind": "flips", **asked}, "compared-flips")
+    values = {"losses": {WINDOWS: 0.1}, "losses_se": {WINDOWS: 0.01}}
+    told = [{"id": run, "number": n, **values} for n, run in enumerate(ids, 1)]
+    line = {"kind": "runs.compared", "study": "compared", "runs": told}
+    tell(store, "compared-flips", {"kind": "job.started"}, line)
 
 
 # Lines and their changes -------------------------------------------------------------------------------------

@@ -49,11 +49,13 @@ OF_A_STUDY: dict[str, dict] = {
 }
 PLAIN = ("show", "list_runs", "list_searches", "list_proposals", "list_candidates", "history", "ballot", "list_jobs")
 PLAIN += ("repetition", "desk", "trust", "scale", "fitted", "list_sizes", "ledger", "formats", "merge_searches")
-PLAIN += ("learned_merges", "merge_as_proxy", "plan_confirmation")
+PLAIN += ("learned_merges", "merge_as_proxy", "plan_confirmation", "task_overlap", "task_readiness")
+PLAIN += ("influence", "influence_check")
 OF_A_STUDY |= {name: {} for name in PLAIN}
 OF_ONE = ("dossier", "job", "job_log")
 OF_ALL = ("list_studies", "list_corpora", "list_tasks", "list_jobs", "list_tokens", "inbox", "ledger")
-WITH_NAMES = ("trade_off", "targets", "predict", "compare_candidates", "preview_import")
+WITH_NAMES = ("trade_off", "targets", "predict", "compare_candidates", "preview_import", "extrapolate_score")
+WITH_NAMES += ("metric_row",)
 
 
 def test_every_command_that_reads_is_asked():
@@ -73,6 +75,8 @@ def asked(store: Store):
         if one.coordinates:
             yield "trade_off", {"name": one.id, "metrics": one.metrics[:2]}
             yield "targets", {"name": one.id, "limits": {one.metrics[0]: 1.0}}
+            yield "extrapolate_score", {"name": one.id, "metric": one.metrics[0]}
+            yield "metric_row", {"name": one.id, "metric": one.metrics[0]}
             yield "predict", {"name": one.id, "weights": [dict.fromkeys(one.coordinates, 1 / len(one.coordinates))]}
         found = reviews.of_study(store, one.id)
         for candidate in found:

@@ -38,6 +38,7 @@ from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
 from engine.spec.repetition import DOSE
 from engine.spec.study import StudySpec, chosen_domains, ends, plan_runs, planned_roles
+from engine.studies.steering import before_it_starts
 from store import corpora
 
 SHOWN = 128  # points of a preview
@@ -61,6 +62,8 @@ def new_study(start: StudySpec = FRESH) -> None:
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
     cost(spec, vocabulary, roles_of(spec, manifest))
     notes(spec, manifest)
+    for words in before_it_starts(spec):
+        st.warning(plain(words), icon=":material/casino:")
     if domains and spec.runs < 3 * (domains + 1):
         st.warning(
             f"With {domains} domains, the smooth surrogates need at least {3 * (domains + 1)} runs, and LightGBM more "
@@ -322,5 +325,11 @@ def ask_repeats(a, b, c, start: StudySpec) -> dict:
             "Common random numbers",
             start.common_random_numbers,
             help="Same data order and initialisation for every mixture, which makes differences far less noisy.",
+        ),
+        "flips": c.checkbox(
+            "Count negative flips",
+            start.flips,
+            help="How many windows of text, and items of tasks, get worse than under the prior mixture beyond noise. "
+            "Takes repeats. It counts only once you give it a priority or a limit.",
         ),
     }

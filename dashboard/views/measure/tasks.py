@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.charts import tasks as charts
 from dashboard.models.wording import steering, unfit
 from dashboard.server import state
+from dashboard.views.measure import task_overlap, task_steering
 from dashboard.views.measure.new_task import new_task
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.choice import choose
@@ -18,7 +19,10 @@ from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import counted
+from engine.spec.kinds.overlap import TaskOverlap
 from engine.studies import task_scores, tasks
+from engine.studies.measured import aggregate_of
+from engine.studies.steering import warnings
 from engine.tasks import shelf
 from engine.tasks.task import EvalTask
 from store import studies
@@ -53,35 +57,49 @@ def render(name: str | None) -> None:
 def of_study(study: studies.Study, own: list[str]) -> None:
     """The scores of a study's runs on one of its tasks."""
     st.header(f"In {plain(study.name)}", anchor=False)
+    for words in warnings(state.store(), study, aggregate_of(state.store(), study)):
+        st.warning(plain(words), icon=":material/casino:")
+    task_steering.readiness(study)
+    task_steering.together(study)
+    st.subheader("Scores", anchor=False)
     task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
     found = task_scores.scored(state.store(), study, task)
+    there, only = task_overlap.ask(study, task)
     for one in found:
         known = np.isfinite(one.values)
         title, unit = one.objective.metric, one.objective.unit
-        st.subheader(plain(title), anchor=False)
+        st.markdown(f"#### {plain(title)}")
         if not known.any():
             st.caption("No run has finished yet.")
             continue
         labels = [run for run, there in zip(one.ids, known, strict=True) if there]
-        figure = charts.scores(labels, one.values[known], one.errors[known], one.objective.chance, title, unit)
+        own = task_overlap.without(one, there) if only else None
+        part = None if own is None else (own[0][known], own[1][known])
+        figure = charts.scores(labels, one.values[known], one.errors[known], one.objective.chance, title, unit, part)
         plot(figure, key=f"scores-{title}")
         better = "Higher" if one.objective.higher_is_better else "Lower"
         st.caption(
             f"{counted(int(known.sum()), 'run')}, {counted(one.objective.items or 0, 'item')}. {better} is better. "
             f"Bars are 95% over items. {steering(one.readiness) if study.kind == 'mixture' else ''}"
         )
-    answers(task, found[0].ids)
+        task_overlap.best_gain(one, there)
+        task_steering.linked(study, one)
+        task_steering.over_size(study, one)
+    answers(task, found, there)
 
 
-def answers(task: str, ids: list[str]) -> None:
-    """What two runs, of those of these ids, answered to the same items."""
+def answers(task: str, scored: list[task_scores.Scored], there: TaskOverlap | None) -> None:
+    """What two runs answered to the same items, and what is left of the one's gain without those in training text."""
     st.subheader("Answers of two runs", anchor=False)
+    ids = scored[0].ids
     if len(ids) < 2:
         st.caption("This takes two finished runs.")
         return
     left, right = st.columns(2)
     one = choose(left, "Run", {run: run for run in ids}, "answers-one", link="one", start=ids[0])
     other = choose(right, "Compare with", {run: run for run in ids}, "answers-other", link="other", start=ids[1])
+    for metric in scored if there is not None and there.standing else ():
+        task_overlap.gain(metric, there, other, one)
     try:
         for run in dict.fromkeys((one, other)):
             if said := unfit(*task_scores.unfit(state.store(), task, run)):

@@ -8,18 +8,24 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.dialogs import redraw
 from dashboard.views.shared.live import live
 from dashboard.views.shared.refused import act, show_refusal
-from dashboard.views.shared.text import zone
+from dashboard.views.shared.text import plain, zone
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import ask_fit
 from engine.studies.moments import Moment
 from engine.studies.questions import queue_search
+from engine.studies.steering import warnings
 from store import jobs, results, studies
 
 UNDER_WAY = {"fit": "A fit is under way.", "search": "A search is under way."}
 
 
 def show_moment(moment: Moment, key: str) -> None:
-    """One line, and the button that brings fit and search up to date; nothing where they are. key: of the page."""
+    """One line, and the button that brings fit and search up to date; nothing where they are. key: of the page.
+
+    Before it a warning of each metric that counts although the mixture does not steer it.
+    """
+    for words in warnings(state.store(), moment.study, moment.aggregate):
+        st.warning(plain(words), icon=":material/casino:")
     if not (lines := notes(moment, zone())):
         return
     there = [job.kind for job in jobs.of_study(state.store(), moment.study.id) if job.state in jobs.UNFINISHED]

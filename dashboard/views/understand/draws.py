@@ -14,6 +14,7 @@ from dashboard.views.shared.predicted import SUPPORT
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
+from dashboard.views.understand.limits import ask_limits, say_limits
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
@@ -21,6 +22,7 @@ from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.studies.moments import Moment
 from engine.studies.reach import extrapolation_note, places_in
+from engine.studies.steering import warnings
 from store import studies
 
 
@@ -56,8 +58,8 @@ def trade_off(moment: Moment, search: dict) -> None:
         format_func=told_apart(dict(enumerate(names.metrics))).get,
         key=f"front-{study.id}",
     )
-    rows = front(pool, chosen, signs_of(study))
-    place = 0
+    say_limits(study, search)
+    rows, place = front(pool, chosen, signs_of(study)), 0
     if len(rows) > 1:
         place = st.slider("Along the front", 1, len(rows), (len(rows) + 1) // 2, key=f"place-{study.id}-{chosen}") - 1
     shares = pool.points[rows]
@@ -107,9 +109,15 @@ def targets(moment: Moment, search: dict) -> None:
     """Mixtures that meet limits on the metrics, with the probability that a run there meets all of them."""
     study = moment.study
     names, pool, signs = named_of(study), pool_of(search), signs_of(study)
-    limits = ask_targets(study, names, signs, search["found"]["found"]["mean"])
+    st.caption("Set a target for each metric you care about: a maximum for losses, a minimum for scores.")
+    limits = ask_limits(study, "targets", "target", search["found"]["found"]["mean"])
     if not np.isfinite(limits).any():
         return
+    limited = {study.metrics[m] for m in np.flatnonzero(np.isfinite(limits))}
+    known = warnings(state.store(), study, moment.aggregate)  # which the page says already
+    for words in warnings(state.store(), study, moment.aggregate, limited):
+        if words not in known:
+            st.warning(plain(words), icon=":material/casino:")
     found = meet_targets(pool, surrogate_of(study, search), limits, signs)
     chance = found.chance[0]
     st.markdown(
@@ -134,27 +142,3 @@ def targets(moment: Moment, search: dict) -> None:
             figure = mixture_charts.ranges(names.coordinates, names.colours, found.lowest, found.highest, marks)
             plot(figure, key="target-ranges")
             st.caption("The range of each share among the draws predicted to meet every target.")
-
-
-def ask_targets(study: studies.Study, names: Named, signs: np.ndarray, best: list[float]) -> np.ndarray:
-    """A table to fill in. Returns the limits (M,), NaN if none; best (M,): predicted at the best mixture."""
-    read = [reading(unit) for unit in names.units]
-    words = ["at least" if sign < 0 else "at most" for sign in signs]
-    rows = [
-        {"metric": name, "unit": one.unit, "target": None, "": word, "best": one.level(value)}
-        for name, one, word, value in zip(names.metrics, read, words, best, strict=True)
-    ]
-    st.caption("Set a target for each metric you care about: a maximum for losses, a minimum for scores.")
-    edited = st.data_editor(
-        rows,
-        hide_index=True,
-        key=f"targets-{study.id}-{reading().unit}",  # what is typed in one unit is another number in the next
-        disabled=["metric", "unit", "", "best"],
-        column_config={
-            "target": st.column_config.NumberColumn(format="%.3f"),
-            "best": st.column_config.NumberColumn("at the best predicted", format="%.3f"),
-        },
-        column_order=["metric", "", "target", "unit", "best"],
-    )
-    typed = [row["target"] for row in edited]
-    return np.array([np.nan if x is None else one.kept(x) for one, x in zip(read, typed, strict=True)], float)

@@ -23,6 +23,7 @@ from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.text import local, plain, refusal, zone
 from dashboard.views.shared.units import reading
 from dashboard.views.understand import draws
+from dashboard.views.understand.limits import kept_words, search_limits
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
@@ -60,12 +61,12 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
         key="points",
     )
     method = middle.selectbox("Method", list(METHODS), format_func=TITLES.get, key="method")
-    prices = ask_prices(study)
+    prices, limits = ask_prices(study), search_limits(study)
     style = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
     if right.button("Search", **style, **needs_role("operator")):
         try:
             asked = queue_search(
-                state.store(), study, surrogate, priorities_asked(study, aggregate), points, method, prices
+                state.store(), study, surrogate, priorities_asked(study, aggregate), points, method, prices, limits
             )
         except Problem as problem:
             refusal(problem)
@@ -128,6 +129,7 @@ def one_result(moment: Moment, search: dict) -> None:
     found, study = search["found"], moment.study
     optimism = with_optimism(state.store(), study, search)["optimism"]
     verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)), optimism)
+    kept_words(study, search)
     frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {BEST_PREDICTED: found["found"]["shares"]}

@@ -11,8 +11,8 @@ import torch
 
 from engine.core.checks import or_null
 from engine.core.workspace import within
-from engine.jobs.events import MeasuredRun, RunsMeasured
-from engine.jobs.runs import run_id
+from engine.jobs.events import RunsMeasured
+from engine.jobs.runs import MeasuredRun, run_id
 from engine.jobs.spool import Job
 from engine.merging.learning.base import Family, Learned, Run
 from engine.merging.learning.descent import FILE

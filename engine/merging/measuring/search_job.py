@@ -7,9 +7,9 @@ import torch
 
 from engine.core.checks import or_null
 from engine.core.errors import Problem
-from engine.jobs.events import MeasuredRun, RunsMeasured
+from engine.jobs.events import RunsMeasured
 from engine.jobs.journal import read_events
-from engine.jobs.runs import run_id
+from engine.jobs.runs import MeasuredRun, run_id
 from engine.jobs.spool import Job
 from engine.merging.measuring.job import merges_of
 from engine.search.strategies import STRATEGIES, History, Question

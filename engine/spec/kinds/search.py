@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from engine.core.records import Excerpt
+from engine.core.records import Excerpt, Record
 from engine.jobs.axes import PerCoordinate, PredictedGap, PredictedPoint, Question
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
@@ -13,18 +13,34 @@ from engine.spec.tasks import FitSettings
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(FitSettings):
-    """points: draws; seed: of them; method: of engine.search.methods; prices: domain -> price, 1 where absent."""
+    """points: draws; seed: of them; method: of engine.search.methods; prices: domain -> price, 1 where absent; limits:
+    metric -> at most (a score: at least) so much, which a run at the answer is to keep (engine/search/limits.py)."""
 
     points: int
     seed: int
     method: str
     prices: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name; limits only where there are some: a request without them keeps the id that it had."""
+        return {name: value for name, value in super().to_dict().items() if value or name != "limits"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricLimit(Record):
+    """place: of the metric among the study's; value: at most (at_most) or at least so much."""
+
+    place: int
+    value: float
+    at_most: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTask(Task):
     """file: the surrogate's path in the workspace; space: engine.space.simplex.Space as a dict; prior [D]; baselines:
-    name -> [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown."""
+    name -> [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown;
+    limits: those of the settings."""
 
     kind = "search"
     study: str
@@ -35,6 +51,7 @@ class SearchTask(Task):
     baselines: dict[str, list[float]]
     available: list[float | None] | None
     budget: float
+    limits: list[MetricLimit] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +76,16 @@ class Difference(PredictedGap):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptLimits(Excerpt):
+    """engine.search.limits.Kept as a dict."""
+
+    chance: float
+    wanted: float
+    binding: int
+    inside: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Found(Excerpt):
     """engine.search.Found as a dict."""
 
@@ -70,6 +97,7 @@ class Found(Excerpt):
     draws: int
     seconds: float
     price: float | None = None
+    kept: KeptLimits | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +107,7 @@ class SearchAsked(Question):
     points: int
     method: str = "simulate"
     prices: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,15 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.server import state
 from dashboard.views.shared import plot
+from dashboard.views.shared.text import plain
 from engine.core.workspace import Workspace
+from engine.jobs.decisions import JobPlanned
 from engine.service.owner import Owner
 from engine.studies import task_scores, tasks
-from engine.tasks import outcomes
+from engine.tasks import outcomes, shelf
 from engine.tasks.generated import generate
 from store import studies
+from tests.support import nasty
 from tests.support.running import copied
 
 SECRET = "what nobody may see"
@@ -65,7 +68,7 @@ def test_scores_stand_beside_chance_with_what_they_rest_on(owner, monkeypatch):
     real = plot.draw
     monkeypatch.setattr(plot, "draw", lambda figure, *more: [figures.append(figure), real(figure, *more)][1])
     found = drawn(study_of(owner))
-    (accuracy, bits) = figures
+    (accuracy, bits) = [one for one in figures if "runs, sorted by score" in one.to_json()]
     assert "chance, 0.333" in accuracy.to_json() and "chance" not in bits.to_json()
     assert len(accuracy.data[0].error_y.array) == len(accuracy.data[0].y) >= 8
     said = texts(found)
@@ -103,6 +106,44 @@ def test_items_that_did_not_fit_are_counted_beside_the_answers(owner):
     said = texts(drawn(study_of(owner)))
     assert "2 items did not fit its context and were left out; 1 item lost the beginning of the prompt." in said
     assert said.count("did not fit its context") == 1
+
+
+def test_items_in_training_text_are_shown_and_a_gain_by_heart_is_said(owner):
+    """Half of the items are said to stand in a domain; of the two runs that are compared at first, the second is made
+    to know just those better."""
+    store, study = owner.store, study_named(owner)
+    one, other = task_scores.scored(store, study, "brackets")[0].ids[:2]
+    for run, better in ((one, 0), (other, 20)):
+        path = outcomes.file_of(store.workspace.root, run)
+        kept = outcomes.load(path)["brackets"]
+        kept.items["answer_bits"][:, 0] = np.where(np.arange(40) < better, 0.1, 4.0)
+        outcomes.save(path, {"brackets": kept})
+    said = texts(drawn(study.id))
+    assert "0 of 40 items have 48 bytes in a row" in said and "40 items cannot be told, being too short" in said
+    tell_overlap(store, study)
+    found = drawn(study.id)
+    said = "\n".join(one.value for one in found.warning)
+    assert f"The gain vanishes: {plain(other)} is" in said and "20 of 40 items left" in said
+    table = next(one.value for one in found.dataframe if "with their answer" in one.value)
+    assert table["items"].sum() == 20
+    found.toggle(key="without-brackets").set_value(True).run()
+    assert not found.exception
+    assert "Items 1, 2, 3" in texts(found)
+    found.text_input(key="clean-name-brackets").set_value("cleaned").run()
+    found.button(key="clean-brackets").click().run()
+    assert len(shelf.load(store.workspace.root, "cleaned").items) == 20
+
+
+def tell_overlap(store, study: studies.Study) -> None:
+    """A later count of the same task says that the first half of its items stands in a domain."""
+    domains = list(study.corpus["domains"])
+    asked = {"study": study.id, "corpus": study.spec["corpus"], "domains": domains, "tasks": ["brackets"]}
+    store.write(JobPlanned("again", {"kind": "overlap", **asked}, study.id))
+    store.spool.submit({"kind": "overlap", **asked}, "again")
+    places = {name: [] for name in domains} | {domains[0]: [*range(20)]}
+    found = {"brackets": {"items": 40, "untold": [], "domains": places, "answered": places}}
+    told = {"kind": "overlap.counted", "study": study.id, "settings": asked, "found": {"tasks": found}, "t": 1e10}
+    nasty.tell(store, "again", {"kind": "job.started"}, told)
 
 
 def test_a_private_task_shows_none_of_its_text(owner):

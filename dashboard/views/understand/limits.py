@@ -1,0 +1,83 @@
+"""Limits on metrics, typed into a table: of searches and of targets. Part of Search."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
+from engine.search.limits import SURE
+from store import studies
+
+
+def ask_limits(study: studies.Study, key: str, column: str, best: list[float] | None = None) -> np.ndarray:
+    """A table to fill in. Returns the limits (M,), NaN if none. column: what a limit is called; best (M,): predicted at
+    the best mixture, to see what can be asked for."""
+    names = named_of(study)
+    read = [reading(unit) for unit in names.units]
+    rows = [
+        {"metric": name, "unit": shown.unit, column: None, "": "at least" if one.higher_is_better else "at most"}
+        | ({} if best is None else {"best": shown.level(best[m])})
+        for m, (name, shown, one) in enumerate(zip(names.metrics, read, study.objectives, strict=True))
+    ]
+    number = st.column_config.NumberColumn
+    edited = st.data_editor(
+        rows,
+        hide_index=True,
+        key=f"{key}-{study.id}-{reading().unit}",  # what is typed in one unit is another number in the next
+        disabled=["metric", "unit", "", "best"],
+        column_config={
+            column: number(format="%.3f"),
+            "best": number("at the best predicted", format="%.3f"),
+        },
+        column_order=["metric", "", column, "unit", "best"],
+    )
+    typed = [row[column] for row in edited]
+    return np.array([np.nan if x is None else one.kept(x) for one, x in zip(read, typed, strict=True)], float)
+
+
+def search_limits(study: studies.Study) -> dict[str, float]:
+    """Limits that a search is to keep, by metric."""
+    with st.expander("Limits on metrics"):
+        st.caption(
+            f"A run at the answer is to keep all of them with a probability of {SURE:.0%}: a maximum for losses, a "
+            "minimum for scores. A metric may have a limit and priority 0."
+        )
+        for one in study.objectives:
+            if one.reference and one.chance is not None:
+                st.caption(
+                    f"{plain(one.metric)}: compared with the {plain(one.reference)} mixture; a run that equals it has "
+                    f"at most {one.chance:.1%}."
+                )
+        limits = ask_limits(study, "search-limits", "limit")
+    return {one.metric: float(limit) for one, limit in zip(study.objectives, limits, strict=True) if np.isfinite(limit)}
+
+
+def limits_told(study: studies.Study, search: dict) -> str:
+    """The limits of a search, in the units in which metrics are read."""
+    by_metric = {one.metric: reading(one.unit) for one in study.objectives}
+    limits = search["settings"].get("limits", {})
+    return ", ".join(f"{plain(name)} {by_metric[name].words(value)}" for name, value in limits.items())
+
+
+def say_limits(study: studies.Study, search: dict) -> None:
+    """Which limits the draws of a search keep, if it has any."""
+    if told := limits_told(study, search):
+        st.caption(f"Of draws that keep the limits of this search, where any does: {told}.")
+
+
+def kept_words(study: studies.Study, search: dict) -> None:
+    """Whether a run at the answer of a search keeps its limits."""
+    if not (kept := search["found"].get("kept")):
+        return
+    metric = plain(study.metrics[kept["binding"]])
+    limits = limits_told(study, search)
+    words = f"A run at the best predicted keeps its limits ({limits}) with a probability of {kept['chance']:.0%}"
+    if kept["chance"] >= kept["wanted"] - 0.01:
+        st.caption(f"{words}. The nearest limit is that of {metric}.")
+        return
+    st.warning(
+        f"{words}, and {kept['wanted']:.0%} was wanted: {kept['inside']:,} of the draws keep them as surely. Relax the "
+        f"limit of {metric} first, or measure more runs.",
+        icon=":material/block:",
+    )

@@ -1,0 +1,144 @@
+"""Whether what counts can be steered by the mixture: how reliable each metric is, how well its surrogate ranks held-out
+runs, and what to be warned of. Uses the store."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analysis.readiness import (
+    CAN,
+    CANNOT,
+    FEWEST,
+    LIMIT,
+    UNKNOWN,
+    Components,
+    Readiness,
+    components,
+    readiness,
+)
+from engine.core.short_names import listed
+from engine.spec.objectives import Aggregate, Objective
+from engine.spec.study import StudySpec
+from engine.studies.fits import fit_of
+from engine.studies.measured import points_measured
+from store import studies
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A metric of a study. rank: Spearman of the predictions for held-out runs by the surrogate in use (its name), with
+    its 95% interval; None before the first fit, and where the metric does not vary."""
+
+    objective: Objective
+    readiness: Readiness
+    surrogate: str | None
+    rank: float | None
+    interval: list[float] | None
+
+
+def steered(store: Store, study: studies.Study, surrogate: str | None = None) -> list[Steered]:
+    """Of every metric of a mixture study, in their order. Empty for merges, which measure the same each time."""
+    if study.kind == "merge" or not study.objectives:
+        return []
+    ready = _ready(store, study)
+    fit = fit_of(store, study, surrogate)
+    standing = fit and fit.standing
+    count = len(study.objectives)
+    ranks = (standing and standing.spearman) or [None] * count
+    ends = (standing and standing.spearman_intervals) or [None] * count
+    return [
+        Steered(one, found, fit and fit.name, rank, interval)
+        for one, found, rank, interval in zip(study.objectives, ready, ranks, ends, strict=True)
+    ]
+
+
+def directions(store: Store, study: studies.Study, places: list[int]) -> Components | None:
+    """The first two directions in which metrics (places) move together over runs, better being positive; None where
+    too few runs have all of them."""
+    values = points_measured(store, study.id).losses[:, places]
+    signs = np.array([1.0 if study.objectives[m].higher_is_better else -1.0 for m in places])
+    return components(values[np.isfinite(values).all(axis=1)] * signs)
+
+
+def warnings(store: Store, study: studies.Study, aggregate: Aggregate, limited: Collection[str] = ()) -> list[str]:
+    """What is wrong with the metrics that count, or have a limit (by name): a sentence each, none where all is well.
+
+    Losses of which nobody knows are left out: studies without repeats would warn of each.
+    """
+    if study.kind == "merge" or not study.objectives:
+        return []
+    said = []
+    for one, found in zip(study.objectives, _ready(store, study), strict=True):
+        counts = aggregate.priorities.get(one.metric, 0) > 0
+        if (counts or one.metric in limited) and (words := _warning(one, found, counts)):
+            said.append(words)
+    return said
+
+
+def before_it_starts(spec: StudySpec) -> list[str]:
+    """What to be warned of before a study is trained: tasks that are to count, with too few repeats to tell whether the
+    mixture steers them."""
+    counts = [
+        name
+        for name, weight in spec.priorities.items()
+        if weight > 0 and any(name.startswith(f"{task} ") for task in spec.tasks)
+    ]
+    if not counts or spec.repeats >= FEWEST or spec.merge is not None:
+        return []
+    return [
+        f"{listed(counts)} will count, and whether the mixture steers that will not be known: it takes {FEWEST} "
+        f"repeats, of several mixtures, and {spec.repeats} are planned."
+    ]
+
+
+def _ready(store: Store, study: studies.Study) -> list[Readiness]:
+    """The readiness of every metric, worked out once for the same runs."""
+
+    def found() -> list[Readiness]:
+        measured = points_measured(store, study.id)
+        return readiness(measured.weights, measured.losses)
+
+    return store.remembered(("readiness", study.id), found)
+
+
+def _warning(one: Objective, found: Readiness, counts: bool) -> str | None:
+    """What to be warned of, for a metric that counts or only has a limit."""
+    part = (
+        "" if found.low is None else f"at least {max(0.0, found.low):.2f} of its variance between runs is the mixture's"
+    )
+    told = f"{part}, 95%, by {found.repeats} repeats"
+    role = "counts" if counts else "has a limit"
+    if found.verdict == UNKNOWN:
+        more = (
+            f"{found.missing} more repeats, of several mixtures, would tell"
+            if found.missing
+            else "more runs would tell"
+        )
+        return f"{one.metric} {role}, and whether the mixture steers it is not known: {more}." if one.task else None
+    if found.verdict == CANNOT:
+        cure = "Set its priority to 0" if counts else "Lift the limit"
+        return f"{one.metric} {role}, but the mixture does not steer it: {told}. {cure}, or measure it on more items."
+    if found.verdict == LIMIT and counts:
+        return f"{one.metric} counts, but is too noisy for it: {told}. Give it a limit, not a priority."
+    return None
+
+
+def as_json(one: Steered) -> dict:
+    """A row of the command that tells of readiness."""
+    found = one.readiness
+    return {
+        "metric": one.objective.metric,
+        "task": one.objective.task,
+        "priority": one.objective.priority,
+        "reliability": found.reliability,
+        "at_least": found.low,
+        "repeats": found.repeats,
+        "mixtures": found.runs,
+        "verdict": found.verdict,
+        "may_be_objective": found.verdict == CAN,
+        "surrogate": one.surrogate,
+        "held_out_rank": one.rank,
+        "held_out_rank_interval": one.interval,
+    }
