@@ -6,13 +6,15 @@ A whole page that waits to be drawn takes the older page's name from it, so the 
 page, it tells the browser of the old one, which clears everything: a blank page. Both are seen on a busy server only.
 """
 
+from dataclasses import replace
+
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
 
 
 def drop_late_reruns() -> None:
-    """Drop requests of parts whose page was left, or which is about to be drawn as a whole. Call it once, before the
-    server starts."""
+    """Drop requests of parts whose page was left; where a whole page waits to be drawn, it stays the one. Call it once,
+    before the server starts."""
     run, ask = ScriptRunner._run_script, ScriptRequests._request_rerun_locked
 
     def run_unless_left(self: ScriptRunner, data: RerunData) -> None:
@@ -20,11 +22,16 @@ def drop_late_reruns() -> None:
             return
         run(self, data)
 
-    def ask_unless_drawn(self: ScriptRequests, data: RerunData) -> bool:
-        waits = self._state is ScriptRequestType.RERUN and not self._rerun_data.fragment_id_queue
-        if waits and data.is_auto_rerun and data.fragment_id:
-            return True  # all of the page is drawn, and this part with it
+    def ask_for_the_page_that_waits(self: ScriptRequests, data: RerunData) -> bool:
+        waits = self._rerun_data
+        if self._state is ScriptRequestType.RERUN and not waits.fragment_id_queue and data.is_auto_rerun:
+            data = replace(
+                data,
+                page_script_hash=waits.page_script_hash,
+                page_name=waits.page_name,
+                query_string=waits.query_string,
+            )
         return ask(self, data)
 
     ScriptRunner._run_script = run_unless_left  # type: ignore[method-assign]
-    ScriptRequests._request_rerun_locked = ask_unless_drawn  # type: ignore[method-assign]
+    ScriptRequests._request_rerun_locked = ask_for_the_page_that_waits  # type: ignore[method-assign]

@@ -40,6 +40,13 @@ def add(command) -> None:
     one.add_argument("--samples", type=int, help="answers drawn for best_of_n")
     one.add_argument("--temperature", type=float, help="at which they are drawn")
     one.add_argument("--verifier", help=f"what scores them: {verifiers}, or a program of the workspace")
+    one = command("remove-task", task_remove, "delete a task that no study measures")
+    one.add_argument("name", metavar="TASK", help="`tasks` lists them")
+    of_studies(command)
+
+
+def of_studies(command):
+    """What a study's runs, scores and training text say of its tasks."""
     said = "count which items of a study's tasks stand in its training text"
     command("count-overlap", overlap_count, said, study=True, wait=True)
     said = "items that stand in training text, by domain, and what is left of gains without them"
@@ -57,8 +64,6 @@ def add(command) -> None:
     one.add_argument("name", metavar="TASK", help="whose items they are")
     one.add_argument("new_name", metavar="NEW", help="what studies call the new one")
     one.add_argument("--study", required=True, help="in whose training text they were looked for")
-    one = command("remove-task", task_remove, "delete a task that no study measures")
-    one.add_argument("name", metavar="TASK", help="`tasks` lists them")
 
 
 def task_show(client, workspace, options):

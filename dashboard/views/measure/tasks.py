@@ -118,21 +118,23 @@ def answers(task: str, scored: list[task_scores.Scored], there: TaskOverlap | No
     if not rows:
         st.caption("Both runs have the same score on every item.")
         return
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "question": item.prompt[-400:],
-                    "right answer": " | ".join(item.right),
-                    one: item.answers[0],
-                    f"score of {one}": item.scores[0],
-                    other: item.answers[1],
-                    f"score of {other}": item.scores[1],
-                }
-                for item in rows[:SHOWN]
-            ]
-        ),
-        hide_index=True,
+    st.dataframe(table_of(rows[:SHOWN], one, other), hide_index=True)
+
+
+def table_of(items: list[task_scores.Answered], one: str, other: str) -> pd.DataFrame:
+    """Items with what two runs answered, and their scores."""
+    return pd.DataFrame(
+        [
+            {
+                "question": item.prompt[-400:],
+                "right answer": " | ".join(item.right),
+                one: item.answers[0],
+                f"score of {one}": item.scores[0],
+                other: item.answers[1],
+                f"score of {other}": item.scores[1],
+            }
+            for item in items
+        ]
     )
 
 
