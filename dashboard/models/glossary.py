@@ -75,8 +75,8 @@ GLOSSARY = {
     "reliability": "The part of a metric's variance between runs that is the mixture's, not the seeds'.",
     "residual": "Measured minus predicted.",
     "RMSE": "Root mean square error: the typical size of a prediction's error, in the metric's unit.",
-    "rule": "A tokenizer by a field's custom: what one token is in SMILES and SELFIES (molecules as text) or in DNA. The "
-    "most frequent ones become the vocabulary.",
+    "rule": "A tokenizer by a field's custom: what one token is in SMILES and SELFIES (molecules as text) or in DNA; "
+    "the most frequent ones become the vocabulary.",
     "run": "One measured point: its weights, losses, seed, size, tokens and cost.",
     "scene": "A position of the faders that is kept on a key.",
     "seed": "The number that decides initial weights and the order of the text.",
