@@ -6,6 +6,7 @@ there or, if no page runs, in its own process. So a command behaves the same eve
 
 from engine.commands import (
     corpora,
+    harness,
     imports,
     jobs,
     ledger,
@@ -20,11 +21,8 @@ from engine.commands import (
 )
 from engine.core.people import only_reads
 
-COMMANDS = {
-    command.__name__: command
-    for subject in (corpora, tasks, jobs, studies, rounds, ledger, merges, imports, runs, reviews, recipes, tokens)
-    for command in subject.COMMANDS
-}
+SUBJECTS = (corpora, tasks, harness, jobs, studies, rounds, ledger, merges, imports, runs, reviews, recipes, tokens)
+COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them
 
 # They change nothing, whoever calls them.

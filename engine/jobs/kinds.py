@@ -26,6 +26,7 @@ KINDS = {
     "fit": "engine.spec.kinds.fit",
     "search": "engine.spec.kinds.search",
     "propose": "engine.spec.kinds.propose",
+    "harness": "engine.spec.kinds.harness",
 }
 
 

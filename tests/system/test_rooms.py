@@ -48,8 +48,8 @@ ROOMS = {
         NOUNS | {"engine/corpus", "engine/tasks", "engine/metrics"}, {"torch", "numpy", "safetensors"}
     ),
     "engine/merging": Room(
-        NOUNS | {"engine/corpus", "engine/tasks", "engine/search", "engine/metrics", "engine/proxies"},
-        {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml"},
+        NOUNS | {f"engine/{name}" for name in ("corpus", "tasks", "search", "importing", "metrics", "proxies")},
+        {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml", "lm_eval"},
     ),
     "store": Room({"engine/core", "engine/jobs", "engine/spec"}, {"duckdb", "numpy", "pyarrow"}),
     "engine/studies": Room(NOUNS | NUMPY | {"store", "engine/metrics"}, {*ARRAYS, "yaml"}),
@@ -62,7 +62,10 @@ ROOMS = {
         {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"},
     ),
 }
-FLOORS, ARROWS = 10, 128  # what there is, at most: 121 planned, 7 for tasks; 14 and 322 before rooms were folders
+FLOORS, ARROWS = (
+    10,
+    129,
+)  # what there is, at most: 121 planned, 7 for tasks, 1 for harnesses; 14 and 322 before rooms were folders
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
 SLOW = {"scipy.stats"}  # and what it, like every command, loads only where an answer needs it: half a second
