@@ -30,6 +30,7 @@ from engine.jobs.housekeeping import CorpusMarked, StudyDeleted
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.jobs.runs import PlannedRun, SubmittedRun, run_id
 from engine.service import api_tokens
+from engine.spec.kinds.harness import HarnessTask
 from engine.spec.study import StudySpec
 from store import reviews, studies
 from store.database import Store
@@ -52,6 +53,7 @@ def build(root: Path) -> Path:
     decide(store)
     measure(store)
     merge(store)
+    harness(store)
     store.close()
     return root
 
@@ -204,6 +206,18 @@ def merge(store: Store) -> None:
         chosen = {"id": run_id(MERGE, number), "number": number, "role": "search", "label": "guided", **row}
         measured = {"kind": "runs.measured", "study": MERGE, "runs": [chosen]}
         tell(store, job, {"kind": "job.started"}, measured, {"kind": event, "study": MERGE, **said})
+
+
+def harness(store: Store) -> None:
+    """What a harness measured on a proxy."""
+    asked = {"model": f"experts/{MIXTURE}/x.safetensors", "tasks": ["colours"], "limit": 8, "study": MIXTURE}
+    store.write(JobPlanned("asked", HarnessTask(**asked).spec(), MIXTURE))
+    store.spool.submit({"kind": "harness"}, "asked")
+    score = {"metric": "colours acc", "value": 0.5, "error": 0.1, "higher_is_better": True, "chance": 0.25, "items": 8}
+    loss = {**score, "metric": "reading bits_per_byte", "error": None, "higher_is_better": False, "chance": None}
+    found = {"scores": [score, loss], "file": "harness/results/asked/x/results_1.json", "version": "0.4.13"}
+    found |= {"context": 64, "cut": 1, "left": [["Without a standard error", "reading bits_per_byte"]]}
+    tell(store, "asked", {"kind": "job.started"}, {"kind": "harness.finished", **asked, "found": found})
 
 
 # Lines and their changes -------------------------------------------------------------------------------------

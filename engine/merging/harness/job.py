@@ -6,9 +6,12 @@ the job's folder, so a job that was stopped goes on where it was.
 
 import difflib
 import json
+import logging
+import math
 import os
 import shutil
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from importlib.metadata import version
@@ -28,6 +31,7 @@ from engine.spec.kinds.harness import HarnessFinished, HarnessFound, HarnessScor
 
 RESAMPLES = 1000  # for the errors that the harness has no formula for
 CACHE, ANSWERED, WRITTEN = "cache", "answered", "written"  # in the job's folder
+NO_ANSWER = "Label index was not in"  # how the harness begins to say that an item has no right answer
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "TRANSFORMERS_OFFLINE", "DISABLE_MULTIPROC")
 
 
@@ -45,7 +49,7 @@ def run(job: Job) -> None:
         used = check_installed()
         models, prefix = model_of(task, job.workspace)
         asked = asking(job, models, prefix)
-        evaluate(job, task, asked)
+        warned = evaluate(job, task, asked)
     path = placed(job)
     found = read_results(json.loads((job.workspace / path).read_text("utf-8")), path)
     job.emit(
@@ -57,6 +61,9 @@ def run(job: Job) -> None:
             found=found_of(found, path, used, models.context, asked.cut).to_dict(),
         )
     )
+    if warned:
+        told = [text + (f" ({count} times)" if count > 1 else "") for text, count in warned.items()]
+        job.emit(JobNote(f"The harness warns: {listed(told, 5, between='; ')}."))
     if asked.cut:
         job.emit(JobNote(f"{counted(asked.cut, 'prompt')} lost the beginning to fit {models.context} tokens."))
     for one in (CACHE, WRITTEN):
@@ -85,27 +92,16 @@ def asking(job: Job, models, prefix):
     return HarnessModel(models, prefix, job.progress)
 
 
-def evaluate(job: Job, task: HarnessTask, asked) -> None:
-    """Run the harness, and write its results as it writes them, into the job's folder. Raises Problem for tasks that it
-    does not know or cannot prepare."""
-    from lm_eval import simple_evaluate
+def evaluate(job: Job, task: HarnessTask, asked) -> Counter[str]:
+    """Run the harness, and write its results as it writes them, into the job's folder; what it warned of, and how
+    often. Raises Problem for tasks that it does not know or cannot prepare, and for one without right answers."""
     from lm_eval.loggers import EvaluationTracker
 
     job.progress(0, 1, "reading the tasks")
     tracker = EvaluationTracker(output_path=str(job.folder / WRITTEN))
     try:
-        manager = manager_of(job.workspace, task.tasks)
-        found: dict[str, Any] = simple_evaluate(
-            model=asked,
-            model_args={"pretrained": task.model.removesuffix(PROXY)},
-            tasks=[str(task_file(job.workspace, one)) if one.endswith(ENDING) else one for one in task.tasks],
-            limit=task.limit,
-            task_manager=manager,
-            bootstrap_iters=RESAMPLES,
-            log_samples=False,
-            evaluation_tracker=tracker,
-            use_cache=str(job.folder / ANSWERED),
-        )
+        with Warnings() as heard:
+            found = results_of(job, task, asked, tracker)
     except (Problem, Stopped, Transient):
         raise
     except Exception as error:  # whatever a task's file, its data or its functions raise
@@ -117,8 +113,51 @@ def evaluate(job: Job, task: HarnessTask, asked) -> None:
             "downloads nothing: give data sets as local files (dataset_path: json, data_files), or set HF_HOME to a "
             "cache that holds them. The log has the whole message."
         ) from error
-    found.pop("pretty_env_info", None)  # what is installed on this machine is nobody's result
+    lacking = sum(count for text, count in heard.counts.items() if text.startswith(NO_ANSWER))
+    if lacking >= min((one["effective"] for one in found["n-samples"].values()), default=math.inf):
+        raise Problem(
+            f"Cannot measure the tasks {listed(task.tasks, 4)}: the right answer of {counted(lacking, 'item')} is none "
+            "of the choices, which the harness counts as wrong. Correct doc_to_target or the data."
+        )
     tracker.save_results_aggregated(results=found)
+    return heard.counts
+
+
+def results_of(job: Job, task: HarnessTask, asked, tracker) -> dict[str, Any]:
+    """What the harness finds, without what is installed on this machine, which is nobody's result."""
+    from lm_eval import simple_evaluate
+
+    found: dict[str, Any] = simple_evaluate(
+        model=asked,
+        model_args={"pretrained": task.model.removesuffix(PROXY)},
+        tasks=[str(task_file(job.workspace, one)) if one.endswith(ENDING) else one for one in task.tasks],
+        limit=task.limit,
+        task_manager=manager_of(job.workspace, task.tasks),
+        bootstrap_iters=RESAMPLES,
+        log_samples=False,
+        evaluation_tracker=tracker,
+        use_cache=str(job.folder / ANSWERED),
+    )
+    found.pop("pretty_env_info", None)
+    return found
+
+
+class Warnings(logging.Handler):
+    """What the harness warns of inside a block: the first line of each, and how often."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.counts: Counter[str] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.counts[record.getMessage().strip().split("\n")[0].rstrip(".")[:200]] += 1
+
+    def __enter__(self) -> "Warnings":
+        logging.getLogger("lm_eval").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("lm_eval").removeHandler(self)
 
 
 def first_line(error: Exception) -> str:

@@ -266,7 +266,7 @@ ODD_TASKS = {  # what a file says, and what is said of it
     "data of the hub": (COLOURS.replace("task: colours", "task: odd").replace("path: json", "path: a/b"), "HF_HOME"),
     "a column that there is not": (
         COLOURS.replace("task: colours", "task: odd").replace("target: answer", "target: gold"),
-        "Cannot prepare the tasks odd",
+        "the right answer of 32 items is none of the choices",
     ),
     "no such output": (COLOURS.replace("colours", "odd").replace("multiple_choice", "poems"), "Cannot prepare"),
 }
