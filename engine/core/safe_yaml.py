@@ -26,11 +26,11 @@ def parsed(text: str) -> Any:
 
 def names_in(text: str) -> list[str]:
     """The names in the table that a YAML text is, whatever tags stand behind them: nothing is made of those. Raises
-    ValueError as `parsed` does, and where it is no table."""
+    ValueError as `parsed` does, and where it is not a table."""
     with refusing():
         node = composed(text, LOADER(text))
     if not isinstance(node, yaml.MappingNode):
-        raise ValueError("it is no table of names and values")
+        raise ValueError("it is not a table of names and values")
     return [str(key.value) for key, _ in node.value]
 
 

@@ -81,6 +81,6 @@ def task_file(workspace: Path, name: str) -> Path:
     if not NAMES & set(names):
         raise Problem(
             f"Cannot read the task {name!r}: it has no {' or '.join(sorted(NAMES))}. Write it as the harness' own "
-            "files: task, dataset_path, output_type, doc_to_text, ..."
+            "files, which begin with the name of their task."
         )
     return path

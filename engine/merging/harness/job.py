@@ -196,7 +196,7 @@ def placed(job: Job) -> str:
     for file in files:
         place = target / file.relative_to(job.folder / WRITTEN)
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(file, place)
+        file.rename(place)
     return place.relative_to(job.workspace).as_posix()
 
 
