@@ -19,8 +19,7 @@ def parsed(text: str) -> Any:
     """What a YAML text holds. Raises ValueError for what is no YAML, or very long, a key that stands twice in one
     table, and aliases or nesting without end."""
     with refusing():
-        loader = LOADER(text)
-        node = composed(text, loader)
+        loader, node = composed(text)
         return None if node is None else loader.construct_document(node)
 
 
@@ -28,21 +27,22 @@ def names_in(text: str) -> list[str]:
     """The names in the table that a YAML text is, whatever tags stand behind them: nothing is made of those. Raises
     ValueError as `parsed` does, and where it is not a table."""
     with refusing():
-        node = composed(text, LOADER(text))
+        _, node = composed(text)
     if not isinstance(node, yaml.MappingNode):
         raise ValueError("it is not a table of names and values")
     return [str(key.value) for key, _ in node.value]
 
 
-def composed(text: str, loader: Any) -> yaml.Node | None:
-    """The nodes of a YAML text, none of which is made into a value yet."""
+def composed(text: str) -> tuple[Any, yaml.Node | None]:
+    """The reader of a YAML text, and its nodes, none of which is made into a value yet."""
     if len(text) > LARGEST:
         raise ValueError(f"it has {len(text):,} characters, and at most {LARGEST:,} are read")
     check_events(text)
+    loader = LOADER(text)
     node: yaml.Node | None = loader.get_single_node()
     if node is not None:
         weighed(node, {}, 0)
-    return node
+    return loader, node
 
 
 @contextmanager

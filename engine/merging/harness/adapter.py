@@ -90,7 +90,7 @@ class HarnessModel(LM):
         else:
             asked = question(self.models, prompt, answer)
             asked = asked if asked.ids is not None else None
-        if asked is None:
+        if asked is None or not answer:
             raise Problem(
                 f"Cannot ask for the answer {answer!r:.60}: it has no token, or more than the context of "
                 f"{self.models.context}. Use a model of a longer context, or a task of shorter items."

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from engine.core.errors import Problem, Stopped
 from engine.core.workspace import Workspace
 from engine.merging.harness import job as harness_job
-from engine.merging.harness.models import model_of
+from engine.merging.harness.models import language_model, model_of
 from engine.metrics import ITEM_METRICS, Answers, measured
 from engine.metrics.models import question
 from engine.proxies.generate import continued
@@ -55,6 +56,13 @@ def by_hand(desk, model: str, metric: str, **item) -> tuple[float, np.ndarray]:
     task = EvalTask("colours", [metric], items, "by hand", sampling=Sampling(most_tokens=4, stop=["\n"]))
     value, _, scores = measured(ITEM_METRICS[metric], Answers(task, models))
     return float(value[0]), scores[0]
+
+
+def request(kind: str, *arguments):
+    """A request as the harness makes one."""
+    from lm_eval.api.instance import Instance
+
+    return Instance(request_type=kind, doc={}, arguments=arguments, idx=0)
 
 
 def table_of(found: dict) -> dict[str, tuple[float, float]]:
@@ -122,8 +130,6 @@ def test_answers_texts_and_continuations_are_as_by_hand(desk, tmp_path):
 @there
 @pytest.mark.soak
 def test_a_text_longer_than_the_context_has_every_token_once_and_a_longer_answer_is_refused(desk):
-    from lm_eval.api.instance import Instance
-
     from engine.merging.harness.adapter import HarnessModel
 
     models, prefix = model_of(task_of(desk, proxy_of(desk), ["colours"]), desk)
@@ -134,11 +140,10 @@ def test_a_text_longer_than_the_context_has_every_token_once_and_a_longer_answer
     assert len(windows) > 2 and [one for _, own in windows for one in own] == ids
     assert max(len(before) + len(own) for before, own in windows) == models.context + 1
 
-    def request(kind: str, *arguments) -> Instance:
-        return Instance(request_type=kind, doc={}, arguments=arguments, idx=0)
-
     with pytest.raises(Problem, match=f"more than the context of {models.context}"):
         asked.loglikelihood([request("loglikelihood", "It is", text)])
+    with pytest.raises(Problem, match="Cannot ask for the answer ''"):
+        asked.loglikelihood([request("loglikelihood", "It is", "")])
     (whole,) = asked.loglikelihood([request("loglikelihood", text, " green")])
     assert asked.cut == 1 and whole[0] < 0
     assert asked.loglikelihood([request("loglikelihood", "", " green")])[0][0] < 0, "nothing stands before it"
@@ -147,6 +152,34 @@ def test_a_text_longer_than_the_context_has_every_token_once_and_a_longer_answer
     begun, _ = model_of(task_of(desk, "checkpoints/base", ["colours"]), desk)
     with pytest.raises(Problem, match="neither a token for the beginning of a text"):
         HarnessModel(begun, [], lambda *report: None).loglikelihood_rolling([request("loglikelihood_rolling", text)])
+
+
+@there
+@pytest.mark.soak
+def test_a_language_model_answers_as_the_harness_own_class_for_it_does(desk, tmp_path):
+    """With a token for the end of a text, which that class needs."""
+    pytest.importorskip("accelerate", reason="the harness' own class for language models needs accelerate")
+    from lm_eval.models.huggingface import HFLM
+    from transformers import AutoTokenizer
+
+    from engine.merging.harness.adapter import HarnessModel
+
+    folder = shutil.copytree(desk / "checkpoints/base", tmp_path / "ending")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ending = tokenizer.convert_ids_to_tokens(0)
+    tokenizer.add_special_tokens({"eos_token": ending, "pad_token": ending})
+    tokenizer.save_pretrained(folder)
+    own = HarnessModel(*language_model(folder, "cpu"), lambda *report: None)
+    theirs = HFLM(pretrained=str(folder), device="cpu", batch_size=4)
+    pairs = [(one, f" {choice}") for one in questions() for choice in CHOICES]
+    asked = [request("loglikelihood", *pair) for pair in [*pairs, ("", "green grass")]]
+    for (nats, first), (wanted, likely) in zip(own.loglikelihood(asked), theirs.loglikelihood(asked), strict=True):
+        assert nats == pytest.approx(wanted, abs=1e-4) and first == likely
+    texts = [request("loglikelihood_rolling", text) for text in (*questions(), " ".join(questions()))]
+    assert own.loglikelihood_rolling(texts) == pytest.approx(theirs.loglikelihood_rolling(texts), abs=1e-3)
+    until = {"until": ["\n"], "max_gen_toks": 6, "do_sample": False}
+    written = [request("generate_until", one, dict(until)) for one in questions()]
+    assert own.generate_until(written) == theirs.generate_until(written)
 
 
 @there
