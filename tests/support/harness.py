@@ -1,23 +1,15 @@
 """Files of tasks as lm-evaluation-harness reads them: choices, whole texts, continuations, and answers."""
 
 import json
+import re
 from pathlib import Path
 
 from engine.jobs.spool import Job
 from engine.spec.kinds.harness import HarnessTask
+from tests.support.running import ROOT
 
-CHOICES = ["green", "the", "import"]
-COLOURS = """
-task: colours
-dataset_path: json
-dataset_kwargs: {data_files: {test: colours.jsonl}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{question}}"
-doc_to_choice: ["green", "the", "import"]
-doc_to_target: answer
-metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
-"""
+CHOICES = ["green", "red"]  # as docs/how-to/tasks.md has them, whose file this is
+COLOURS = re.search(r"```yaml\n(task: colours\n.*?)```", (ROOT / "docs/how-to/tasks.md").read_text(), re.S)[1]
 READ = """
 task: reading
 dataset_path: json
@@ -63,7 +55,7 @@ def write_tasks(workspace: Path, written: list[str] | None = None) -> None:
     folder = workspace / "harness"
     folder.mkdir(exist_ok=True)
     rows = [
-        {"question": one, "answer": place % 3, "written": (written or [""] * 99)[place]}
+        {"question": one, "answer": place // 2 % 2, "written": (written or [""] * 99)[place]}
         for place, one in enumerate(questions())
     ]
     (folder / "colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
