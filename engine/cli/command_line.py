@@ -25,6 +25,7 @@ from engine.cli import (
     reviews,
     rounds,
     studies,
+    submitting,
     tasks,
     tokens,
 )
@@ -39,6 +40,7 @@ SUBJECTS = (
     tasks,
     studies,
     importing,
+    submitting,
     rounds,
     reviews,
     recipes,

@@ -84,3 +84,14 @@ def task_file(workspace: Path, name: str) -> Path:
             "files, which begin with the name of their task."
         )
     return path
+
+
+def stamps(place: Path) -> list[list[object]]:
+    """The files at a place: name, size, and when each was changed; the harness' own results aside."""
+    files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
+    results = Path(RESULTS).name
+    return [
+        [one.name, one.stat().st_size, one.stat().st_mtime_ns]
+        for one in files
+        if one.exists() and not (place.name == FOLDER and one.relative_to(place).parts[0] == results)
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.core.short_names import digest
-from engine.spec.harness import FOLDER, RESULTS, check_asked, is_proxy, model_in
+from engine.spec.harness import FOLDER, check_asked, is_proxy, model_in, stamps
 from engine.spec.kinds.harness import HarnessTask
 from engine.spec.study import StudySpec
 from engine.studies.questions import Asked, ask_once
@@ -43,14 +43,3 @@ def of_proxy(store: Store, model: str, study: str | None) -> dict:
     found = studies.get(store, name)
     spec = StudySpec.from_dict({"name": found.name, **found.spec})
     return {"study": found.id, "corpus": spec.corpus, "fidelity": spec.fidelity.to_dict()}
-
-
-def stamps(place: Path) -> list[list[object]]:
-    """The files at a place: name, size, and when each was changed; the harness' own results aside."""
-    files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
-    results = Path(RESULTS).name
-    return [
-        [one.name, one.stat().st_size, one.stat().st_mtime_ns]
-        for one in files
-        if one.exists() and not (place.name == FOLDER and one.relative_to(place).parts[0] == results)
-    ]

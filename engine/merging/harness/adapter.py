@@ -24,15 +24,14 @@ Tell = Callable[[int, int, str], None]
 
 class HarnessModel(LM):
     """models: of one member; prefix: the tokens before a text that has none before it, as in `models.begin`, or what
-    stands in for them; tell: told (done, total, what) between requests, and may raise Stopped.
-
-    asked: whether any request has come; cut: prompts that lost their beginning to fit the context.
+    stands in for them; tell: told (done, total, what) between requests, and may raise Stopped; cut: told each prompt
+    that lost its beginning to fit the context. asked: whether any request has come.
     """
 
-    def __init__(self, models: Models, prefix: Ids, tell: Tell) -> None:
+    def __init__(self, models: Models, prefix: Ids, tell: Tell, cut: Callable[[str], None]) -> None:
         super().__init__()
-        self.models, self.prefix, self.tell = models, prefix, tell
-        self.asked, self.cut = False, 0
+        self.models, self.prefix, self.tell, self.cut = models, prefix, tell, cut
+        self.asked = False
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """The log-probability of each answer after its prompt in nats, and whether it is what the model would write."""
@@ -41,11 +40,11 @@ class HarnessModel(LM):
             questions = [self._question(*one.args) for one in part]
             scored = self.models.scored([one.ids or [] for one in questions])
             for request, one, (nats, first) in zip(part, questions, scored, strict=True):
+                if one.cut:
+                    self.cut(request.args[0])
                 own = slice(one.start - 1, None)
-                found.append(
-                    self._kept("loglikelihood", request, (-float(nats[0, own].sum()), bool(first[0, own].all())))
-                )
-                self.cut += one.cut
+                answer = -float(nats[0, own].sum()), bool(first[0, own].all())
+                found.append(self._kept("loglikelihood", request, answer))
         return found
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
@@ -121,11 +120,13 @@ class HarnessModel(LM):
         stops = [one for one in asked["until"] if one]
         begin = self.models.begin
         rows = [[*begin, *self.models.encode(one)] or self._before_all() for one in prompts]
-        self.cut += sum(len(row) > self.models.context for row in rows)
 
         def ends(text: str) -> bool:
             self.report(seed)  # one token may take a while
             return any(stop in text for stop in stops)
 
         (texts,) = self.models.generate(rows, asked["max_gen_toks"], asked["temperature"], seed, ends)
+        for prompt, row, text in zip(prompts, rows, texts, strict=True):
+            if len(row) + len(self.models.encode(text)) - 1 > self.models.context:
+                self.cut(prompt)
         return [until(text, stops) for text in texts]

@@ -21,16 +21,16 @@ from typing import Any
 import torch
 
 from engine.core.errors import Problem, Stopped, Transient
-from engine.core.short_names import counted, listed
+from engine.core.short_names import counted, digest, listed
 from engine.importing.harness import Results, read_results
 from engine.jobs.events import JobNote
 from engine.jobs.spool import Job
 from engine.merging.harness.models import model_of
-from engine.spec.harness import ENDING, FOLDER, PROXY, RESULTS, check_asked, model_in, task_file
+from engine.spec.harness import ENDING, FOLDER, PROXY, RESULTS, check_asked, model_in, stamps, task_file
 from engine.spec.kinds.harness import HarnessFinished, HarnessFound, HarnessScore, HarnessTask
 
 RESAMPLES = 1000  # for the errors that the harness has no formula for
-CACHE, ANSWERED, WRITTEN = "cache", "answered", "written"  # in the job's folder
+CACHE, ANSWERED, CUT, WRITTEN = "cache", "answered", "answered-cut", "written"  # in the job's folder
 NO_ANSWER = "Label index was not in"  # how the harness begins to say that an item has no right answer
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "TRANSFORMERS_OFFLINE", "DISABLE_MULTIPROC")
 
@@ -48,7 +48,8 @@ def run(job: Job) -> None:
     with offline(job.folder / CACHE), chdir(folder):  # files of tasks name their data from there
         used = check_installed()
         models, prefix = model_of(task, job.workspace)
-        asked = asking(job, models, prefix)
+        lost = Prompts(job.folder / CUT)
+        asked = asking(job, models, prefix, lost)
         warned = evaluate(job, task, asked)
     path = placed(job)
     found = read_results(json.loads((job.workspace / path).read_text("utf-8")), path)
@@ -58,19 +59,24 @@ def run(job: Job) -> None:
             tasks=task.tasks,
             limit=task.limit,
             study=task.study,
-            found=found_of(found, path, used, models.context, asked.cut).to_dict(),
+            found=found_of(found, path, used, models.context, len(lost.known)).to_dict(),
         )
     )
-    if warned:
-        told = [text + (f" ({count} times)" if count > 1 else "") for text, count in warned.items()]
-        job.emit(JobNote(f"The harness warns: {listed(told, 5, between='; ')}."))
-    if asked.cut:
-        job.emit(JobNote(f"{counted(asked.cut, 'prompt')} lost the beginning to fit {models.context} tokens."))
+    if words := notes_on(warned, len(lost.known), models.context):
+        job.emit(JobNote(words))
     for one in (CACHE, WRITTEN):
         shutil.rmtree(job.folder / one, ignore_errors=True)
     for file in job.folder.glob(f"{ANSWERED}*"):
         file.unlink()
     job.progress(1, 1, "done")
+
+
+def notes_on(warned: Counter[str], cut: int, context: int) -> str:
+    """What the harness warned of, and how many prompts were cut, in words; empty where nothing was."""
+    told = [text + (f" ({count} times)" if count > 1 else "") for text, count in warned.items()]
+    notes = [f"The harness warns: {listed(told, 5, between='; ')}."] if told else []
+    notes += [f"{counted(cut, 'prompt')} lost the beginning to fit {context} tokens."] if cut else []
+    return " ".join(notes)
 
 
 def check_installed() -> str:
@@ -79,17 +85,32 @@ def check_installed() -> str:
         import lm_eval  # noqa: F401
     except ImportError:
         raise Problem(
-            "Cannot run a harness: the package lm-eval is missing where jobs run. Install it there: "
+            "Cannot run a harness: the package lm-eval is missing. Install it: "
             "python -m pip install -r requirements-harness.txt"
         ) from None
     return version("lm_eval")
 
 
-def asking(job: Job, models, prefix):
+def asking(job: Job, models, prefix, lost: "Prompts"):
     """The model as the harness asks it, reporting as the job does."""
     from engine.merging.harness.adapter import HarnessModel
 
-    return HarnessModel(models, prefix, job.progress)
+    return HarnessModel(models, prefix, job.progress, lost.add)
+
+
+class Prompts:
+    """Prompts by their hashes, in a file, so that those of an attempt before are known."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.known = set(path.read_text().split()) if path.exists() else set[str]()
+
+    def add(self, prompt: str) -> None:
+        """One more; the same one counts once."""
+        if (name := digest(prompt)[:16]) not in self.known:
+            self.known.add(name)
+            with self.path.open("a") as file:
+                file.write(f"{name}\n")
 
 
 def evaluate(job: Job, task: HarnessTask, asked) -> Counter[str]:
@@ -136,7 +157,7 @@ def results_of(job: Job, task: HarnessTask, asked, tracker) -> dict[str, Any]:
         bootstrap_iters=RESAMPLES,
         log_samples=False,
         evaluation_tracker=tracker,
-        use_cache=str(job.folder / ANSWERED),
+        use_cache=str(job.folder / f"{ANSWERED}-{digest(stamps(model_in(job.workspace, task.model)))[:12]}"),
     )
     found.pop("pretty_env_info", None)
     return found

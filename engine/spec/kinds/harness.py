@@ -83,4 +83,4 @@ class HarnessFinished(Event):
             raise Problem(f"Cannot read the event {self.kind}: its limit is {self.limit}.")
 
 
-KIND = JobKind(HarnessTask, "engine.merging.harness.job:run", (HarnessFinished,), on_cluster=True)
+KIND = JobKind(HarnessTask, "engine.merging.harness.job:run", (HarnessFinished,))

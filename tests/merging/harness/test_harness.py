@@ -133,7 +133,8 @@ def test_a_text_longer_than_the_context_has_every_token_once_and_a_longer_answer
     from engine.merging.harness.adapter import HarnessModel
 
     models, prefix = model_of(task_of(desk, proxy_of(desk), ["colours"]), desk)
-    asked = HarnessModel(models, prefix, lambda *report: None)
+    cut: list[str] = []
+    asked = HarnessModel(models, prefix, lambda *report: None, cut.append)
     text = " ".join(questions())
     ids = models.encode(text)
     windows = asked._windows(ids)
@@ -145,13 +146,17 @@ def test_a_text_longer_than_the_context_has_every_token_once_and_a_longer_answer
     with pytest.raises(Problem, match="Cannot ask for the answer ''"):
         asked.loglikelihood([request("loglikelihood", "It is", "")])
     (whole,) = asked.loglikelihood([request("loglikelihood", text, " green")])
-    assert asked.cut == 1 and whole[0] < 0
+    assert cut == [text] and whole[0] < 0
+    asked.generate_until([request("generate_until", text, {"until": ["."], "max_gen_toks": 2})])
+    assert cut == [text, text]
     assert asked.loglikelihood([request("loglikelihood", "", " green")])[0][0] < 0, "nothing stands before it"
     with pytest.raises(Problem, match="Cannot generate answers by 'top_p'"):
         asked.generate_until([request("generate_until", "It is", {"until": ["."], "top_p": 0.5})])
     begun, _ = model_of(task_of(desk, "checkpoints/base", ["colours"]), desk)
     with pytest.raises(Problem, match="neither a token for the beginning of a text"):
-        HarnessModel(begun, [], lambda *report: None).loglikelihood_rolling([request("loglikelihood_rolling", text)])
+        HarnessModel(begun, [], lambda *report: None, cut.append).loglikelihood_rolling(
+            [request("loglikelihood_rolling", text)]
+        )
 
 
 @there
@@ -169,7 +174,7 @@ def test_a_language_model_answers_as_the_harness_own_class_for_it_does(desk, tmp
     ending = tokenizer.convert_ids_to_tokens(0)
     tokenizer.add_special_tokens({"eos_token": ending, "pad_token": ending})
     tokenizer.save_pretrained(folder)
-    own = HarnessModel(*language_model(folder, "cpu"), lambda *report: None)
+    own = HarnessModel(*language_model(folder, "cpu"), lambda *report: None, lambda prompt: None)
     theirs = HFLM(pretrained=str(folder), device="cpu", batch_size=4)
     pairs = [(one, f" {choice}") for one in questions() for choice in CHOICES]
     asked = [request("loglikelihood", *pair) for pair in [*pairs, ("", "green grass")]]

@@ -72,7 +72,7 @@ def test_the_same_request_is_one_job_until_a_file_changes(bare):
 def test_where_the_package_is_missing_the_cure_is_said(bare, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     root = bare.workspace.root
-    with pytest.raises(Problem, match=r"the package lm-eval is missing .* -r requirements-harness\.txt"):
+    with pytest.raises(Problem, match=r"the package lm-eval is missing\. Install it: .* -r requirements-harness\.txt"):
         harness_job.run(job_of(root, tmp_path / "a", HarnessTask(model="checkpoints/tiny", tasks=["colours"])))
     with pytest.raises(Problem, match="must not leave it"):  # of a spec that somebody wrote by hand
         harness_job.run(job_of(root, tmp_path / "b", HarnessTask(model="../x", tasks=["colours"])))
