@@ -125,7 +125,7 @@ class HarnessModel(LM):
             self.report(seed)  # one token may take a while
             return any(stop in text for stop in stops)
 
-        (texts,) = self.models.generate(rows, asked["max_gen_toks"], asked["temperature"], seed, ends)
+        (texts,) = self.models.generate(rows, asked["max_gen_toks"], asked.get("temperature", 0.0), seed, ends)
         for prompt, row, text in zip(prompts, rows, texts, strict=True):
             if len(row) + len(self.models.encode(text)) - 1 > self.models.context:
                 self.cut(prompt)
