@@ -33,6 +33,7 @@ soak: .venv/test.stamp
 	  $(BIN)/python -m pip install --quiet --no-deps --target .venv/loaders -r requirements-loaders.txt && \
 	  touch .venv/loaders.stamp; } || echo "The exports' loaders cannot be installed here: their tests are skipped."
 	@$(BIN)/python -m pip install --quiet -r requirements-kinds.txt || echo "Kinds of data are left out that packages ship."
+	@$(BIN)/python -m pip install --quiet -r requirements-harness.txt || echo "lm-evaluation-harness cannot be installed here: its tests are skipped."
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m soak $(TESTS)
 
 docs: .venv/docs.stamp

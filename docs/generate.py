@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 GROUPS = {
     "requirements.txt": "What Mixdesk runs on",
     "requirements-agents.txt": "Optional: tools for agents",
+    "requirements-harness.txt": "Optional: lm-evaluation-harness",
     "requirements-hub.txt": "Optional: the Hugging Face hub",
     "requirements-kinds.txt": "Optional: the data of `python -m benchmarks.kinds`",
     "requirements-ray.txt": "Optional: Ray",

@@ -57,6 +57,12 @@ def find(store: Store, job_id: str) -> JobRow | None:
     return JobRow(*rows[0]) if rows else None
 
 
+def of_kind(store: Store, kind: str) -> list[JobRow]:
+    """The jobs of one kind, of all studies, in the order they were planned."""
+    rows = store.rows(f"SELECT {COLUMNS} FROM jobs WHERE kind = ? ORDER BY planned_at, id", [kind])
+    return [JobRow(*row) for row in rows]
+
+
 def latest(store: Store, kind: str, prefix: str) -> JobRow | None:
     """The job of that kind planned last whose id begins with `prefix`, or None."""
     rows = store.rows(

@@ -1,6 +1,6 @@
 """Queries about results of searches, proposals and other jobs, latest first.
 
-Each is {"job", "settings": of the job, "found": its result, "t"}.
+Each is {"job", "settings": of the job, "found": its result, "t"}, but for those of harnesses.
 """
 
 import json
@@ -50,3 +50,15 @@ def learned_merges(store: Store, study: str) -> list[dict[str, Any]]:
 def overlaps(store: Store, study: str) -> list[dict[str, Any]]:
     """What was counted of a study's tasks in its training text."""
     return of_study(store, study, OverlapCounted)
+
+
+def harness(store: Store) -> list[dict[str, Any]]:
+    """What lm-evaluation-harness measured: {"job", "study", "model", "tasks", "limit", "t"}, and what it found
+    (engine.spec.kinds.harness.HarnessFound)."""
+    rows = store.rows(
+        "SELECT job, study, model, tasks, most_items, found, t FROM harness_results ORDER BY t DESC, job",
+    )
+    return [
+        {"job": job, "study": study, "model": model, "tasks": tasks, "limit": limit, "t": t, **json.loads(found)}
+        for job, study, model, tasks, limit, found, t in rows
+    ]

@@ -110,6 +110,17 @@ CREATE TABLE IF NOT EXISTS results (
     PRIMARY KEY (job, kind)
 );
 
+-- What lm-evaluation-harness measured on a model (engine/spec/kinds/harness.py).
+CREATE TABLE IF NOT EXISTS harness_results (
+    job VARCHAR PRIMARY KEY,
+    study VARCHAR,                 -- of a proxy; NULL: a language model
+    model VARCHAR NOT NULL,        -- its path in the workspace
+    tasks VARCHAR[] NOT NULL,
+    most_items BIGINT,             -- of each task; NULL: all
+    found JSON NOT NULL,           -- engine.spec.kinds.harness.HarnessFound
+    t DOUBLE NOT NULL
+);
+
 -- What people are told once: a study has ended, or needs them.
 CREATE TABLE IF NOT EXISTS notices (
     id VARCHAR PRIMARY KEY, study VARCHAR NOT NULL,

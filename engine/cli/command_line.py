@@ -26,6 +26,7 @@ from engine.cli import (
     reviews,
     rounds,
     studies,
+    submitting,
     tasks,
     tokens,
 )
@@ -40,6 +41,7 @@ SUBJECTS = (
     tasks,
     studies,
     importing,
+    submitting,
     rounds,
     influence,
     reviews,

@@ -1,4 +1,4 @@
-"""Commands about tasks: add one, list them, look at their items."""
+"""Commands about tasks: add one, list them, look at their items, run a harness."""
 
 from dataclasses import fields
 
@@ -42,6 +42,15 @@ def add(command) -> None:
     one.add_argument("--verifier", help=f"what scores them: {verifiers}, or a program of the workspace")
     one = command("remove-task", task_remove, "delete a task that no study measures")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
+    one = command("run-harness", harness_run, "run lm-evaluation-harness on a model in the workspace", wait=True)
+    one.add_argument(
+        "model", metavar="MODEL", help="its path: checkpoints/NAME, exports/NAME, experts/STUDY/RUN.safetensors"
+    )
+    said = "a task of the harness' own, or a YAML file in the workspace's folder harness/; repeat"
+    one.add_argument("--task", action="append", required=True, metavar="NAME", help=said)
+    one.add_argument("--limit", type=int, help="items of each task (default: all)")
+    one.add_argument("--study", help="of a proxy in exports/, its id or name")
+    command("harness-results", plain("harness_results"), "what lm-evaluation-harness measured, latest first")
     of_studies(command)
 
 
@@ -107,3 +116,14 @@ def task_clean(client, workspace, options):
 
 def task_remove(client, workspace, options):
     return client.call("remove_task", name=options.name)
+
+
+def harness_run(client, workspace, options):
+    """Queue a run of the harness; with --wait, show what it measured when it is done."""
+    asked = {"model": options.model, "tasks": options.task, "limit": options.limit, "study": options.study}
+    result = client.call("run_harness", **asked)
+    if not options.wait:
+        return result
+    waited(client, workspace, [result["job"]])
+    done = client.call("harness_results")
+    return beside(result, next(one for one in done if one["job"] == result["job"]))

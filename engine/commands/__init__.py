@@ -6,6 +6,7 @@ there or, if no page runs, in its own process. So a command behaves the same eve
 
 from engine.commands import (
     corpora,
+    harness,
     imports,
     influence,
     jobs,
@@ -21,7 +22,22 @@ from engine.commands import (
 )
 from engine.core.people import only_reads
 
-SUBJECTS = (corpora, tasks, jobs, studies, rounds, influence, ledger, merges, imports, runs, reviews, recipes, tokens)
+SUBJECTS = (
+    corpora,
+    tasks,
+    harness,
+    jobs,
+    studies,
+    rounds,
+    influence,
+    ledger,
+    merges,
+    imports,
+    runs,
+    reviews,
+    recipes,
+    tokens,
+)
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them
 

@@ -1,5 +1,7 @@
-"""Merge files as YAML: what a plain reader drops silently, or never finishes reading, is refused. No torch."""
+"""YAML files of others: what a plain reader drops silently, or never finishes reading, is refused. No torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -16,16 +18,38 @@ DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def parsed(text: str) -> Any:
     """What a YAML text holds. Raises ValueError for what is no YAML, or very long, a key that stands twice in one
     table, and aliases or nesting without end."""
+    with refusing():
+        loader, node = composed(text)
+        return None if node is None else loader.construct_document(node)
+
+
+def names_in(text: str) -> list[str]:
+    """The names in the table that a YAML text is, whatever tags stand behind them: nothing is made of those. Raises
+    ValueError as `parsed` does, and where it is not a table."""
+    with refusing():
+        _, node = composed(text)
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError("it is not a table of names and values")
+    return [str(key.value) for key, _ in node.value]
+
+
+def composed(text: str) -> tuple[Any, yaml.Node | None]:
+    """The reader of a YAML text, and its nodes, none of which is made into a value yet."""
     if len(text) > LARGEST:
         raise ValueError(f"it has {len(text):,} characters, and at most {LARGEST:,} are read")
-    try:
-        check_events(text)
-        loader = LOADER(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None
+    check_events(text)
+    loader = LOADER(text)
+    node: yaml.Node | None = loader.get_single_node()
+    if node is not None:
         weighed(node, {}, 0)
-        return loader.construct_document(node)
+    return loader, node
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever a YAML reader raises, as ValueError."""
+    try:
+        yield
     except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # the latter for odd tags, as !!bool x
         raise ValueError(" ".join(str(error).split())) from error
     except RecursionError as error:

@@ -28,6 +28,7 @@ KINDS = {
     "propose": "engine.spec.kinds.propose",
     "overlap": "engine.spec.kinds.overlap",
     "flips": "engine.spec.kinds.flips",
+    "harness": "engine.spec.kinds.harness",
 }
 
 

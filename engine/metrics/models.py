@@ -6,11 +6,19 @@ engine/merging/measuring/answering.py). G models are asked at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 Ids = list[int]
+
+
+class Scored(NamedTuple):
+    """What G models say of a row of T tokens, (G, T - 1) each, of every token but the first. nats: its loss; first:
+    whether it is the one that a model finds most likely there, so the one that it would generate."""
+
+    nats: np.ndarray
+    first: np.ndarray
 
 
 class Models(Protocol):
@@ -26,6 +34,9 @@ class Models(Protocol):
     def decode(self, ids: Sequence[int]) -> str: ...
     def nats(self, rows: Sequence[Ids]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, of up to context + 1 tokens: (G, len - 1) each."""
+
+    def scored(self, rows: Sequence[Ids]) -> list[Scored]:
+        """The same, and whether each of these tokens is the most likely one."""
 
     def generate(
         self, rows: Sequence[Ids], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]

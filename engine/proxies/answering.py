@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.corpus.shelf import Corpus
+from engine.metrics.models import Scored
 from engine.proxies.evaluate import A_BATCH, rows_at_once
 from engine.proxies.generate import Rows, continued
 from engine.proxies.model import Stack
@@ -48,12 +49,22 @@ class StackModels:
 
     def nats(self, rows: Sequence[list[int]]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, (G, len - 1) each."""
+        return self._of_tokens(rows, lambda tokens: self.stack.token_nll(tokens).double())
+
+    def scored(self, rows: Sequence[list[int]]) -> list[Scored]:
+        """The same, and whether each of these tokens is the most likely one. Logits are formed for the latter only, so
+        that losses stay those of `nats` to the last bit."""
+        first = self._of_tokens(rows, lambda tokens: self.stack.forward(tokens[..., :-1]).argmax(-1) == tokens[..., 1:])
+        return [Scored(*both) for both in zip(self.nats(rows), first, strict=True)]
+
+    @torch.no_grad()
+    def _of_tokens(self, rows: Sequence[list[int]], of: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
+        """What a function of tokens (G, B, T + 1) says of all but the first, (G, B, T), by row: (G, len - 1) each."""
         found: list[np.ndarray] = [np.empty(0)] * len(rows)
         for places, tokens in batches(rows, partial(rows_at_once, self.stack)):
-            own = tokens.to(self.stack.flat.device).expand(self.members, -1, -1)
-            nats = self.stack.token_nll(own).double().cpu().numpy()  # (G, B, T)
+            own = of(tokens.to(self.stack.flat.device).expand(self.members, -1, -1)).cpu().numpy()
             for row, place in enumerate(places):
-                found[place] = nats[:, row, : len(rows[place]) - 1]
+                found[place] = own[:, row, : len(rows[place]) - 1]
         return found
 
     def generate(

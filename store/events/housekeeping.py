@@ -7,6 +7,7 @@ from store.events.bulk import Cursor, Handler, Origin
 LABELS = ("name", "note", "tags", "pinned", "archived")  # fields of the event, and columns of the study
 HOLDING = (  # tables, by their column `study`
     *("candidates", "reviews", "predictions", "source_prices", "notices", "results", "leagues", "runs", "jobs"),
+    "harness_results",
 )
 
 

@@ -10,7 +10,6 @@ from tests.support.running import ROOT
 
 # Command -> why the command line has none.
 WITHOUT = {
-    "submit_runs": "programs that train post their runs one by one; who has them in a file imports it",
     "desk": "its numbers are what `python -m dashboard.report.desk` writes into a file",
 }
 

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 
 from engine.core import safe_yaml
-from engine.core.safe_yaml import NODES, parsed, written
+from engine.core.safe_yaml import NODES, names_in, parsed, written
 from tests.support.mutations import CHANGES, FUZZ, damaged
 from tests.system.test_settings_files import MERGE
 
@@ -64,3 +64,10 @@ def test_a_name_that_is_there_twice_is_found_in_a_long_table():
 )
 def test_what_is_written_is_read_back(values):
     assert parsed(written(values)) == values and list(parsed(written(values))) == list(values)
+
+
+def test_names_are_read_whatever_stands_behind_them():
+    assert names_in("task: a\nprocess: !function other.run\nlist: [1, {x: 2}]") == ["task", "process", "list"]
+    for odd, why in (("- task", "not a table"), ("", "not a table"), ("a: [", "line 2"), ("a: 1\na: 2", "'a' twice")):
+        with pytest.raises(ValueError, match=why):
+            names_in(odd)

@@ -315,6 +315,20 @@ def test_an_import_from_the_command_line_and_a_run_that_is_sent(tmp_path):
     store.close()
 
 
+def test_a_run_with_results_is_sent_from_the_command_line(tmp_path):
+    root, home = results_of_runs(tmp_path / "results"), tmp_path / "workspace"
+    words = ("--study", "Harness", "--format", "pair", "--weights", str(mixtures(tmp_path / "mixtures.csv")))
+    engine(home, "import", *words, "--metrics", str(root), "--surrogates", "ridge")
+    (tmp_path / "later").mkdir()
+    later = written(tmp_path / "later" / "results_2026-11-30T10-00-00.json", json.dumps(newest(0.4)))
+    words = ("submit-runs", "Harness", "--id", "later", "--weight", "web=0.5", "--weight", "code=0.5", "--results")
+    assert json.loads(engine(home, *words, str(later)).stdout)["added"] == ["later"]
+    assert json.loads(engine(home, *words, str(later.parent)).stdout)["already_there"] == ["later"]
+    refused = engine(home, *words, str(root), check=False).stderr
+    assert "Cannot tell which results" in refused and "Name one file." in refused
+    assert "it is not a file of up to" in engine(home, *words, str(tmp_path / "none"), check=False).stderr
+
+
 def test_imports_without_errors_keep_their_ids(store):
     """What was imported before runs had errors is the same study when it is imported again."""
     (store.workspace.root / "imports").mkdir()

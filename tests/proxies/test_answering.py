@@ -43,6 +43,21 @@ def test_losses_of_rows_of_any_length_are_those_of_one_member_alone(models):
             np.testing.assert_allclose(own[g], one[0], rtol=1e-4, atol=1e-5)
 
 
+def test_the_most_likely_token_is_the_one_that_would_be_generated(models):
+    rng = np.random.default_rng(1)
+    rows = [[10, *rng.integers(256, size=length).tolist()] for length in (1, 5, 31)]
+    for row, (nats, first), own in zip(rows, models.scored(rows), models.nats(rows), strict=True):
+        np.testing.assert_array_equal(nats, own)
+        for place in range(1, len(row)):
+            logits = models.next_logits([[row[:place]]] * models.members)[:, 0]  # (G, V)
+            chosen = logits.argmax(-1).tolist()
+            (again,) = models.scored([[*row[:place], chosen[0]]])
+            assert again.first[0, -1] and first[:, place - 1].tolist() == [one == row[place] for one in chosen]
+    for g in range(3):
+        for own, one in zip(models.scored(rows), alone(models, g).scored(rows), strict=True):
+            assert own.first[g].tolist() == one.first[0].tolist()
+
+
 def test_members_generate_as_they_would_alone(models):
     rows = [[10, *b"one"], [10, *(b"a longer beginning that fills the whole context")], [10]]
     ends = lambda text: len(text) >= 3  # noqa: E731

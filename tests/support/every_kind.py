@@ -35,6 +35,7 @@ from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.jobs.runs import PlannedRun, SubmittedRun, run_id
 from engine.service import api_tokens
 from engine.spec.flips import WINDOWS, flips_of
+from engine.spec.kinds.harness import HarnessTask
 from engine.spec.objectives import BITS
 from engine.spec.study import StudySpec
 from store import reviews, studies
@@ -61,6 +62,7 @@ def build(root: Path) -> Path:
     merge(store)
     overlap(store)
     compare(store)
+    harness(store)
     store.close()
     return root
 
@@ -243,6 +245,18 @@ def compare(store: Store) -> None:
     told = [{"id": run, "number": n, **values} for n, run in enumerate(ids, 1)]
     line = {"kind": "runs.compared", "study": "compared", "runs": told}
     tell(store, "compared-flips", {"kind": "job.started"}, line)
+
+
+def harness(store: Store) -> None:
+    """What a harness measured on a proxy."""
+    asked = {"model": f"experts/{MIXTURE}/x.safetensors", "tasks": ["colours"], "limit": 8, "study": MIXTURE}
+    store.write(JobPlanned("asked", HarnessTask(**asked).spec(), MIXTURE))
+    store.spool.submit({"kind": "harness"}, "asked")
+    score = {"metric": "colours acc", "value": 0.5, "error": 0.1, "higher_is_better": True, "chance": 0.25, "items": 8}
+    loss = {**score, "metric": "reading bits_per_byte", "error": None, "higher_is_better": False, "chance": None}
+    found = {"scores": [score, loss], "file": "harness/results/asked/x/results_1.json", "version": "0.4.13"}
+    found |= {"context": 64, "cut": 1, "left": [["Without a standard error", "reading bits_per_byte"]]}
+    tell(store, "asked", {"kind": "job.started"}, {"kind": "harness.finished", **asked, "found": found})
 
 
 # Lines and their changes -------------------------------------------------------------------------------------

@@ -197,6 +197,7 @@ def test_contributing_names_the_tables_and_shows_the_rows():
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_what_is_added_keeps_the_promises_of_its_table(tmp_path):
     """In a copy of the whole checkout: the tests that are parametrized over tables, and those of the written pages."""
     copy([*IMAGE, *WHOLE], tmp_path)
@@ -237,6 +238,7 @@ def test_the_tables_are_read_without_torch(checkout):
     subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
+@pytest.mark.soak
 def test_a_study_of_a_design_a_metric_and_a_surrogate_of_ones_own(checkout, workspace, tmp_path):
     """And its export, in a format of one's own."""
     settings = 'runs = 8\ndesign = "even"\nmetrics = ["sure"]\ntasks = ["closing"]'

@@ -53,7 +53,16 @@ PLAIN += ("learned_merges", "merge_as_proxy", "plan_confirmation", "task_overlap
 PLAIN += ("influence", "influence_check")
 OF_A_STUDY |= {name: {} for name in PLAIN}
 OF_ONE = ("dossier", "job", "job_log")
-OF_ALL = ("list_studies", "list_corpora", "list_tasks", "list_jobs", "list_tokens", "inbox", "ledger")
+OF_ALL = (
+    "list_studies",
+    "list_corpora",
+    "list_tasks",
+    "harness_results",
+    "list_jobs",
+    "list_tokens",
+    "inbox",
+    "ledger",
+)
 WITH_NAMES = ("trade_off", "targets", "predict", "compare_candidates", "preview_import", "extrapolate_score")
 WITH_NAMES += ("metric_row",)
 

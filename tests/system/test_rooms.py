@@ -48,8 +48,8 @@ ROOMS = {
         NOUNS | {"engine/corpus", "engine/tasks", "engine/metrics"}, {"torch", "numpy", "safetensors"}
     ),
     "engine/merging": Room(
-        NOUNS | {"engine/corpus", "engine/tasks", "engine/search", "engine/metrics", "engine/proxies"},
-        {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml"},
+        NOUNS | {f"engine/{name}" for name in ("corpus", "tasks", "search", "importing", "metrics", "proxies")},
+        {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml", "lm_eval"},
     ),
     "store": Room({"engine/core", "engine/jobs", "engine/spec"}, {"duckdb", "numpy", "pyarrow"}),
     "engine/studies": Room(NOUNS | NUMPY | {"store", "engine/metrics"}, {*ARRAYS, "yaml"}),
@@ -62,8 +62,8 @@ ROOMS = {
         {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"},
     ),
 }
-# What there is, at most: 121 planned, 9 for tasks, 2 for the command line; 14 and 322 before rooms were folders.
-FLOORS, ARROWS = 10, 132
+# What there is, at most: 121 planned, 9 for tasks, 2 for commands, 1 for harnesses; 14 and 322 before rooms were folders.
+FLOORS, ARROWS = 10, 133
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
 SLOW = {"scipy.stats"}  # and what it, like every command, loads only where an answer needs it: half a second

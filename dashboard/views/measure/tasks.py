@@ -1,4 +1,4 @@
-"""Tasks: questions that models answer, what the runs of a study scored on them, and two runs' answers side by side."""
+"""Tasks: questions that models answer, what runs and harnesses scored on them, and two runs' answers side by side."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.charts import tasks as charts
 from dashboard.models.wording import steering, unfit
 from dashboard.server import state
-from dashboard.views.measure import task_overlap, task_steering
+from dashboard.views.measure import harness, task_overlap, task_steering
 from dashboard.views.measure.new_task import new_task
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.choice import choose
@@ -49,9 +49,10 @@ def render(name: str | None) -> None:
     known = shelf.names(state.store().workspace.root)
     if not known:
         nothing_yet("No tasks yet. Add one from a file, by a rule, or from a corpus.", studies="To the studies")
-        return
-    st.header("All tasks", anchor=False)
-    one_task(known)
+    else:
+        st.header("All tasks", anchor=False)
+        one_task(known)
+    harness.render()
 
 
 def of_study(study: studies.Study, own: list[str]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.metrics.models import Ids
+from engine.metrics.models import Ids, Scored
 from engine.proxies.answering import batches
 from engine.proxies.generate import Rows, continued
 
@@ -31,16 +31,23 @@ class LogitModels:
         self.logits, self.encode, self.decode = logits, encode, decode
         self.begin, self.context, self.device = begin, context, device
 
-    @torch.no_grad()
     def nats(self, rows: Sequence[Ids]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, (1, len - 1) each."""
-        found: list[np.ndarray] = [np.empty(0)] * len(rows)
+        return [one.nats for one in self.scored(rows)]
+
+    @torch.no_grad()
+    def scored(self, rows: Sequence[Ids]) -> list[Scored]:
+        """The loss of every token but the first of each row, and whether it is the most likely, (1, len - 1) each."""
+        found: list[Scored] = [Scored(np.empty(0), np.empty(0))] * len(rows)
         for places, tokens in batches(rows, lambda length: max(1, TOKENS // length)):
             tokens = tokens.to(self.device)
-            logs = self.logits(tokens[:, :-1]).float().log_softmax(-1)
-            nats = -logs.gather(-1, tokens[:, 1:, None])[..., 0].double().cpu().numpy()  # (B, T)
+            logs = self.logits(tokens[:, :-1]).float().log_softmax(-1)  # (B, T, V)
+            targets = tokens[:, 1:, None]
+            nats = -logs.gather(-1, targets)[..., 0].double().cpu().numpy()  # (B, T)
+            first = (logs.argmax(-1, keepdim=True) == targets)[..., 0].cpu().numpy()
             for row, place in enumerate(places):
-                found[place] = nats[row : row + 1, : len(rows[place]) - 1]
+                own = slice(row, row + 1), slice(len(rows[place]) - 1)
+                found[place] = Scored(nats[own], first[own])
         return found
 
     def generate(

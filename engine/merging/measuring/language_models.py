@@ -59,8 +59,7 @@ class ModelMerges:
             untied(self.model)
         self.places = places_of(self.model, tensors)
         corpus = corpora.load(within(workspace / "corpora", task.corpus))
-        limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
-        self.context = min(CONTEXT, limit)
+        self.context = context_of(self.model, CONTEXT)
         self.vocabulary = len(self.model.get_input_embeddings().weight)  # V; tokens from there on are never predicted
         self.windows = {
             domain: windows_of(
@@ -132,9 +131,7 @@ class ModelMerges:
 
     def speaking(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> LogitModels:
         """A model of this tokenizer, by its logits."""
-        begin = begins_of(self.tokenizer)
-        encode = partial(token_ids, self.tokenizer)
-        return LogitModels(logits, encode, self.tokenizer.decode, begin, self.context, self.model.device)
+        return speaking(self.tokenizer, logits, self.context, self.model.device)
 
     def _sums(self, windows: list[Window]) -> tuple[np.ndarray, Text]:
         """The scores' sums over each window, (metrics, 1, W), and the text of the windows."""
@@ -226,6 +223,16 @@ def places_of(model, tensors: list[str]) -> dict[str, torch.Tensor]:
     if lacking := [name for name, place in found.items() if place is None]:
         raise Problem(f"Cannot place the tensor {lacking[0]!r}: {type(model).__name__} has none of that name.")
     return found
+
+
+def speaking(tokenizer, logits: Callable[[torch.Tensor], torch.Tensor], context: int, device) -> LogitModels:
+    """A model of a tokenizer, by its logits, as metrics of tasks ask it."""
+    return LogitModels(logits, partial(token_ids, tokenizer), tokenizer.decode, begins_of(tokenizer), context, device)
+
+
+def context_of(model, most: int) -> int:
+    """The tokens that a model sees: `most`, or its own limit if that is lower."""
+    return min(most, getattr(model.config, "max_position_embeddings", most) or most)
 
 
 def begins_of(tokenizer) -> list[int]:

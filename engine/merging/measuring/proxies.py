@@ -5,10 +5,12 @@ other methods are merged one by one in memory. Nothing is written. G points, K e
 """
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -61,13 +63,7 @@ class ProxyMerges:
 
     def _read(self, workspace: Path, path: str) -> Tensor:
         """A saved proxy as its flat buffer (P,)."""
-        try:
-            state = load_file(within(workspace, path))
-        except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read the expert {path}: {error}. Retry the job that trained it.") from error
-        for name, shape in self.shapes.items():
-            if f"{name}.weight" not in state or tuple(state[f"{name}.weight"].shape) != shape:
-                raise Problem(f"Cannot merge {path}: its {name!r} does not fit this study's proxies. Train it again.")
+        state = saved_proxy(workspace, path, self.shapes)
         return torch.cat([state[f"{name}.weight"].flatten() for name in self.shapes]).to(self.device)
 
     def _parts(self) -> list[slice]:
@@ -184,3 +180,16 @@ class ProxyMerges:
             for one, own in zip(found, nats / np.log(2) / np.maximum(text.bytes, 1), strict=True):
                 one[domain] = own
         return found
+
+
+def saved_proxy(workspace: Path, path: str, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
+    """The weights of a saved proxy (engine.proxies.model.Stack.member). Raises Problem where it cannot be read, or is
+    not of the shapes `wanted` (engine.proxies.model.shapes)."""
+    try:
+        state = load_file(within(workspace, path))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise Problem(f"Cannot read the proxy {path}: {error}. Retry the job that wrote it.") from error
+    for name, shape in wanted.items():
+        if f"{name}.weight" not in state or tuple(state[f"{name}.weight"].shape) != shape:
+            raise Problem(f"Cannot use {path}: its {name!r} does not fit this study's proxies. Train it again.")
+    return state

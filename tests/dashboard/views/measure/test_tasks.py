@@ -16,8 +16,9 @@ from engine.service.owner import Owner
 from engine.studies import task_scores, tasks
 from engine.tasks import outcomes, shelf
 from engine.tasks.generated import generate
-from store import studies
+from store import jobs, studies
 from tests.support import nasty
+from tests.support.nasty import tell
 from tests.support.running import copied
 
 SECRET = "what nobody may see"
@@ -169,3 +170,34 @@ def test_a_workspace_without_tasks_leads_on(owner, workspace):
     finally:
         state.use(owner)
         empty.close()
+
+
+def form_of_a_harness() -> None:
+    from dashboard.views.measure.harness import form
+
+    form()
+
+
+def test_results_of_a_harness_stand_in_a_table_and_the_form_queues_a_run(owner):
+    store, root = owner.store, owner.store.workspace.root
+    assert "asks language models and saved proxies" in texts(drawn(None))
+    (root / "checkpoints/tiny").mkdir(parents=True, exist_ok=True)
+    (root / "checkpoints/tiny/config.json").write_text("{}")
+    (root / "harness").mkdir()
+    (root / "harness/colours.yaml").write_text("task: colours")
+    assert "Run a harness" in {one.label for one in drawn(None).button}
+    found = AppTest.from_function(form_of_a_harness, default_timeout=60).run()
+    assert found.button[0].disabled, "no task is named yet"
+    found.selectbox[0].set_value("checkpoints/tiny")
+    found.multiselect[0].set_value(["colours.yaml"]).run()
+    found.button[0].click().run()
+    assert not found.exception, found.exception
+    (job,) = jobs.of_kind(store, "harness")
+    score = {"metric": "colours acc", "value": 0.5, "error": 0.1, "higher_is_better": True, "chance": 0.25, "items": 8}
+    measured = {"scores": [score], "file": "f", "version": "0.4.13", "context": 64, "cut": 2, "left": []}
+    asked = {"model": "checkpoints/tiny", "tasks": ["colours.yaml"], "limit": None, "study": None}
+    tell(store, job.id, {"kind": "job.started"}, {"kind": "harness.finished", **asked, "found": measured})
+    found = drawn(None)
+    table = next(one.value for one in found.dataframe if "checkpoints/tiny" in one.value)
+    assert table["checkpoints/tiny"].tolist() == ["0.500 ± 0.196 (n 8)"] and table["chance"].tolist() == ["0.25"]
+    assert "2 prompts lost the beginning to fit 64 tokens" in texts(found)

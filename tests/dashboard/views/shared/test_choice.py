@@ -49,7 +49,7 @@ ONCE_EACH = {
         "list(ends)",
         "list(frozen['baselines'])",
     },
-    "corpora and folders of the workspace": {"built", "known", "folders", "others"},
+    "corpora and folders of the workspace": {"built", "known", "folders", "others", "models", "files"},
     "domains of a corpus": {
         "there",
         "new",

@@ -1,0 +1,1 @@
+"""lm-evaluation-harness on models of the workspace."""
