@@ -62,7 +62,7 @@ ROOMS = {
         {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"},
     ),
 }
-# What there is, at most: 121 planned, 9 for tasks, 2 for commands, 1 for harnesses; 14 and 322 before rooms were folders.
+# At most: 121 were planned, 9 are for tasks, 2 for commands, 1 for harnesses; 14 and 322 before rooms were folders.
 FLOORS, ARROWS = 10, 133
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
