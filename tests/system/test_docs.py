@@ -267,3 +267,11 @@ def prepare(folder: Path) -> None:
     write(folder / "base", base)
     for seed, name in enumerate(("expert-code", "expert-math"), 1):
         write(folder / name, llama(seed, base))
+
+
+def test_what_kinds_of_data_did_is_what_was_measured():
+    """Every effect that the page tells is one of the benchmark's."""
+    rows = json.loads((ROOT / "benchmarks/results/kinds.json").read_text())["rows"]
+    known = {f"{row['effect']:+.2f} ± {row['error']:.2f}" for row in rows}
+    said = re.findall(r"[+-]\d+\.\d\d ± \d+\.\d\d", (ROOT / "docs/how-to/kinds-of-data.md").read_text())
+    assert len(said) > 20 and set(said) <= known
