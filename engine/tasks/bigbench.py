@@ -1,12 +1,16 @@
 """BIG-bench's JSON tasks (google/BIG-bench, docs/doc.md): examples with a target, or with scores of choices.
 
     {"name", "description", "metrics", "preferred_score", "task_prefix", "example_input_prefix",
-     "example_output_prefix", "examples": [{"input", "target"} or {"input", "target_scores": {choice: score}}]}
+     "example_output_prefix", "choice_prefix", "append_choices_to_input", "examples": [{"input", "target"} or {"input",
+     "target_scores": {choice: score}}]}
 
+Choices stand in the prompt unless the file says otherwise, in an order that is drawn by the example's place.
 Its scores are reported between low (chance) and high (1); the file has neither, so both are worked out here.
 """
 
 from typing import Any
+
+import numpy as np
 
 from engine.core.checks import is_number, is_texts
 from engine.core.errors import Problem
@@ -17,19 +21,18 @@ METRICS = {  # of BIG-bench -> of Mixdesk
     "multiple_choice_grade": "accuracy",
     "exact_str_match": "exact_match",
 }
-INPUT, OUTPUT = "\nQ: ", "\nA: "  # around an example's input, where the file does not say
+INPUT, OUTPUT, CHOICE = "\nQ: ", "\nA: ", "\n  choice: "  # before each of them, where the file does not say
 
 
 def read(value: dict[str, Any], name: str) -> EvalTask:
     """A task of a parsed file. Raises Problem for an example without an answer."""
-    start, before, after = (
-        _text(value, key, usual)
-        for key, usual in (("task_prefix", ""), ("example_input_prefix", INPUT), ("example_output_prefix", OUTPUT))
-    )
+    appended = value.get("append_choices_to_input", True)
+    if not isinstance(appended, bool):
+        raise Problem(f"Cannot read {name}: its append_choices_to_input is {appended!r:.60}; it must be true or false.")
     examples = value["examples"]
     if not isinstance(examples, list) or not all(isinstance(one, dict) for one in examples):
         raise Problem(f"Cannot read {name}: its examples must be a list of objects, as in BIG-bench's own tasks.")
-    items = [_item(one, number, name, (start, before, after)) for number, one in enumerate(examples, 1)]
+    items = [_item(one, number, name, value) for number, one in enumerate(examples, 1)]
     score = _text(value, "preferred_score", "")
     asked = value.get("metrics") or [score]
     if not is_texts(asked):
@@ -52,11 +55,9 @@ def read(value: dict[str, Any], name: str) -> EvalTask:
     )
 
 
-def _item(example: dict[str, Any], number: int, name: str, around: tuple[str, str, str]) -> Item:
-    start, before, after = around
+def _item(example: dict[str, Any], number: int, name: str, task: dict[str, Any]) -> Item:
     if not isinstance(example.get("input"), str):
         raise Problem(f"Cannot read {name}: its example {number} has no input. Fix it, or leave it out.")
-    prompt = start + before + example["input"] + _text(example, "example_output_prefix", after)
     target, scores = example.get("target"), example.get("target_scores")
     answers = [target] if isinstance(target, str) else target or []
     if scores is not None and not (isinstance(scores, dict) and all(map(is_number, scores.values()))):
@@ -64,7 +65,17 @@ def _item(example: dict[str, Any], number: int, name: str, around: tuple[str, st
     if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
         raise Problem(f"Cannot read {name}: the target of its example {number} is {target!r:.60}; it must be a text.")
     choices = scores or {}
+    prompt = _prompt(task, example, sorted(choices), number)
     return Item(prompt, answers, list(choices), [float(score) for score in choices.values()])
+
+
+def _prompt(task: dict[str, Any], example: dict[str, Any], choices: list[str], number: int) -> str:
+    """What a model sees of an example: the task's prefixes, the input and, unless it says otherwise, the choices."""
+    asked = _text(task, "task_prefix", "") + _text(task, "example_input_prefix", INPUT) + str(example["input"])
+    if task.get("append_choices_to_input", True):
+        before = _text(task, "choice_prefix", CHOICE)
+        asked += "".join(before + choices[at] for at in np.random.default_rng(number).permutation(len(choices)))
+    return asked + _text(example, "example_output_prefix", _text(task, "example_output_prefix", OUTPUT))
 
 
 def _text(value: dict[str, Any], key: str, usual: str) -> str:

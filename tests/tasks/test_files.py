@@ -29,7 +29,15 @@ def lines(*rows: dict) -> bytes:
 def test_bigbench_choices():
     task = from_bytes(json.dumps(BIGBENCH).encode(), "colours")
     check_task(task)
-    assert task.items[0].prompt == "Answer.\nQ: grass\nA: "
+    shown = {"Answer.\nQ: grass\n  choice: green\n  choice: red\nA: "}
+    shown |= {"Answer.\nQ: grass\n  choice: red\n  choice: green\nA: "}
+    assert task.items[0].prompt in shown
+    own = {**BIGBENCH, "choice_prefix": "\n- "}
+    assert "\n- green" in from_bytes(json.dumps(own).encode(), "colours").items[0].prompt
+    bare = from_bytes(json.dumps({**BIGBENCH, "append_choices_to_input": False}).encode(), "colours")
+    assert bare.items[0].prompt == "Answer.\nQ: grass\nA: "
+    with pytest.raises(Problem, match="append_choices_to_input is 'no'"):
+        from_bytes(json.dumps({**BIGBENCH, "append_choices_to_input": "no"}).encode(), "colours")
     assert task.items[1].scores == [0.0, 1.0, 0.25] and task.items[1].gold == "red"
     assert task.metrics == ["accuracy"]
     assert (task.low, task.high) == (pytest.approx((0.5 + 1.25 / 3) / 2), 1.0)
