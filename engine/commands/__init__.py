@@ -23,20 +23,8 @@ from engine.commands import (
 from engine.core.people import only_reads
 
 SUBJECTS = (
-    corpora,
-    tasks,
-    harness,
-    jobs,
-    studies,
-    rounds,
-    influence,
-    ledger,
-    merges,
-    imports,
-    runs,
-    reviews,
-    recipes,
-    tokens,
+    *(corpora, tasks, harness, jobs, studies, rounds, influence),
+    *(ledger, merges, imports, runs, reviews, recipes, tokens),
 )
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them

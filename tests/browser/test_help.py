@@ -117,7 +117,7 @@ def test_the_words_of_the_design_are_explained():
 
 
 FAMILIAR = {  # of any computer
-    *("MB", "GB", "API", "CPU", "GPU", "CSV", "TSV", "HTML", "JSON", "YAML", "SHA", "CI", "JavaScript"),
+    *("MB", "GB", "API", "CPU", "GPU", "CSV", "TSV", "HTML", "JSON", "YAML", "SHA", "CI", "JavaScript", "HF_HOME"),
     *("Student's", "Spearman's", "Fisher's", "Mixdesk's"),  # parts of terms
 }
 NAMES = re.compile(r"\b[A-Z][a-z]+-[A-Z][a-z]+\b|\b[A-Z]{2,}-[A-Z]{2,}\b|\b[A-Z]\w*[A-Z]\w*\b")

@@ -91,7 +91,7 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
     ],
     "engine/commands/__init__.py": [
         ("    corpora,\n", "    corpora,\n    counting,\n"),
-        ("SUBJECTS = (corpora, tasks", "SUBJECTS = (corpora, counting, tasks"),
+        ("    *(corpora, tasks", "    *(corpora, counting, tasks"),
     ],
     "engine/jobs/backends/__init__.py": [
         ('    "ray": "engine', '    "gentle": "engine.jobs.backends.gentle:Gentle",\n    "ray": "engine'),
