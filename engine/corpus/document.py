@@ -101,6 +101,18 @@ def in_bytes(written: Written) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+def documents_of(group: str, written: Written, side: str, tally: Tally) -> Iterator[Document]:
+    """One text as a document, or as pieces of one group if it is very long. A conversation is not cut."""
+    data = written.text.encode("utf-8", "replace")  # JSON can hold half a surrogate pair, which no UTF-8 can
+    if written.context:
+        tally.conversations += 1
+        yield Document(group, data, side, in_bytes(written))
+        return
+    tally.cut += len(data) > PIECE_BYTES
+    for piece in pieces(data):
+        yield Document(group, piece, side)
+
+
 def pieces(data: bytes, limit: int = PIECE_BYTES) -> Iterator[bytes]:
     """UTF-8 bytes in pieces of at most `limit` bytes, cut after a line if there is one, else a character."""
     start = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.core.short_names import listed
-from engine.corpus.document import Written
+from engine.corpus.document import PIECE_BYTES, Written
 from engine.corpus.templates import Refused, Turn, Writes, writer
 
 TEXT, TEMPLATE = "text", "chatml"  # unless another column, or template, is asked for
@@ -39,7 +39,6 @@ class Fields:
     def __init__(self, column: str = TEXT, template: str = TEMPLATE) -> None:
         self.column, self.template = column, template
         self._writes: Writes | None = None
-        self.conversations = 0  # that were written so far
 
     def written(self, record: Any) -> tuple[Written, str]:
         """(the text of a record, "") or (nothing, why not). A list of texts is joined by line ends."""
@@ -63,7 +62,8 @@ class Fields:
             found = self._writes(turns_of(record))
         except (Refused, Unsaid) as why:
             return Written(""), str(why)
-        self.conversations += 1
+        if len(found.text.encode("utf-8", "replace")) > PIECE_BYTES:
+            return Written(""), f"a conversation of more than {PIECE_BYTES:,} bytes"
         return found, ""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.core.errors import Problem
-from engine.corpus.document import Document, Tally, in_bytes, pieces
+from engine.corpus.document import Document, Tally, documents_of
 from engine.corpus.fields import TEMPLATE, TEXT, Fields
 
 FIELDS = ("name", "config", "split", "text", "template")
@@ -33,13 +33,7 @@ def of_dataset(choice: dict, tally: Tally) -> Iterator[Document]:
                 raise Problem(
                     f"Cannot read {name!r}: row {number}: {fault}. Give the name of a column of text as text."
                 )
-            data = written.text.encode("utf-8", "replace")
-            if written.context:
-                tally.conversations += 1
-                yield Document(f"{name}#{number}", data, "", in_bytes(written))
-                continue
-            for piece in pieces(data):
-                yield Document(f"{name}#{number}", piece)
+            yield from documents_of(f"{name}#{number}", written, "", tally)
     except (Problem, GeneratorExit):
         raise
     except Exception as error:  # the hub's client, its HTTP library and its file formats raise anything

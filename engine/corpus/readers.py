@@ -16,7 +16,7 @@ from engine.corpus.document import (
     Tally,
     Written,
     character_edge,
-    in_bytes,
+    documents_of,
     pieces,
     salted_hash,
 )
@@ -106,7 +106,7 @@ def placed_documents(
             raise Unreadable(f"it is {other}: write it again as Arrow IPC")
         raw.seek(0)
         for number, (text, progress) in enumerate(TABLES[kind](raw, fields, faults)):
-            for document in record(file, number, text, tally, faults):
+            for document in documents_of(f"{file.name}#{number}", text, file.side, tally):
                 yield document, int(progress * file.size)
         return
     stream, inside = stream_of(raw, file.path)
@@ -119,7 +119,7 @@ def placed_documents(
             yield Document(file.name if whole_files else f"{file.name}#{number}", piece, file.side), raw.tell()
     else:
         for number, text in enumerate(record_texts(kind, stream, fields, faults)):
-            for document in record(file, number, text, tally, faults):
+            for document in documents_of(f"{file.name}#{number}", text, file.side, tally):
                 yield document, raw.tell()
     if inside.fault:
         raise Unreadable(inside.fault)
@@ -137,21 +137,6 @@ def record_texts(kind: str, stream: io.BufferedReader, fields: Fields, faults: F
     if kind in DELIMITERS:
         return csv_texts(stream, fields, DELIMITERS[kind], faults)
     return (json_texts if kind == ".json" else jsonl_texts)(stream, fields, faults)
-
-
-def record(file: SourceFile, number: int, written: Written, tally: Tally, faults: Faults) -> Iterator[Document]:
-    """One record as a document, or as pieces of one group if it is very long. A conversation is not cut."""
-    data = written.text.encode("utf-8", "replace")  # JSON can hold half a surrogate pair, which no UTF-8 can
-    if written.context:
-        if len(data) > PIECE_BYTES:
-            faults.add(f"a conversation of more than {PIECE_BYTES:,} bytes", number + 1)
-            return
-        tally.conversations += 1
-        yield Document(f"{file.name}#{number}", data, file.side, in_bytes(written))
-        return
-    tally.cut += len(data) > PIECE_BYTES
-    for piece in pieces(data):
-        yield Document(f"{file.name}#{number}", piece, file.side)
 
 
 def text_pieces(stream: io.BufferedReader, limit: int, faults: Faults) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from engine.corpus.templates import MEMORY, Refused, Turn
 
 OPENS, CLOSES = "\0<", "\0>"  # around what the model says: no text of a corpus holds a zero byte
 MARK = re.compile("\0[<>]")
+TAG = re.compile(r"{%[-+]?\s*generation\b")
 MOST_TEXT = 16_000_000  # characters that one conversation may become
 
 
@@ -64,7 +65,7 @@ class Template:
 
     def __init__(self, source: str) -> None:
         self.template = environment().from_string(source)
-        self.marks = any(True for _ in environment().parse(source).find_all(nodes.CallBlock)) and "generation" in source
+        self.marks = TAG.search(source) is not None
 
     def __call__(self, turns: Sequence[Turn]) -> Written:
         try:

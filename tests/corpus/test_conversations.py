@@ -224,3 +224,13 @@ def test_a_loss_is_that_of_answers(chats, tmp_path):
     losses = stack.losses(all_asked)
     stack.backward(losses)
     assert losses.item() == 0 and not stack.flat.grad.any() and math.isfinite(losses.item())
+
+
+def test_a_conversation_that_is_too_long_is_named_and_not_cut(tmp_path):
+    path = tmp_path / "chat.jsonl"
+    long = {"messages": [TURNS[0], {"role": "assistant", "content": "x" * 1_000_001}]}
+    path.write_text(json.dumps(long) + "\n" + json.dumps({"messages": TURNS}) + "\n")
+    found, tally = read(path)
+    assert (
+        len(found) == 1 and "a conversation of more than 1,000,000 bytes (first: line 1)" in tally.skipped[0]["reason"]
+    )
