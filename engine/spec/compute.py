@@ -1,5 +1,6 @@
 """How a study's training is split into jobs and queued: the table [compute] of a study file. No torch."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,3 +97,27 @@ def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
     state = 16 * fidelity.parameters(vocabulary)
     a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary
     return state + fidelity.batch * fidelity.context * a_token
+
+
+def groups_of(runs: list[dict[str, Any]], size: int, lanes: int) -> list[list[dict[str, Any]]]:
+    """The runs in nearly equal groups of at most `size`, each branch in its trunk's; a trunk with more branches than
+    that has a group to itself."""
+    bundles = [[run] for run in runs if run.get("trunk") is None]
+    of = {bundle[0]["id"]: bundle for bundle in bundles}
+    for run in runs:
+        if run.get("trunk") is not None:
+            of[run["trunk"]].append(run)
+    branched, single = ([one for one in bundles if (len(one) > 1) == more] for more in (True, False))
+    made: list[list[list[dict[str, Any]]]] = []
+    for kind in (single, branched):
+        widest = max(map(len, kind), default=1)
+        if kind:
+            made += split_evenly(kind, max(1, size // widest), lanes)
+    return [[run for bundle in group for run in bundle] for group in made]
+
+
+def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:
+    """Nearly equal groups of at most `size`, a multiple of `lanes` in number, so that all lanes end together."""
+    count = math.ceil(len(items) / size)
+    count = min(len(items), math.ceil(count / lanes) * lanes)
+    return [list(group) for group in (items[k::count] for k in range(count)) if group]

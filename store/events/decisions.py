@@ -109,6 +109,8 @@ RUN_COLUMNS = {
     "job": pa.string(),
     "fidelity": pa.string(),
     "doses": pa.list_(pa.float64()),
+    "phases": pa.list_(pa.list_(pa.float64())),
+    "trunk": pa.string(),
 }
 
 
