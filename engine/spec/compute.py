@@ -100,20 +100,16 @@ def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
 
 
 def groups_of(runs: list[dict[str, Any]], size: int, lanes: int) -> list[list[dict[str, Any]]]:
-    """The runs in nearly equal groups of at most `size`, each branch in its trunk's; a trunk with more branches than
-    that has a group to itself."""
-    bundles = [[run] for run in runs if run.get("trunk") is None]
-    of = {bundle[0]["id"]: bundle for bundle in bundles}
+    """The runs in nearly equal groups of at most `size`, each branch in its trunk's. Of trunks with branches, half as
+    many, whose group is up to twice as large at the end: smaller stacks take more time per token."""
+    bundles = {run["id"]: [run] for run in runs if run.get("trunk") is None}
     for run in runs:
         if run.get("trunk") is not None:
-            of[run["trunk"]].append(run)
-    branched, single = ([one for one in bundles if (len(one) > 1) == more] for more in (True, False))
-    made: list[list[list[dict[str, Any]]]] = []
-    for kind in (single, branched):
-        widest = max(map(len, kind), default=1)
-        if kind:
-            made += split_evenly(kind, max(1, size // widest), lanes)
-    return [[run for bundle in group for run in bundle] for group in made]
+            bundles[run["trunk"]].append(run)
+    single, branched = ([one for one in bundles.values() if (len(one) > 1) == more] for more in (False, True))
+    groups = split_evenly(single, size, lanes) if single else []
+    groups += split_evenly(branched, max(1, size // 2), lanes) if branched else []
+    return [[run for bundle in group for run in bundle] for group in groups]
 
 
 def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:

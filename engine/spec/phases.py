@@ -23,7 +23,7 @@ PHASED = "phased"  # the role of a run whose phases have mixtures of their own
 MOST_PHASES = 4
 TRIPLES = 12  # mixtures that are trained in both orders, too, where a study does not say how many
 STEPS = (1.0, 0.5)  # how far orders go, in parts of the furthest that both of a pair can go
-BRANCHES = 3  # of one trunk: with it they make half a stack on a CPU
+BRANCHES = 3  # of one trunk
 PLANNED = "planned phases"
 SUM = 1e-6  # tolerance of a sum that must be 1
 

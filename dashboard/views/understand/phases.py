@@ -112,7 +112,7 @@ def faders(moment: Moment, found: Phases) -> np.ndarray:
     phases = np.array(at) / np.sum(at, axis=1, keepdims=True)
     total = total_in(study, phases)
     for place, key, title, shares in zip(st.columns(count), keys, phase_titles(found), phases, strict=True):
-        with place:
+        with place, st.container(key=f"phase-desk-{key}"):
             st.markdown(f"**{title[0].upper()}{title[1:]} of the tokens**")
             one_desk(study, key, shares, total)
     st.caption("Ticks: the shares of all tokens, which the phases make together.")
