@@ -25,8 +25,8 @@ def phased(store: Store, study: str) -> list[Phased]:
 
 def _phased(store: Store, study: str) -> list[Phased]:
     rows = store.rows(
-        "SELECT id, label, weights, phases, losses FROM runs WHERE study = ? AND role = 'phased' AND state = 'done' "
-        "AND phases IS NOT NULL ORDER BY number",
+        "SELECT id, label, weights, phases, losses FROM runs WHERE study = ? AND role IN ('phased', 'imported') "
+        "AND state = 'done' AND phases IS NOT NULL ORDER BY number",
         [study],
     )
     return [Phased(id_, label, *(np.array(values, float) for values in arrays)) for id_, label, *arrays in rows]

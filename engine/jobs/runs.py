@@ -76,7 +76,7 @@ class CarriedRun(NumberedRun):
 @dataclass(frozen=True, kw_only=True)
 class ImportedRun(NumberedRun):
     """A run that was trained elsewhere. losses, losses_se (M,): values and standard errors; label: its key in the
-    file."""
+    file; phases (F, D): the shares of each phase, null where no file tells."""
 
     losses: Measured
     label: str | None = None
@@ -84,6 +84,7 @@ class ImportedRun(NumberedRun):
     parameters: int | None = None
     tokens: int | None = None
     losses_se: MeasuredSpread | None = None
+    phases: list[Point] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -218,7 +218,7 @@ class Format(NamedTuple):
         found = [f"Weights count {self.unit}."]
         if self.positive and (left_out := [n for i, n in enumerate(recipe.domains) if i not in recipe.used]):
             found.append(f"It takes no weight of 0: {', '.join(left_out)} is left out of the file.")
-        if recipe.phases:
+        if isinstance(recipe, Recipe) and recipe.phases:
             found.append(self.phases)
         return [*found, *self.remarks, f"Checked {self.checked}."]
 

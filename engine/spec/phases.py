@@ -49,13 +49,16 @@ def check_phases(spec: "StudySpec") -> None:
                     "the tokens, or leave it out."
                 )
         return
-    if spec.merge is not None or spec.corpus is None or spec.fidelity is None:
+    if spec.merge is not None or (spec.corpus is None) != (spec.fidelity is None):
         raise Problem("Cannot train in phases: only studies that train proxies of their own have phases. Leave them.")
     if not 2 <= len(spec.phases) <= MOST_PHASES:
         raise Problem(f"Cannot train in {len(spec.phases)} phases: give 2 to {MOST_PHASES}, with the fraction of each.")
     for place, phase in enumerate(spec.phases, 1):
         _check_phase(phase, f"phase {place}")
-    _check_fractions(fractions_of(spec), spec.fidelity)
+    _check_sum(fractions_of(spec))
+    if spec.fidelity is None:  # imported runs, which nobody trains in them
+        return
+    _check_steps(fractions_of(spec), spec.fidelity)
     for name, count in (("order_triples", triples_of(spec)), ("branches", spec.branches)):
         most = spec.runs if name == "order_triples" else BRANCHES * spec.runs
         if not is_whole(count, 0, most):
@@ -87,8 +90,8 @@ def _check_phase(phase: dict[str, Any], what: str) -> None:
         )
 
 
-def _check_fractions(fractions: np.ndarray, fidelity: "Fidelity") -> None:
-    """Raise Problem unless fractions (F,) make a whole run of the fidelity's steps."""
+def _check_sum(fractions: np.ndarray) -> None:
+    """Raise Problem unless fractions (F,) sum to 1."""
     listed, total = " + ".join(f"{one:g}" for one in fractions), float(fractions.sum())
     if total > 1 + SUM:
         raise Problem(
@@ -100,6 +103,11 @@ def _check_fractions(fractions: np.ndarray, fidelity: "Fidelity") -> None:
             f"Cannot train in phases of {listed}: they sum to {total:.6g}, and {1 - total:.6g} of the tokens belongs "
             "to none. Raise some, until they sum to 1."
         )
+
+
+def _check_steps(fractions: np.ndarray, fidelity: "Fidelity") -> None:
+    """Raise Problem for a phase within the warm-up, or without a step."""
+    listed = " + ".join(f"{one:g}" for one in fractions)
     for place, fraction in enumerate(fractions, 1):
         if fraction < fidelity.warmup:
             raise Problem(
@@ -124,7 +132,7 @@ def triples_of(spec: "StudySpec") -> int:
     """How many mixtures of the design are trained in both orders, too."""
     if spec.order_triples is not None:
         return spec.order_triples
-    return min(TRIPLES, spec.runs) if spec.phases else 0
+    return min(TRIPLES, spec.runs) if spec.phases and spec.fidelity is not None else 0
 
 
 def planned(spec: "StudySpec") -> bool:

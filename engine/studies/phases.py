@@ -142,8 +142,16 @@ def contrasts_of(
     for one in single if fit is not None else []:
         tied = np.repeat(one.weights[None], len(fractions), axis=0)
         if np.abs(one.phases - tied).max() > SAME_POINT:
-            rest.append((one.phases, tied, one.losses - fit.surrogate.mean(one.weights[None])[0]))
+            rest.append((one.phases, tied, one.losses - _of_one_mixture(fit, one)))
     return _contrasts(exact, study, by, fractions), _contrasts(rest, study, by, fractions)
+
+
+def _of_one_mixture(fit: Fit, run: of_phases.Phased) -> np.ndarray:
+    """(M,) what is predicted of one mixture with a run's totals: held out, where the run itself was fitted."""
+    if run.id in fit.measured.ids:
+        held_out: np.ndarray = fit.held_out[0][fit.measured.ids.index(run.id)]
+        return held_out
+    return fit.surrogate.mean(run.weights[None])[0]
 
 
 def _opposite(one: of_phases.Phased, other: of_phases.Phased, fractions: np.ndarray) -> bool:
@@ -281,7 +289,10 @@ def as_json(found: Phases) -> dict:
     rows = [] if order is None else list(zip(columns, order.laws, order.gains, order.chance, order.used, strict=True))
     return {
         "fractions": found.fractions.tolist(),
-        "runs": {"done": study.done_roles.get(PHASED, 0), "planned": study.roles.get(PHASED, 0)},
+        "runs": {
+            "done": study.done if study.imported else study.done_roles.get(PHASED, 0),
+            "planned": study.runs if study.imported else study.roles.get(PHASED, 0),
+        },
         "comparisons": {"measured": found.pairs, "planned": found.planned, "exact": found.exact},
         "verdict": found.verdict,
         "matters": None if order is None else order.pays,

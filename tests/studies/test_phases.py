@@ -38,7 +38,7 @@ def made(store: Store, name: str, late: float, pairs: int = 12, done: int | None
     for row, one in enumerate(phases):
         losses[row, 0] += 0.0 if one is None else late * order_of(one, FRACTIONS)[0]
     roles = ["design"] * len(weights) + ["phased"] * (len(phases) - len(weights))
-    spec = {"phases": PHASES, "order_triples": pairs, "surrogates": ("gp",), "runs": 30}
+    spec = {"phases": PHASES, "order_triples": pairs, "surrogates": ("log_linear",), "runs": 30}
     study = measured_study(store, name, totals, losses, METRICS, roles, in_phases=phases, **spec)
     fit(store, study)
     return studies.get(store, name)
