@@ -1,6 +1,9 @@
 """Commands on phases: whether their order matters, and what a schedule is predicted to measure."""
 
+from dataclasses import asdict
+
 from engine.studies import phases as of_phases
+from engine.studies import schedules
 from engine.studies.measured import aggregate_of
 from engine.studies.moments import moment_of
 from store import studies
@@ -18,12 +21,13 @@ def phases(
     study = studies.get(store, name)
     moment = moment_of(store, study, aggregate_of(store, study, priorities))
     found = of_phases.phases_of(store, moment)
-    answer = {"study": study.id, **of_phases.as_json(found)}
-    wanted = {} if schedule is None else {"asked": of_phases.read_phases(study, schedule)}
+    measured = [asdict(one) for one in of_phases.measured_in_phases(store, found)]
+    answer = {"study": study.id, **of_phases.as_json(found), "measured": measured}
+    wanted = {} if schedule is None else {"asked": schedules.read_phases(study, schedule)}
     if found.fit is not None:
-        wanted["best"] = of_phases.best_schedule(store, moment, found)
-    predicted = {which: of_phases.schedule_at(found, shares) for which, shares in wanted.items()}
-    return answer | {which: of_phases.schedule_json(found, one) for which, one in predicted.items()}
+        wanted["best"] = schedules.best_schedule(store, moment, found)
+    predicted = {which: schedules.schedule_at(found, shares) for which, shares in wanted.items()}
+    return answer | {which: schedules.schedule_json(found, one) for which, one in predicted.items()}
 
 
 COMMANDS = (phases,)

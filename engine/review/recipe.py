@@ -20,8 +20,9 @@ from engine.spec.merge_point import references
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.moments import moment_of
-from engine.studies.phases import fractions_in, phases_of, schedule_at, schedule_of, total_in
+from engine.studies.phases import fractions_in, phases_of, total_in
 from engine.studies.points import ALSO, BEST_PREDICTED, named_points, point_of
+from engine.studies.schedules import schedule_at, schedule_of
 from store import reviews, studies
 from store.database import Store
 

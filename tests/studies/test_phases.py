@@ -73,6 +73,13 @@ def test_an_order_that_pays_is_found_and_searched(store):
         assert total == pytest.approx(best["total"][name], abs=1e-9)
 
 
+def test_runs_of_phases_stand_beside_what_was_predicted_of_them(store):
+    rows = asked(store, "late")["measured"]
+    assert len(rows) == 24 and rows == sorted(rows, key=lambda one: one["measured"])
+    off = {key: np.std([row["measured"] - row[key] for row in rows]) for key in ("one", "ordered")}
+    assert off["ordered"] < 0.5 * off["one"], "what the order adds explains them"
+
+
 def test_an_order_that_does_nothing_leaves_one_mixture(store):
     found = asked(store, "same")
     assert found["matters"] is False

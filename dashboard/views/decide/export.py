@@ -27,8 +27,9 @@ from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.spec.statistics import ci_half_width
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
-from engine.studies.phases import named_schedules, total_in
+from engine.studies.phases import total_in
 from engine.studies.points import named_points
+from engine.studies.schedules import named_schedules
 from store import reviews, studies
 
 FADERS, LINK = "the faders", "candidate"  # the point of the faders; the query parameter of the choice

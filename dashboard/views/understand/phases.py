@@ -20,17 +20,9 @@ from dashboard.views.shared.units import reading
 from engine.analysis.phases import LAWS, LEVEL
 from engine.spec.statistics import ci_half_width
 from engine.studies.moments import Moment
-from engine.studies.phases import (
-    Phases,
-    Schedule,
-    best_schedule,
-    epochs_by_phase,
-    named_schedules,
-    phases_of,
-    schedule_at,
-    total_in,
-)
+from engine.studies.phases import Phases, measured_in_phases, phases_of, total_in
 from engine.studies.points import named_points
+from engine.studies.schedules import Schedule, best_schedule, epochs_by_phase, named_schedules, schedule_at
 from store import studies
 
 SHARE = st.column_config.NumberColumn(format="percent")
@@ -61,6 +53,26 @@ def render(name: str | None) -> None:
     plot(review_charts.points("mixture", titles, names, np.array([*phases, at.one.shares])), key="phases-shares")
     st.dataframe(shares_table(study, found, at, names), hide_index=True, column_config=columns(found))
     predicted(found, at, names)
+    measured(found)
+
+
+def measured(found: Phases) -> None:
+    """The runs of phases, each beside what was predicted of it."""
+    runs = measured_in_phases(state.store(), found)
+    if not runs:
+        return
+    by, read = found.by, reading(found.by.unit)
+    st.header("Runs of phases", anchor=False)
+    rows = {
+        "run": [one.run for one in runs],
+        "trained": [one.label or "" for one in runs],
+        "measured": [read.words(by.sign * one.measured) for one in runs],
+        "predicted of one mixture": [read.words(by.sign * one.one) for one in runs],
+        "predicted with the order": [read.words(by.sign * one.ordered) for one in runs],
+    }
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    taught = "Pairs in both orders taught the law of order; branches did not, and check it."
+    st.caption(f"{by.title.capitalize()} ({plain(read.unit)}), the best measured first. {taught * found.exact}")
 
 
 def phase_titles(found: Phases) -> list[str]:

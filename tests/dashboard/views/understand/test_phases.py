@@ -40,10 +40,10 @@ def drawn(study: str) -> AppTest:
 def test_an_order_that_pays_is_told_and_its_schedule_stands_at_the_faders(owner):
     found = drawn("late")
     assert "Order matters" in found.success[0].value
-    laws, shares, metrics = (one.value for one in found.dataframe)
+    laws, shares, metrics, runs = (one.value for one in found.dataframe)
     assert laws["beyond noise"].tolist() == ["yes", "no", "no", "yes"]
     assert shares["phase 2, 20%"][0] > shares["phase 1, 80%"][0], "the best schedule"
-    assert "epochs, total" in shares and len(metrics) == 3
+    assert "epochs, total" in shares and len(metrics) == 3 and len(runs) == 24
     assert any(one.key == "set-phases-best schedule" for one in found.button)
     found.button(key="set-phases-natural").click().run()
     assert not found.exception
