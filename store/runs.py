@@ -60,7 +60,8 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 
 def measured(store: Store, study: str) -> Measured:
-    """The finished runs' results of one size and on the study's own text: no confirmations, no doses.
+    """The finished runs' results of one size, of one mixture throughout and on the study's own text: no confirmations,
+    no dose runs, no runs of phases.
 
     Where the runs of a mixture study are of several sizes, those of the size with the most runs.
     """
@@ -93,7 +94,7 @@ def _of_one_size(store: Store, study: str) -> Measured:
 def _measured(store: Store, study: str) -> tuple[Measured, np.ndarray]:
     found = store.arrow(
         "SELECT id, label, role, weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
-        "AND role NOT IN ('confirm', 'dose') ORDER BY number",
+        "AND role NOT IN ('confirm', 'dose', 'phased') ORDER BY number",
         [study],
     )
     widths = (len(found.column(name)[0]) for name in ("weights", "losses")) if len(found) else shape(store, study)
@@ -223,15 +224,15 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs, confirmations too; NaN in fidelity where
     parameters or tokens are not known.
 
-    Without dose runs, whose shares do not tell what they saw.
+    Without dose runs and runs of phases, whose shares do not tell what they saw.
     """
     return store.remembered(("sizes", study), lambda: _sizes(store, study))
 
 
 def _sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = store.rows(
-        "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' AND role != 'dose' "
-        "ORDER BY number",
+        "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
+        "AND role NOT IN ('dose', 'phased') ORDER BY number",
         [study],
     )
     weights, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(2))

@@ -6,6 +6,7 @@ from dashboard.models.wording import RUN
 from dashboard.models.wording import moment as at
 from engine.core.short_names import counted
 from engine.spec.merge import EXPERT, REFERENCE
+from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
 from engine.studies.moments import Behind, Moment
 from engine.surrogates import title_of
@@ -14,6 +15,7 @@ from engine.surrogates import title_of
 BESIDE = {
     "repeat": ("repeat", "for the noise"),
     DOSE: ("dose run", "for repetition"),
+    PHASED: ("phased run", "for order"),
     EXPERT: ("expert", "with the base"),
     REFERENCE: ("reference", "by task arithmetic"),
 }

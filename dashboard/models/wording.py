@@ -11,6 +11,7 @@ from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
 from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
+from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
 from engine.spec.statistics import ci_half_width
 from engine.studies.overlap import HOLDS, VANISHES, Gain
@@ -30,7 +31,14 @@ DID = {
 
 RUN = {"mixture": "run", "merge": "merge"}  # what a measured point of a study is called, by its kind
 # Others are called as they are stored.
-ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat", DOSE: "dose run", PAIRED: "paired merge"}
+ROLES = {
+    "design": "design point",
+    "baseline": "baseline",
+    "repeat": "repeat",
+    DOSE: "dose run",
+    PHASED: "phased run",
+    PAIRED: "paired merge",
+}
 
 
 def two_digits(value: float) -> str:

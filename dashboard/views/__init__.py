@@ -38,6 +38,7 @@ PAGES = (
     Page("Understand", "Leaderboard", "leaderboard", "leaderboard", ANY, "understand.leaderboard:render"),
     Page("Understand", "Search", "travel_explore", "search", MIXTURE, "understand.search:render"),
     Page("Understand", "Search", "travel_explore", "search", MERGE, "merges.search:render"),
+    Page("Understand", "Phases", "timelapse", "phases", MIXTURE, "understand.phases:render"),
     Page("Understand", "Next runs", "next_plan", "next-runs", MIXTURE, "understand.next_runs:render"),
     Page("Understand", "Confirm", "verified", "confirm", MIXTURE, "understand.confirm:render"),
     Page("Understand", "Ledger", "menu_book", "ledger", ANY, "understand.ledger:render"),

@@ -14,6 +14,11 @@ def add(command) -> None:
     one = command("repetition", repetition, said, study=True)
     one.add_argument("--tokens", type=float, help="of the real run (default: the study's target budget)")
     one.add_argument("--candidate", help="at whose mixture, as in export (default: the best predicted)")
+    said = "whether the order of a study's phases matters, and the best schedule"
+    one = command("phases", phases, said, study=True)
+    said = "the shares of one phase, such as web=0.7,code=0.3, to predict as well; once for each phase, in their order"
+    one.add_argument("--phase", action="append", default=[], metavar="NAME=SHARE,...", help=said)
+    priority_option(one)
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
@@ -94,6 +99,11 @@ def trade_off(client, workspace, options):
 
 def repetition(client, workspace, options):
     return client.call("repetition", name=options.study, tokens=options.tokens, candidate=options.candidate)
+
+
+def phases(client, workspace, options):
+    schedule = [numbers(part.split(",")) for part in options.phase] or None
+    return client.call("phases", name=options.study, schedule=schedule, priorities=priorities(options))
 
 
 def targets(client, workspace, options):

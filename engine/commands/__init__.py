@@ -12,6 +12,7 @@ from engine.commands import (
     jobs,
     ledger,
     merges,
+    phases,
     recipes,
     reviews,
     rounds,
@@ -23,7 +24,7 @@ from engine.commands import (
 from engine.core.people import only_reads
 
 SUBJECTS = (
-    *(corpora, tasks, harness, jobs, studies, rounds, influence),
+    *(corpora, tasks, harness, jobs, studies, rounds, influence, phases),
     *(ledger, merges, imports, runs, reviews, recipes, tokens),
 )
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}

@@ -127,6 +127,8 @@ def list_runs(store: Store, name: str) -> list[dict]:
             "shares": texts_of(found),
             "doses": found.coordinates,
         }
+        if row["phases"]:
+            row["phases"] = [dict(zip(found.coordinates, one, strict=True)) for one in row["phases"]]
         for column, names in named.items():
             values = row.pop(column)
             row[column] = dict(zip(names, values, strict=True)) if values else None

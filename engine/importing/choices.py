@@ -22,6 +22,7 @@ from engine.importing.names import (
     words_of,
 )
 from engine.importing.number_formats import unread_figure
+from engine.importing.phases import PhaseColumns, domains_under, phases_under, total_of_phases
 from engine.importing.points import DIVIDE, SCALES, SOFTMAX
 from engine.importing.questions import Question, Talk
 from engine.importing.shares import COUNTS, ROUNDED, SIGNED, Family, common_prefix, domains_of, families, scale_of
@@ -34,11 +35,13 @@ IN_NAMES = r"(?:^|[_\-,/ ])((?:0?\.\d+|0|1|0\.0|1\.0)(?:[_\-,](?:0?\.\d+|0|1|0\.
 
 @dataclass(frozen=True)
 class Shares:
-    """The chosen family with its domains {domain: column}, and the other families that were plausible."""
+    """The chosen family with its domains {domain: column}, the other families that were plausible, and the phases that
+    the chosen one is the total of."""
 
     family: Family
     domains: dict[str, str]
     others: tuple[Family, ...] = ()
+    phases: PhaseColumns | None = None
 
 
 def left(table: Table, taken: set[str | None]) -> list[str]:
@@ -76,6 +79,8 @@ def choose_shares(
     if not found:
         raise _no_shares(table)
     best = found[0]
+    if (total := total_of_phases(table, found)) is not None:  # its phases are no rivals, and what is kept beside it
+        best, rivals = total, []
     if both := [name for name in measured if best.prefix and name.startswith(best.prefix)]:
         raise Problem(f"Cannot use the column {both[0]!r} as a share and as a metric. Name the columns of each.")
     if rivals:
@@ -87,7 +92,10 @@ def choose_shares(
     others = [one for one in found if one is not best and set(one.columns) - set(best.columns)]
     told_apart = any(_leaves(one) == _leaves(best) for one in others)
     prefix = best.prefix or common_prefix(best.columns)
-    return Shares(best, domains_of(best.columns, prefix, told_apart, best.suffix), tuple(others))
+    phases = phases_under(table, best, others)
+    talk.notes += [phases.note] if phases else []
+    domains = domains_of(best.columns, prefix, told_apart, best.suffix) if phases is None else domains_under(best)
+    return Shares(best, domains, tuple(others), phases)
 
 
 def _scale(table: Table, columns: list[str]) -> tuple[str, float]:

@@ -52,6 +52,8 @@ def _column(mapping: Mapping, shares: Shares, table: Table, name: str, is_first:
         return Column(table.name, name, "metric", "a score in a harness' results" if name in table.told else why)
     if name in used:
         return Column(table.name, name, used[name], REASONS.get(used[name], "names the runs"))
+    if shares.phases is not None and any(name in one.values() for one in shares.phases.columns):
+        return Column(table.name, name, "share", "of one phase: what the phases add up to is the shares")
     if family := next((other for other in shares.others if name in other.columns), None):
         return Column(table.name, name, "other shares", f"plausible as a share too: {family.why}", ("share",))
     role, reason = left_out(table, name)

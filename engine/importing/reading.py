@@ -15,6 +15,7 @@ from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
 from engine.importing.measured import choose_metrics, choose_one, fact_of
 from engine.importing.names import kind_of
+from engine.importing.phases import PhaseColumns
 from engine.importing.questions import Question, Talk
 from engine.importing.run_states import without_failed
 from engine.importing.same_mixture import choose_alike, without_history
@@ -26,7 +27,8 @@ class Reading:
     """What is made of one table, or of a pair whose rows stand for each other (metrics: None for one table).
 
     columns: what each column is, and why; why: why the shares are those; others: what else was plausible, with its
-    reason; dropped: rows that were left out, and why; questions: with the answers that were given in `answers`.
+    reason; dropped: rows that were left out, and why; questions: with the answers that were given in `answers`;
+    phases: whose totals the shares are, None where nothing tells.
     """
 
     mapping: Mapping
@@ -39,6 +41,7 @@ class Reading:
     questions: tuple[Question, ...]
     answers: dict[str, str]
     notes: tuple[str, ...]
+    phases: PhaseColumns | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for the preview and the command's output."""
@@ -93,7 +96,7 @@ def read(
     columns = explained(mapping, shares, weights, metrics)
     others = tuple((one.columns, one.why) for one in shares.others)
     said = (tuple(talk.dropped), tuple(talk.questions), talk.answers, tuple(dict.fromkeys(talk.notes)))
-    return Reading(mapping, weights, metrics, columns, shares.family.why, others, *said)
+    return Reading(mapping, weights, metrics, columns, shares.family.why, others, *said, shares.phases)
 
 
 def _rows(

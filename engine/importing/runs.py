@@ -28,7 +28,8 @@ class ImportedRuns:
     one is not known, or None where no file tells; keys: what names each run in its file.
 
     seeds, parameters, tokens: R whole numbers each (None for a seed that is not known), or None where no column tells;
-    notes: what was done and what to know about it, in sentences; unseen: domains whose share is 0 in every run.
+    notes: what was done and what to know about it, in sentences; unseen: domains whose share is 0 in every run; phases
+    (R, F, D): the shares of each phase, and fractions (F,) of the tokens, or None.
     """
 
     mapping: Mapping
@@ -41,6 +42,8 @@ class ImportedRuns:
     tokens: Facts
     notes: tuple[str, ...]
     unseen: tuple[str, ...]
+    phases: np.ndarray | None = None
+    fractions: tuple[float, ...] = ()
 
 
 def read_runs(reading: Reading) -> ImportedRuns:
@@ -64,7 +67,12 @@ def read_runs(reading: Reading) -> ImportedRuns:
     settings = varied_settings(reading.columns, reading.weights, reading.metrics)
     notes = (*reading.notes, *_left_out(reading), *done, *_notes(mapping, shares, values, unseen, parameters, tokens))
     notes += (*_far_off(mapping, second, values), *_too_low(mapping, second, values))
-    return ImportedRuns(mapping, keys, shares, values, errors, seeds, parameters, tokens, (*notes, *settings), unseen)
+    told = (*notes, *settings)
+    phases = None if reading.phases is None else reading.phases.read(weights)
+    fractions = () if reading.phases is None else reading.phases.fractions
+    return ImportedRuns(
+        mapping, keys, shares, values, errors, seeds, parameters, tokens, told, unseen, phases, fractions
+    )
 
 
 def _errors(mapping: Mapping, table: Table) -> np.ndarray | None:

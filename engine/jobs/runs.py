@@ -20,12 +20,15 @@ def run_id(study: str, number: int) -> str:
 @dataclass(frozen=True, kw_only=True)
 class TaskRun(Record):
     """A run as the job that measures it gets it: its id, its weights (D,), its seed; doses (D,): the part of each
-    domain's text that it sees of what others see, null for all."""
+    domain's text that it sees of what others see, null for all; phases (F, D): the shares of each phase, null for the
+    same in all; trunk: the run of the same job whose weights and moments it copies at the start of the last phase."""
 
     id: str
     weights: list[float]
     seed: int
     doses: list[float] | None = None
+    phases: list[list[float]] | None = None
+    trunk: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,8 @@ class NumberedRun(Record):
 class PlannedRun(NumberedRun):
     """A run that is to be measured. role: as in store/schema.sql; job: that measures it; fidelity:
     engine.spec.fidelity.Fidelity as a dict, null for the study's own; doses (D,): the part of each domain's text that
-    it sees of what others see, null for all."""
+    it sees of what others see, null for all; phases (F, D): the shares of each phase, null for the same in all; trunk:
+    the run that it is a copy of until the last phase, null for none."""
 
     role: str
     seed: int
@@ -54,6 +58,8 @@ class PlannedRun(NumberedRun):
     job: str | None = None
     fidelity: dict[str, object] | None = None
     doses: Doses | None = None
+    phases: list[Point] | None = None
+    trunk: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +76,7 @@ class CarriedRun(NumberedRun):
 @dataclass(frozen=True, kw_only=True)
 class ImportedRun(NumberedRun):
     """A run that was trained elsewhere. losses, losses_se (M,): values and standard errors; label: its key in the
-    file."""
+    file; phases (F, D): the shares of each phase, null where no file tells."""
 
     losses: Measured
     label: str | None = None
@@ -78,6 +84,7 @@ class ImportedRun(NumberedRun):
     parameters: int | None = None
     tokens: int | None = None
     losses_se: MeasuredSpread | None = None
+    phases: list[Point] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,26 @@ def sized_to_card(
     size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
     if size < len(runs):
         job.emit(JobNote(f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time."))
-    return [runs[start : start + size] for start in range(0, len(runs), size)]
+    return parted(runs, size)
+
+
+def parted(runs: list[TaskRun], size: int) -> list[list[TaskRun]]:
+    """The runs in groups of at most `size`, each branch in its trunk's, which is larger where they are more."""
+    groups: list[list[TaskRun]] = []
+    for trunk in (run for run in runs if run.trunk is None):
+        own = [trunk, *(run for run in runs if run.trunk == trunk.id)]
+        if groups and len(groups[-1]) + len(own) <= size:
+            groups[-1] += own
+        else:
+            groups.append(own)
+    return groups
+
+
+def halves(runs: list[TaskRun]) -> tuple[list[TaskRun], list[TaskRun]]:
+    """Two parts of the runs, each branch with its trunk; the first is empty where they cannot be parted."""
+    single = parted(runs, 1)
+    half = len(single) // 2
+    return [run for group in single[:half] for run in group], [run for group in single[half:] for run in group]
 
 
 def choose_device(wanted: str) -> str:

@@ -53,10 +53,13 @@ class Reporter:
         return [g for g, name in enumerate(self.training.ids) if name not in self.over]
 
     def progress(self, note: str) -> None:
-        """The job's progress in tokens over all members. Raises Stopped."""
-        members, steps = len(self.training.ids), self.training.fidelity.steps
-        scale = members * self.step_tokens
-        self.job.progress(self.training.step * scale, steps * scale, note)
+        """The job's progress in tokens over all runs. Raises Stopped."""
+        done, total = (sum(self.training.trained(s)) for s in (self.training.step, self.training.fidelity.steps))
+        self.job.progress(done * self.step_tokens, total * self.step_tokens, note)
+
+    def joined(self, ids: list[str]) -> None:
+        """Branches have become members."""
+        self.job.emit(RunsStarted(ids, self.training.device, self.training.stack.parameters))
 
     def after_step(self) -> None:
         """Report if one is due. Cheap otherwise: nothing here waits for a GPU."""
@@ -109,7 +112,8 @@ class Reporter:
         values, errors = np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
         names = names_of(self.metrics, self.domains, self.tasks)
         self.clock()
-        members, shares = len(training.ids), training.sampler.shares()
+        shares, own = training.sampler.shares(), np.array(training.trained(training.step), float)
+        part = own / own.sum()  # (G,) of the training's cost
         context = training.fidelity.context
         found = passages.places(self.corpus, self.domains, context)
         bits = passage_bits(training.stack, passages.tokens_of(self.corpus, found, context))
@@ -127,8 +131,8 @@ class Reporter:
                 losses_se=dict(zip(names, errors[g].tolist(), strict=True)),
                 tokens=training.step * self.step_tokens,
                 shares=shares[g].tolist(),
-                seconds=training.seconds / members,
-                cpu_seconds=training.cpu_seconds / members,
+                seconds=training.seconds * part[g],
+                cpu_seconds=training.cpu_seconds * part[g],
                 device=training.device,
                 parameters=training.stack.parameters,
             )

@@ -4,7 +4,8 @@ Slot s of a training run is one sequence. Its domain is the inverse CDF of the m
 low-discrepancy sequence of the seed (Kronecker with the golden ratio), so realised shares lie within a few
 slots of the weights. The k-th sequence taken from a domain is the same one for every mixture of that seed:
 windows of the domain in a random order, a new order each epoch. So two proxies of one seed differ only by their
-mixtures, and the text that they share comes in the same order.
+mixtures, and the text that they share comes in the same order. With phases the mixture changes at some slots, and
+nothing else does: until then a run reads the same as one that stays with the first.
 """
 
 import math
@@ -20,12 +21,12 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class Sampler:
     """The sequences of G training runs of `slots` sequences each, planned completely at the start.
 
-    shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
-    seeds: (G,); context: positions T of a sequence; keep: (G, D), or what broadcasts to that: the fraction of every
-    domain that each run may see (engine/spec/repetition.py). Which windows are kept depends on the domain's name alone,
-    and a smaller part lies within a larger one. It has no state: batch t is
-    the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
-    less than T + 1 tokens.
+    shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture, or (G, F, D) of
+    each phase, which end before the slots `ends` (F,); seeds: (G,); context: positions T of a sequence; keep: (G, D),
+    or what broadcasts to that: the fraction of every domain that each run may see (engine/spec/repetition.py). Which
+    windows are kept depends on the domain's name alone, and a smaller part lies within a larger one. It has no state:
+    batch t is the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled
+    domain with less than T + 1 tokens.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class Sampler:
         context: int,
         slots: int,
         keep: np.ndarray | float = 1.0,
+        ends: list[int] | None = None,
     ):
         self.shards, self.context = shards, context
-        keep = np.broadcast_to(np.asarray(keep, float), np.shape(weights))
-        self.domain = np.stack([domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)])
+        keep = np.broadcast_to(np.asarray(keep, float), (len(weights), len(names)))
+        phases, ends = np.reshape(weights, (len(weights), -1, len(names))), ends or [slots]
+        self.domain = np.stack([domains_of_slots(w, seed, ends) for w, seed in zip(phases, seeds, strict=True)])
         self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
         for j, name in enumerate(names):
             taken = self.domain == j  # (G, S)
@@ -62,9 +65,10 @@ class Sampler:
         """The realised shares (G, D): the fraction of each run's tokens from each domain."""
         return np.stack([(self.domain == j).mean(1) for j in range(len(self.shards))], axis=1)
 
-    def tokens(self, first: int, last: int) -> np.ndarray:
-        """The sequences of slots [first, last): (G, last - first, T + 1) int64."""
-        domain, start = self.domain[:, first:last], self.start[:, first:last]
+    def tokens(self, first: int, last: int, runs: int | None = None) -> np.ndarray:
+        """The sequences of slots [first, last) of the first `runs` runs, of all by default: (runs, last - first, T + 1)
+        int64."""
+        domain, start = self.domain[:runs, first:last], self.start[:runs, first:last]
         out = np.empty((*domain.shape, self.context + 1), np.int64)
         for j, shard in enumerate(self.shards):
             slots = np.nonzero(domain == j)
@@ -74,14 +78,17 @@ class Sampler:
         return out
 
 
-def domains_of_slots(weights: np.ndarray, seed: int, slots: int) -> np.ndarray:
-    """The domain (S,) of every slot of one run: inverse CDF of the weights (D,) at uniform numbers.
+def domains_of_slots(weights: np.ndarray, seed: int, ends: list[int]) -> np.ndarray:
+    """The domain (S,) of every slot of one run: inverse CDF of the weights (F, D) of its phase at uniform numbers.
 
     A domain of weight 0 gets no slot: its step of the CDF, [c, c), is empty.
     """
-    uniform = (np.random.default_rng([seed, 0]).random() + GOLDEN * np.arange(slots)) % 1.0  # (S,) in [0, 1)
-    cdf = np.cumsum(weights)
-    return np.searchsorted(cdf[:-1] / cdf[-1], uniform, side="right").astype(np.int16)
+    uniform = (np.random.default_rng([seed, 0]).random() + GOLDEN * np.arange(ends[-1])) % 1.0  # (S,) in [0, 1)
+    parts = []
+    for phase, first, last in zip(weights, [0, *ends], ends, strict=False):
+        cdf = np.cumsum(phase)
+        parts.append(np.searchsorted(cdf[:-1] / cdf[-1], uniform[first:last], side="right"))
+    return np.concatenate(parts).astype(np.int16)
 
 
 def kept_windows(name: str, windows: int, keep: float) -> np.ndarray:

@@ -3,6 +3,9 @@
 One optimiser (AdamW) runs the whole stack, but members share nothing: gradients are clipped per member, and a
 member whose loss explodes is frozen while the others go on. All randomness is in the initial weights
 and in engine/proxies/sampling.py, which has no state, so a checkpoint is the weights, the moments and the step.
+
+A run may be a branch of another one of its stack: then it joins the stack at the start of the last phase, as a copy of
+its trunk's weights and moments, and costs that phase alone.
 """
 
 import json
@@ -28,13 +31,15 @@ from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import asked_of, measured_by
 from engine.proxies.adam import KEYS, AdamW
-from engine.proxies.device import choose_device, sized_to_card
+from engine.proxies.device import choose_device, halves, sized_to_card
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack
 from engine.proxies.reporter import Reporter
+from engine.proxies.run_checks import check_phases, check_runs
 from engine.proxies.sampling import Sampler
 from engine.spec.fidelity import Fidelity
 from engine.spec.kinds.train import TrainTask
+from engine.spec.phases import phase_ends
 
 AHEAD = 16  # steps whose batches are read from the shards together
 
@@ -42,8 +47,10 @@ AHEAD = 16  # steps whose batches are read from the shards together
 class Training:
     """The state of one stack in training. `advance` makes one step; `save` and `resume` keep it on disk.
 
-    runs: G, some with doses (D,) where their text is cut; corpus: as engine.corpus.load gives it; domains: its D names;
-    keep: the fraction of every domain, or of each (D,), that runs without doses see.
+    runs: G, some with doses (D,) where their text is cut, or with phases (F, D); corpus: as engine.corpus.load gives
+    it; domains: its D names; keep: the fraction of every domain, or of each (D,), that runs without doses see;
+    fractions (F,): of the tokens, of the phases. ids: of the members so far; those of branches come last, once they
+    have joined.
     """
 
     def __init__(
@@ -54,34 +61,81 @@ class Training:
         runs: list[TaskRun],
         device: str,
         keep: float | list[float] = 1.0,
+        fractions: list[float] | None = None,
     ):
-        self.fidelity, self.device, self.ids = fidelity, device, [run.id for run in runs]
-        weights, seeds = np.array([run.weights for run in runs], dtype=float), [run.seed for run in runs]
-        shards = [corpus.train(domain) for domain in domains]
-        slots = fidelity.steps * fidelity.batch
-        doses = np.array([run.doses or np.ones(len(domains)) for run in runs])
-        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, np.asarray(keep) * doses)
-        self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
-        betas = (fidelity.beta1, fidelity.beta2)
-        self.optimiser = AdamW([self.stack.flat], fidelity.learning_rate, betas, fidelity.weight_decay, fused=True)
-        self.losses_of = self.stack.losses
-        if device == "cuda":
-            torch.set_float32_matmul_precision("high")  # TF32 for operations that autocast leaves in fp32
-            self.losses_of = torch.compile(self.stack.losses, dynamic=False)
+        self.fidelity, self.device, self.vocabulary = fidelity, device, corpus.vocabulary
+        self.runs = sorted(runs, key=lambda run: run.trunk is not None)
+        self.seeds = [run.seed for run in self.runs]
+        ends = phase_ends(fractions or [1.0], fidelity.steps)
+        self.joins = ends[-2] if len(ends) > 1 else 0  # the step at which branches join
+        first = sum(run.trunk is None for run in self.runs)
+        self.ids = [run.id for run in self.runs[:first]]
+        self.sampler = self.sampler_of(corpus, domains, keep, ends)
+        self.take(Stack(fidelity, corpus.vocabulary, self.seeds[:first], device))
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.first, self.ahead = -AHEAD, ()
         self.token_bytes = torch.from_numpy(corpus.token_bytes.astype(np.float32)).to(device)  # (2 V,)
-        self.nats = torch.zeros(len(runs), device=device)  # (G,) of the steps since the last report
-        self.bytes = torch.zeros(len(runs), device=device)  # (G,) that their targets stand for
-        self.alive = torch.ones(len(runs), dtype=torch.bool, device=device)  # (G,)
-        self.diverged_at = torch.full((len(runs),), -1, device=device)  # (G,) step, or -1
+        self.nats = torch.zeros(first, device=device)  # (G,) of the steps since the last report
+        self.bytes = torch.zeros(first, device=device)  # (G,) that their targets stand for
+        self.alive = torch.ones(first, dtype=torch.bool, device=device)  # (G,)
+        self.diverged_at = torch.full((first,), -1, device=device)  # (G,) step, or -1
         self.exploded = 2 * math.log(corpus.vocabulary)  # nats: twice the loss of a uniform guess
+
+    def sampler_of(self, corpus, domains: list[str], keep: float | list[float], ends: list[int]) -> Sampler:
+        """What every run reads; its phases end before the steps `ends`."""
+        weights = np.array([run.phases or [run.weights] * len(ends) for run in self.runs], dtype=float)  # (G, F, D)
+        doses = np.array([run.doses or np.ones(len(domains)) for run in self.runs])
+        size, context = self.fidelity.batch, self.fidelity.context
+        return Sampler(
+            [corpus.train(domain) for domain in domains],
+            domains,
+            weights,
+            self.seeds,
+            context,
+            self.fidelity.steps * size,
+            np.asarray(keep) * doses,
+            [end * size for end in ends],
+        )
+
+    def take(self, stack: Stack) -> None:
+        """Train this stack from here on, with moments of zero."""
+        fidelity, self.stack = self.fidelity, stack
+        betas = (fidelity.beta1, fidelity.beta2)
+        self.optimiser = AdamW([stack.flat], fidelity.learning_rate, betas, fidelity.weight_decay, fused=True)
+        self.losses_of = stack.losses
+        if self.device == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32 for operations that autocast leaves in fp32
+            self.losses_of = torch.compile(stack.losses, dynamic=False)
+
+    @property
+    def waiting(self) -> int:
+        """How many branches have not joined yet."""
+        return len(self.runs) - len(self.ids)
+
+    @torch.no_grad()
+    def join(self) -> list[str]:
+        """Every branch becomes a member, as a copy of its trunk's weights, moments and fate; returns their ids."""
+        joined = [run.id for run in self.runs[len(self.ids) :]]
+        source = [self.ids.index(run.trunk or run.id) for run in self.runs]
+        flat, moments = self.stack.flat, self.optimiser.state[self.stack.flat]
+        self.take(Stack(self.fidelity, self.vocabulary, self.seeds, self.device))
+        self.stack.flat.copy_(flat[source])
+        copied = {name: value[source] if value.dim() else value for name, value in moments.items()}
+        self.optimiser.state[self.stack.flat] = copied
+        self.nats, self.bytes = self.nats[source], self.bytes[source]
+        self.alive, self.diverged_at = self.alive[source], self.diverged_at[source]
+        self.ids, self.first = [*self.ids, *joined], -AHEAD
+        return joined
+
+    def trained(self, step: int) -> list[int]:
+        """How many steps each run has been trained for itself before a step: a branch none that its trunk was."""
+        return [max(0, step - self.joins) if run.trunk is not None else step for run in self.runs]
 
     def batch(self, step: int) -> Tensor:
         """The tokens of a step, (G, B, T + 1) on the device, read AHEAD steps at a time."""
         if not 0 <= step - self.first < AHEAD:
             size, self.first = self.fidelity.batch, step
-            tokens = torch.from_numpy(self.sampler.tokens(step * size, (step + AHEAD) * size))
+            tokens = torch.from_numpy(self.sampler.tokens(step * size, (step + AHEAD) * size, len(self.ids)))
             self.ahead = tokens.to(self.device).split(size, 1)
         return self.ahead[step - self.first]
 
@@ -133,6 +187,8 @@ class Training:
             return
         with safe_open(path, "pt", device=self.device) as file:
             notes = json.loads(file.metadata()["training"])
+            if self.waiting and notes["ids"] == [run.id for run in self.runs]:
+                self.join()
             if notes["ids"] != self.ids:
                 return
             self.stack.flat.copy_(file.get_tensor("weights"))
@@ -157,6 +213,7 @@ def run(job: Job) -> None:
         torch.set_num_threads(1)  # worker processes run side by side
     corpus = corpora.load(job.workspace / "corpora" / task.corpus)
     check_runs(task.runs, task.domains, corpus.domains)
+    check_phases(task)
     measured_by(task.metrics)
     asked_of(job.workspace, task.tasks)
     fidelity = Fidelity.from_dict(task.fidelity)
@@ -167,24 +224,6 @@ def run(job: Job) -> None:
         job.emit(JobNote("torch cannot use the GPU that this job was given: training on the CPU. See its log."))
     for group in sized_to_card(job, fidelity, corpus.vocabulary, task.runs, device):
         train_group(job, task, corpus, fidelity, group, device, start)
-
-
-def check_runs(runs: list[TaskRun], domains: list[str], known: list[str]) -> None:
-    """Raise Problem if the corpus lacks a domain, or weights are not a mixture."""
-    if missing := [domain for domain in domains if domain not in known]:
-        raise Problem(f"Cannot train on {missing[0]!r}: the corpus has {', '.join(known)}. Choose of these.")
-    for run in runs:
-        weights = np.array(run.weights, dtype=float)
-        if Path(run.id).name != run.id or run.seed < 0:
-            raise Problem(
-                f"Cannot train run {run.id!r} with seed {run.seed!r}: an id must be "
-                "a plain file name and a seed a whole number of at least 0. Change them."
-            )
-        if weights.shape != (len(domains),) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
-            raise Problem(
-                f"Cannot train run {run.id!r}: its weights {run.weights} are not "
-                f"{len(domains)} shares that sum to 1. Give one share of at least 0 per domain."
-            )
 
 
 def train_group(
@@ -198,23 +237,24 @@ def train_group(
     if all(run.id in over for run in runs):
         return
     try:
-        training = Training(fidelity, corpus, task.domains, runs, device, task.keep)
+        training = Training(fidelity, corpus, task.domains, runs, device, task.keep, task.fractions)
         if start is not None:
-            training.stack.load([start] * len(runs))
+            training.stack.load([start] * len(training.ids))
         follow(job, task, training, corpus, over)
         return
     except torch.OutOfMemoryError:
-        if len(runs) == 1:
+        parts = halves(runs)
+        if not parts[0]:
             raise Problem(
                 f"Cannot train run {runs[0].id!r}: one proxy of "
                 f"{fidelity.parameters(corpus.vocabulary)} parameters does not fit into the GPU's memory. "
                 "Choose a smaller batch or model, or the cpu."
             ) from None
     torch.cuda.empty_cache()  # outside the handler, whose traceback would keep the stack in memory
-    half = len(runs) // 2
-    job.emit(JobNote(f"{len(runs)} proxies do not fit into the GPU's memory at once: training {half} at a time."))
-    train_group(job, task, corpus, fidelity, runs[:half], device, start)
-    train_group(job, task, corpus, fidelity, runs[half:], device, start)
+    first = len(parts[0])
+    job.emit(JobNote(f"{len(runs)} proxies do not fit into the GPU's memory at once: training {first} at a time."))
+    for part in parts:
+        train_group(job, task, corpus, fidelity, part, device, start)
 
 
 def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]) -> None:
@@ -224,7 +264,9 @@ def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]
     reporter = Reporter(job, task, training, corpus, over)
     saved, interval = time.monotonic(), task.checkpoint_seconds
     try:
-        while training.step < training.fidelity.steps and reporter.living():
+        while training.step < training.fidelity.steps and (reporter.living() or training.waiting):
+            if training.waiting and training.step >= training.joins:
+                reporter.joined(training.join())
             training.advance()
             reporter.after_step()
             if time.monotonic() - saved > interval:

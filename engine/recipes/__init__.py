@@ -16,6 +16,7 @@ from engine.recipes import (
     hf_datasets,
     levanter,
     litgpt,
+    llm_foundry,
     megatron,
     nanotron,
     nemo,
@@ -38,6 +39,7 @@ FORMATS: dict[str, Format] = {
     "nemo": nemo.FORMAT,
     "nanotron": nanotron.FORMAT,
     "streaming": streaming.FORMAT,
+    "llm_foundry": llm_foundry.FORMAT,
     "hf_datasets": hf_datasets.FORMAT,
     "olmo_core": olmo_core.FORMAT,
     "torchtitan": torchtitan.FORMAT,
@@ -71,18 +73,25 @@ def export(recipe: Recipe | MergeRecipe, format: str) -> Files:
     except Problem as problem:
         raise Problem(f"Cannot export as {one.title}. {problem}") from None
     files = one.write(recipe)
+    phased = isinstance(recipe, Recipe) and recipe.phases and one.stages is not None
     try:
-        found = one.read(files)
+        found = one.stages(files) if phased else [one.read(files)]
     except UNREADABLE as error:
         raise Problem(
             f"Cannot export as {one.title}: the file could not be read back ({error}). Use plain domain names."
         ) from error
+    for stage, there in zip([one.wanted(part) for part in recipe.stages] if phased else [wanted], found, strict=True):
+        compare(one.title, stage, there)
+    files |= {"provenance.json": provenance(recipe)}
+    return {f"{'' if recipe.approved else 'draft_'}{name}": content for name, content in files.items()}
+
+
+def compare(title: str, wanted: dict[str, float], found: dict[str, float]) -> None:
+    """Raise Problem where what was read back is not what was to be written."""
     wrong = [key for key in {**wanted, **found} if abs(found.get(key, 0.0) - wanted.get(key, 0.0)) > TOLERANCE]
     if wrong:
         pairs = ", ".join(f"{key!r} {wanted.get(key, 0.0):.8g} as {found.get(key, 0.0):.8g}" for key in wrong)
-        raise Problem(f"Cannot export as {one.title}: read back, the file says {pairs}. Rename these domains.")
-    files |= {"provenance.json": provenance(recipe)}
-    return {f"{'' if recipe.approved else 'draft_'}{name}": content for name, content in files.items()}
+        raise Problem(f"Cannot export as {title}: read back, the file says {pairs}. Rename these domains.")
 
 
 def provenance(recipe: Recipe | MergeRecipe) -> str:

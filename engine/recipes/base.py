@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from engine.space.baselines import epochs
 TOLERANCE = 1e-6  # between a share written and the recipe's
 LEAST = 5e-10  # shares below it are written as 0
 BY_RULE = "by rule, not by the loader"
+STEP_TOKENS = 1 << 20  # of the steps in which loaders count phases: 256 sequences of 4,096 tokens
+ONE_MIXTURE = "It knows no phases: its files hold one mixture with the same totals, and the order is lost."
 
 Files = dict[str, str | bytes]  # file name -> content
 
@@ -28,8 +30,9 @@ class Recipe:
     D, how each count is known (engine.spec.pools), None where nothing is; predictions: rows such as {"metric", "unit",
     "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
     makes a draft, and every file says so; paths: the loader's path to a domain's text, its name where absent;
-    tokens_per_document: D, None where unknown: then formats that count documents are refused. Raises Problem for shares
-    that are not a mixture, and for domains and paths that no file could hold.
+    tokens_per_document: D, None where unknown: then formats that count documents are refused; phases: D shares of each
+    phase, none for one mixture throughout, and fractions: of the tokens that each takes. Raises Problem for shares that
+    are not a mixture, or not that of the phases, and for domains and paths that no file could hold.
     """
 
     study: str
@@ -44,6 +47,8 @@ class Recipe:
     paths: dict[str, str] = field(default_factory=dict)
     tokens_per_document: tuple[float, ...] | None = None
     sources: tuple[str, ...] | None = None
+    phases: tuple[tuple[float, ...], ...] = ()
+    fractions: tuple[float, ...] = ()
 
     def __post_init__(self):
         counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
@@ -67,6 +72,33 @@ class Recipe:
         per = self.tokens_per_document
         if per is not None and (len(per) != len(self.domains) or any(not 0 < one < np.inf for one in per)):
             raise Problem(f"Cannot count documents with {per} tokens each: give a number above 0 for every domain.")
+        if self.phases and np.abs(np.array(self.fractions) @ np.array(self.phases) - self.shares).max() > TOLERANCE:
+            raise Problem(f"Cannot export phases of {self.fractions} of the tokens: they do not make the total shares.")
+
+    def at_phase(self, place: int) -> "Recipe":
+        """One phase as a recipe of its own: its shares, and its part of the budget."""
+        tokens = self.target_tokens * self.fractions[place]
+        return replace(self, shares=self.phases[place], target_tokens=tokens, phases=(), fractions=())
+
+    @property
+    def stages(self) -> "list[Recipe]":
+        """Its phases as recipes, or itself where it has none."""
+        return [self.at_phase(place) for place in range(len(self.phases))] or [self]
+
+    def starts(self) -> list[int]:
+        """The steps of STEP_TOKENS tokens before which stages begin. Raises Problem for a phase without a step."""
+        if not self.phases:
+            return [0]
+        if not self.target_tokens:
+            raise Problem("Its phases begin at steps, which need a target budget. Give the tokens of the real run.")
+        ends = np.cumsum(self.fractions)[:-1]
+        found = [0, *(round(end * self.target_tokens / STEP_TOKENS) for end in ends.tolist())]
+        if len(set(found)) < len(found):
+            raise Problem(
+                f"Its phases begin at steps of {STEP_TOKENS:,} tokens, and of {self.target_tokens:,.0f} tokens one has "
+                "none. Give the tokens of the real run."
+            )
+        return found
 
     @property
     def places(self) -> list[str]:
@@ -133,8 +165,23 @@ class Recipe:
                 "epochs at that:" if known else "epochs are not known without the budget and the tokens of each domain:"
             ),
             *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
+            *phase_lines(self),
             *caveats(self.provenance),
         ]
+
+
+def check_steps(recipe: Recipe) -> None:
+    """Raise Problem unless every phase begins at a step of its own."""
+    recipe.starts()
+
+
+def phase_lines(recipe: Recipe) -> list[str]:
+    """Lines for a header: the shares of each phase."""
+    found = ["Its phases, one after the other; the shares above are their totals:"] if recipe.phases else []
+    for place, (part, shares) in enumerate(zip(recipe.fractions, recipe.phases, strict=True), 1):
+        rows = (f"{domain} {share:.6f}" for domain, share in zip(recipe.domains, shares, strict=True))
+        found.append(f"  phase {place}, {100 * part:.4g}% of the tokens: {', '.join(rows)}")
+    return found
 
 
 class Format(NamedTuple):
@@ -143,6 +190,8 @@ class Format(NamedTuple):
     keys, weights: what of the recipe the file holds: `domains` or `places`, `shares` or `document_shares`; unit: what a
     weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express;
     checked: what tests have run on the files of this format; remarks: what its loader does with them, in sentences.
+    stages(files) -> what `read` gives, for each phase, by independent code; None where the format knows no phases;
+    phases: what to know of a recipe that has some.
     """
 
     title: str
@@ -155,6 +204,8 @@ class Format(NamedTuple):
     check: Callable[[Recipe], None] = lambda recipe: None
     checked: str = BY_RULE
     remarks: tuple[str, ...] = ()
+    stages: Callable[[Files], list[dict[str, float]]] | None = None
+    phases: str = ONE_MIXTURE
 
     def wanted(self, recipe: Recipe) -> dict[str, float]:
         """What the file must say. Raises Problem where it cannot be said."""
@@ -167,6 +218,8 @@ class Format(NamedTuple):
         found = [f"Weights count {self.unit}."]
         if self.positive and (left_out := [n for i, n in enumerate(recipe.domains) if i not in recipe.used]):
             found.append(f"It takes no weight of 0: {', '.join(left_out)} is left out of the file.")
+        if isinstance(recipe, Recipe) and recipe.phases:
+            found.append(self.phases)
         return [*found, *self.remarks, f"Checked {self.checked}."]
 
 

@@ -51,5 +51,7 @@ FORMAT = Format(
     "places",
     positive=True,
     check=check,
+    phases="Megatron-LM knows no phases: its files hold one mixture with the same totals, and the order is lost. "
+    "Restarted with another blend it counts samples from the blend's beginning, and repeats or skips some.",
     checked="by megatron-core's own data sets",
 )

@@ -70,6 +70,11 @@ def write_json(recipe: Recipe) -> Files:
         del row["domain"], row["share_of_tokens"], row["state"]
     whole = {key: value for key, value in asdict(recipe).items() if key in keep}
     whole |= {"approved": recipe.approved, "state": recipe.state, "unit": "tokens", "domains": domains}
+    if recipe.phases:
+        stages = zip(recipe.fractions, recipe.phases, strict=True)
+        whole["phases"] = [
+            {"fraction": part, "shares": dict(zip(recipe.domains, shares, strict=True))} for part, shares in stages
+        ]
     try:
         return {"mixture.json": json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     except (TypeError, ValueError) as error:
@@ -80,6 +85,10 @@ def write_json(recipe: Recipe) -> Files:
 
 def read_json(files: Files) -> dict[str, float]:
     return {domain["name"]: domain["share"] for domain in json.loads(files["mixture.json"])["domains"]}
+
+
+def read_phases(files: Files) -> list[dict[str, float]]:
+    return [phase["shares"] for phase in json.loads(files["mixture.json"])["phases"]]
 
 
 def write_parquet(recipe: Recipe) -> Files:
@@ -104,5 +113,5 @@ def read_parquet(files: Files) -> dict[str, float]:
 
 
 CSV = Format("CSV", write_csv, read_csv)
-JSON = Format("JSON", write_json, read_json)
+JSON = Format("JSON", write_json, read_json, stages=read_phases, phases="Its phases stand under phases.")
 PARQUET = Format("Parquet", write_parquet, read_parquet)

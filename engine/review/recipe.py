@@ -20,7 +20,9 @@ from engine.spec.merge_point import references
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.moments import moment_of
+from engine.studies.phases import fractions_in, phases_of, total_in
 from engine.studies.points import ALSO, BEST_PREDICTED, named_points, point_of
+from engine.studies.schedules import schedule_at, schedule_of
 from store import reviews, studies
 from store.database import Store
 
@@ -35,7 +37,9 @@ def recipe_of(
     there = reviews.of_study(store, study.id)
     found = next((one.id for one in there if candidate in (one.id, one.frozen["name"])), None)
     if found is None:
-        return recipe_at(store, study, point_of(store, study, candidate), candidate, tokens, **options)
+        schedule = schedule_of(store, study, candidate)
+        point = point_of(store, study, candidate) if schedule is None else total_in(study, schedule)
+        return recipe_at(store, study, point, candidate, tokens, phases=schedule, **options)
     one = reviews.get(store, found)
     return recipe_at(store, study, np.array(one.frozen["point"]), one.frozen["name"], tokens, one, **options)
 
@@ -49,12 +53,17 @@ def recipe_at(
     candidate: reviews.Candidate | None = None,
     paths: dict[str, str] | None = None,
     tokens_per_document: dict[str, float] | None = None,
+    phases: np.ndarray | None = None,
 ) -> Recipe | MergeRecipe:
     """A point (D,) ready for export. candidate: whose point it is; paths: the loader's path to a domain's text;
-    tokens_per_document: by domain, if the corpus does not say or another tokenizer is used."""
+    tokens_per_document: by domain, if the corpus does not say or another tokenizer is used; phases (F, D): whose totals
+    the point is."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
-    predictions, provenance, approved = at_hand(store, study, point) if candidate is None else frozen(store, candidate)
+    if candidate is None:
+        predictions, provenance, approved = at_hand(store, study, point, phases)
+    else:
+        predictions, provenance, approved = frozen(store, candidate)
     facts = {"predictions": predictions, "provenance": provenance, "approved": approved}
     if study.kind == "merge":
         return merge_at(store, study, point, name, facts)
@@ -69,6 +78,8 @@ def recipe_at(
         target_tokens=tokens or frame.budget,
         paths=dict(paths or {}),
         tokens_per_document=lengths(study, tokens_per_document),
+        phases=() if phases is None else tuple(map(tuple, phases.tolist())),
+        fractions=() if phases is None else tuple(fractions_in(study).tolist()),
         **facts,
     )
 
@@ -92,8 +103,10 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, f
     )
 
 
-def at_hand(store: Store, study: studies.Study, point: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
-    """Predictions by the study's latest fit, provenance, and no approval."""
+def at_hand(
+    store: Store, study: studies.Study, point: np.ndarray, phases: np.ndarray | None = None
+) -> tuple[tuple[dict, ...], dict, bool]:
+    """Predictions by the study's latest fit, with what the order of phases (F, D) adds, provenance, and no approval."""
     moment = moment_of(store, study)
     fit, best = moment.fit, named_points(moment).get(BEST_PREDICTED)
     provenance = {
@@ -103,7 +116,7 @@ def at_hand(store: Store, study: studies.Study, point: np.ndarray) -> tuple[tupl
         "surrogate": None,
         "versions": versions(),
     }
-    provenance["measured"] = at_runs(store, study, point)
+    provenance["measured"] = at_runs(store, study, point) if phases is None else []
     provenance["caveats"] = caveats(study, frame_of_study(study), fit, point) if fit else lost_runs(study)
     if best is not None and np.abs(best - point).max() < SAME:
         provenance["search"] = {
@@ -113,9 +126,14 @@ def at_hand(store: Store, study: studies.Study, point: np.ndarray) -> tuple[tupl
         }
     if fit is None:
         return (), provenance | {"decision": None}, False
-    mean, std = fit.surrogate.predict(point[None])
+    (mean,), (std,) = fit.surrogate.predict(point[None])
+    if phases is not None:
+        known = phases_of(store, moment)
+        at = schedule_at(known, phases)
+        mean, std = mean + at.change, np.hypot(std, at.change_std)
+        provenance["caveats"] = [*provenance["caveats"], known.verdict]
     provenance |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint, "decision": None}
-    return rows_of([asdict(one) for one in study.objectives], mean[0], std[0]), provenance, False
+    return rows_of([asdict(one) for one in study.objectives], mean, std), provenance, False
 
 
 def at_runs(store: Store, study: studies.Study, point: np.ndarray) -> list[dict]:

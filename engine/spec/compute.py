@@ -1,5 +1,6 @@
 """How a study's training is split into jobs and queued: the table [compute] of a study file. No torch."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,3 +97,23 @@ def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
     state = 16 * fidelity.parameters(vocabulary)
     a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary
     return state + fidelity.batch * fidelity.context * a_token
+
+
+def groups_of(runs: list[dict[str, Any]], size: int, lanes: int) -> list[list[dict[str, Any]]]:
+    """The runs in nearly equal groups of at most `size`, each branch in its trunk's. Of trunks with branches, half as
+    many, whose group is up to twice as large at the end: smaller stacks take more time per token."""
+    bundles = {run["id"]: [run] for run in runs if run.get("trunk") is None}
+    for run in runs:
+        if run.get("trunk") is not None:
+            bundles[run["trunk"]].append(run)
+    single, branched = ([one for one in bundles.values() if (len(one) > 1) == more] for more in (False, True))
+    groups = split_evenly(single, size, lanes) if single else []
+    groups += split_evenly(branched, max(1, size // 2), lanes) if branched else []
+    return [[run for bundle in group for run in bundle] for group in groups]
+
+
+def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:
+    """Nearly equal groups of at most `size`, a multiple of `lanes` in number, so that all lanes end together."""
+    count = math.ceil(len(items) / size)
+    count = min(len(items), math.ceil(count / lanes) * lanes)
+    return [list(group) for group in (items[k::count] for k in range(count)) if group]

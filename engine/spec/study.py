@@ -21,6 +21,7 @@ from engine.spec.compute import Compute
 from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
+from engine.spec.phases import PHASED, check_phases, fractions_of, phased_count, phased_runs, total_of
 from engine.spec.pools import check_counts
 from engine.spec.repetition import DOSE, design_centre, dose_runs
 
@@ -36,6 +37,7 @@ LISTS = {
     "metrics",
     "tasks",
     "surrogates",
+    "phases",
 }  # settings that are lists in TOML and tuples in StudySpec
 
 
@@ -53,16 +55,19 @@ class StudySpec:
     (engine/spec/pools.py); epoch_cap: how often a domain may be repeated there at most; cap_design: whether proxies
     keep that cap too, as searches always do; simulated_epoching: proxies see the repetition that the target will see
     (engine/spec/repetition.py), None: where that is known; dose_runs: how many design mixtures are trained again with
-    one domain's text cut; bounds: domain -> [min, max] share, or one fixed share; groups: {"name", "domains", "share":
-    [min, max] of their sum, "ratios": "prior" or {domain: number} for fixed proportions inside}; both apply to design
-    and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; relative: whether
-    losses are divided by those of the natural mixture before that mean, as a byte of one script or alphabet says more
-    than one of another; metrics: measured
-    besides each domain's loss (engine/metrics/); tasks: of the workspace, whose items every model answers
-    (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each run does worse than the
-    prior mixture beyond noise, which takes repeats (engine/spec/flips.py); surrogates: which ones the leaderboard
-    compares, empty means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge
-    study varies (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity.
+    one domain's text cut; phases: parts of the training with mixtures of their own, {"fraction", and "shares" by domain
+    where it is known what is wanted}; order_triples: how many design mixtures are also trained in both orders of the
+    phases, None: 12 where there are phases; branches: how many runs leave a design mixture for another one in the last
+    phase, as copies of what was trained before (engine/spec/phases.py); bounds: domain -> [min, max] share, or one
+    fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number} for
+    fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the mean, 1
+    where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
+    as a byte of one script or alphabet says more than one of another; metrics: measured besides each domain's loss
+    (engine/metrics/); tasks: of the workspace, whose items every model answers (engine/tasks/); flips: whether it is
+    measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
+    repeats (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty means all; compute: how its
+    training is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for
+    mixtures. A merge study of external checkpoints has no fidelity.
     """
 
     name: str
@@ -86,6 +91,9 @@ class StudySpec:
     cap_design: bool = False
     simulated_epoching: bool | None = None
     dose_runs: int = 0
+    phases: tuple[dict[str, Any], ...] = ()
+    order_triples: int | None = None
+    branches: int = 0
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
@@ -120,6 +128,7 @@ class StudySpec:
         check(self.target_tokens >= 0, "target_tokens", self.target_tokens, "a number of tokens, or 0")
         check_counts(self.available_tokens)
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
+        check_phases(self)
         check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
         check(not (self.relative and self.merge), "relative", self.relative, "false in a study of merges")
@@ -145,15 +154,16 @@ class StudySpec:
         merge = values.pop("merge", None)
         merge = None if merge is None else MergeSpec.from_dict(merge)
         untrained = (merge is not None and merge.external) or values.get("corpus", "") is None
-        fidelity = values.pop("fidelity", None if untrained else PRESETS["demo"])
+        fidelity = values.pop("fidelity", None if untrained else "demo")
+        phased = bool(values.get("phases"))  # then with a stable part, and a decay at the end
         if isinstance(fidelity, str):
             if fidelity not in PRESETS:
                 raise Problem(
                     f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(PRESETS)}, or write a table."
                 )
-            fidelity = PRESETS[fidelity]
+            fidelity = replace(PRESETS[fidelity], schedule="wsd") if phased else PRESETS[fidelity]
         elif isinstance(fidelity, dict):
-            fidelity = Fidelity.from_dict(fidelity)
+            fidelity = Fidelity.from_dict({"schedule": "wsd", **fidelity} if phased else fidelity)
         elif not isinstance(fidelity, Fidelity) and not (fidelity is None and untrained):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(PRESETS)}, or write a table.")
         values["compute"] = Compute.from_dict(values.get("compute", {}))
@@ -229,7 +239,8 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
 
 
 def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any]]:
-    """The runs of a study: design points, the baselines, the prior repeated with other seeds, and dose runs."""
+    """The runs of a study: design points, the baselines, the prior repeated with other seeds, dose runs, and runs of
+    phases, with the seed of the design point that they are compared with."""
     points = design_points(spec, frame.design_space, design_centre(spec, frame), spec.runs)
     rows: list[tuple[str, str | None, np.ndarray]] = []  # role, label, weights
     rows += [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
@@ -240,7 +251,7 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
     doses = [None] * len(rows) + [cut.tolist() for _, _, cut in cuts]
     rows += [(DOSE, label, point) for label, point, _ in cuts]
     seeds = seeds_of(rows, spec)
-    return [
+    made = [
         {
             "id": run_id(study, number),
             "number": number,
@@ -252,12 +263,35 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
         }
         for number, ((role, label, point), seed, dose) in enumerate(zip(rows, seeds, doses, strict=True), 1)
     ]
+    return made + phase_rows(spec, study, frame, points, made)
+
+
+def phase_rows(
+    spec: StudySpec, study: str, frame: "Frame", points: np.ndarray, made: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The runs of a study's phases, numbered after those that were `made`, the design `points` (n, D) among them."""
+    twins = [row for row in made if row["role"] == "design"]
+    rows = []
+    for number, one in enumerate(phased_runs(spec, frame, points), len(made) + 1):
+        twin = None if one.twin is None else twins[one.twin]
+        row = {
+            "id": run_id(study, number),
+            "number": number,
+            "role": PHASED,
+            "label": one.label,
+            "weights": total_of(one.phases, fractions_of(spec)).tolist(),
+            "seed": spec.seed if twin is None else twin["seed"],
+            "phases": one.phases.tolist(),
+            "trunk": twin["id"] if twin is not None and one.branch else None,
+        }
+        rows.append(row)
+    return rows
 
 
 def planned_roles(spec: StudySpec, frame: "Frame | None") -> dict[str, int]:
     """How many runs of each role `plan_runs` gives; without a frame at most, for baselines may turn out equal."""
     baselines = len(distinct(frame.baselines)) if frame else MOST_BASELINES
-    more = {"repeat": spec.repeats, DOSE: spec.dose_runs}
+    more = {"repeat": spec.repeats, DOSE: spec.dose_runs, PHASED: phased_count(spec)}
     return {"design": spec.runs, "baseline": baselines} | {role: count for role, count in more.items() if count}
 
 
@@ -285,13 +319,6 @@ def distinct(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         else:
             merged[f"{same} = {name}"] = merged.pop(same)
     return merged
-
-
-def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:
-    """Nearly equal groups of at most `size`, a multiple of `lanes` in number, so that all lanes end together."""
-    count = math.ceil(len(items) / size)
-    count = min(len(items), math.ceil(count / lanes) * lanes)
-    return [list(group) for group in (items[k::count] for k in range(count)) if group]
 
 
 # The study that starts automatically in a new workspace.

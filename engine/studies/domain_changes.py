@@ -101,6 +101,9 @@ def spec_on(spec: StudySpec, study: studies.Study, corpus: str, manifest: dict, 
             if domain in there and same_text(study, manifest, domain)
         },
         dose_runs=0,
+        phases=(),
+        order_triples=None,
+        branches=0,
         flips=False,  # the runs that are carried over were compared with another reference
         groups=tuple(group for group in spec.groups if all(domain in there for domain in group["domains"])),
     )

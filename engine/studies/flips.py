@@ -7,6 +7,7 @@ from engine.core.people import need
 from engine.core.short_names import counted, digest
 from engine.spec.flips import WINDOWS
 from engine.spec.kinds.flips import FlipsTask, PlacedRun
+from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
 from engine.spec.statistics import SAME_POINT
 from engine.studies.measured import frame_of_study
@@ -38,7 +39,7 @@ def flips_due(store: Store, study: studies.Study) -> list[tuple[str, dict]]:
         asked = [row for row in done if not row.known]
         if not asked or any(row.state in ("planned", "running") for row in rows):
             continue
-        usual = [row for row in done if row.role != DOSE]
+        usual = [row for row in done if row.role not in (DOSE, PHASED)]
         reference = [row.id for row in usual if np.abs(row.weights - prior).max() <= SAME_POINT]
         if len(reference) < SEEDS:
             if fidelity is None:

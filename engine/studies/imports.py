@@ -138,6 +138,7 @@ def import_runs(
     settings = {"priorities": priorities or {}, "target_tokens": target_tokens, "epoch_cap": epoch_cap}
     settings |= {"bounds": bounds or {}, "groups": groups or [], "surrogates": surrogates or []}
     about = {"name": name, "corpus": None, "fidelity": None, "runs": len(runs.weights)}
+    about |= {"phases": [{"fraction": one} for one in runs.fractions]}
     spec = StudySpec.from_dict(about | settings)
     with_members(list(spec.surrogates))  # raises for unknown ones
     aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of unknown metrics
@@ -234,6 +235,7 @@ def _rows(runs: ImportedRuns) -> list[dict]:
             "losses": or_null(runs.values[i]),
             **{name: column[i] for name, column in facts.items()},
             **errors[i],  # absent where no file tells: what was imported before keeps its id
+            **({} if runs.phases is None else {"phases": runs.phases[i].tolist()}),
         }
         for i in range(count)
     ]

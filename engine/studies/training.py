@@ -7,27 +7,29 @@ from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.jobs import devices
 from engine.jobs.runs import TaskRun, run_id
-from engine.spec.compute import group_and_lanes
+from engine.spec.compute import group_and_lanes, groups_of
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
+from engine.spec.phases import fractions_of, whole_trainings
 from engine.spec.repetition import kept_fractions
-from engine.spec.study import StudySpec, planned_roles, split_evenly
+from engine.spec.study import StudySpec, planned_roles
 from engine.studies import ledger
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
 from store.database import Store, in_turn
 
-TRAINED = ("id", "weights", "seed", "doses")  # of a run, what its training has to know
+TRAINED = ("id", "weights", "seed", "doses", "phases", "trunk")  # of a run, what its training has to know
 
 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
-    """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses"}; sets each run's "job"."""
+    """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses", "phases", "trunk"}; sets each
+    run's "job". Branches are trained with their trunks."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
     keep = kept_fractions(spec, frame).tolist()
-    made = []
-    for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
+    made, fractions = [], fractions_of(spec).tolist() or None
+    for group in groups_of(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
             run["job"] = job_id
@@ -40,6 +42,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             keep_windows=spec.flips or any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
+            fractions=fractions,
             **spec.compute.own(),
         )
         made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})
@@ -54,8 +57,10 @@ def costs(store: Store, study: studies.Study) -> dict[str, dict[str, float]]:
         return {}
     one, vocabulary = spec.fidelity, vocabulary_of(store, spec.corpus)
     tokens, flops = one.steps * one.batch * one.context, one.flops(vocabulary)
+    whole = {role: (count, whole_trainings(spec, role, count)) for role, count in study.roles.items()}
     return {
-        role: {"runs": count, "tokens": count * tokens, "flops": count * flops} for role, count in study.roles.items()
+        role: {"runs": count, "tokens": round(part * tokens), "flops": round(part * flops)}
+        for role, (count, part) in whole.items()
     }
 
 

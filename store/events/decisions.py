@@ -109,6 +109,8 @@ RUN_COLUMNS = {
     "job": pa.string(),
     "fidelity": pa.string(),
     "doses": pa.list_(pa.float64()),
+    "phases": pa.list_(pa.list_(pa.float64())),
+    "trunk": pa.string(),
 }
 
 
@@ -141,7 +143,7 @@ NAMED |= {
     "parameters": pa.int64(),
     "tokens": pa.int64(),
 }  # of every run that was measured elsewhere
-IMPORTED = NAMED | {"number": pa.int64()}
+IMPORTED = NAMED | {"number": pa.int64(), "phases": pa.list_(pa.list_(pa.float64()))}
 CARRIED = {name: RUN_COLUMNS[name] for name in ("id", "number", "role", "label", "weights", "seed")}
 CARRIED |= {"losses": pa.list_(pa.float64())}
 

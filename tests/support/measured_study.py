@@ -25,10 +25,11 @@ def measured_study(
     metrics: list[StudyMetric],
     roles: list[str] | None = None,
     sizes: np.ndarray | None = None,
+    in_phases: list[np.ndarray | None] | None = None,
     **spec,
 ) -> studies.Study:
     """weights (R, D) of domains d0, d1, ...; values (R, M), NaN where missing; sizes (R, 2): parameters and tokens;
-    spec: more settings."""
+    in_phases: of each run (F, D), or None; spec: more settings."""
     domains = [f"d{k}" for k in range(weights.shape[1])]
     weights = np.asarray(weights, float).round(9)
     weights[:, -1] = np.maximum(0, 1 - weights[:, :-1].sum(axis=1))
@@ -38,9 +39,12 @@ def measured_study(
     wanted = StudySpec(name=name, corpus="mine", fidelity=fidelity, **{"surrogates": ("log_linear", "gp"), **spec})
     roles = roles or ["design"] * len(weights)
     job = f"{name}-job"
+    parts = [None if one is None else one.tolist() for one in in_phases or [None] * len(weights)]
     rows = [
-        PlannedRun(id=run_id(name, n), number=n, role=role, label=None, weights=point.tolist(), seed=n, job=job)
-        for n, (point, role) in enumerate(zip(weights, roles, strict=True), 1)
+        PlannedRun(
+            id=run_id(name, n), number=n, role=role, label=None, weights=point.tolist(), seed=n, job=job, phases=own
+        )
+        for n, (point, role, own) in enumerate(zip(weights, roles, parts, strict=True), 1)
     ]
     store.write(StudyCreated(name, name, wanted.to_dict()))
     kept = {"domains": {one: fact(k) for k, one in enumerate(domains)}}

@@ -27,7 +27,9 @@ from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.spec.statistics import ci_half_width
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
+from engine.studies.phases import total_in
 from engine.studies.points import named_points
+from engine.studies.schedules import named_schedules
 from store import reviews, studies
 
 FADERS, LINK = "the faders", "candidate"  # the point of the faders; the query parameter of the choice
@@ -50,7 +52,9 @@ def render(name: str | None) -> None:
     st.header("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
     names = named_of(study)
     kind = "merge" if isinstance(recipe, MergeRecipe) else "mixture"
-    plot(review_charts.points(kind, [label], names, point[None]), key="shares")
+    stages = [f"phase {n}, {100 * part:.4g}% of the tokens" for n, part in enumerate(phased_of(recipe), 1)]
+    shown = np.array([*recipe.phases, point]) if stages else point[None]
+    plot(review_charts.points(kind, [*stages, f"{label}, in total"] if stages else [label], names, shown), key="shares")
     if isinstance(recipe, Recipe):
         exposure(study, recipe)
     if recipe.predictions:
@@ -61,10 +65,16 @@ def render(name: str | None) -> None:
         checkpoint(study, point, stem_of(recipe))
 
 
+def phased_of(recipe: Recipe | MergeRecipe) -> tuple[float, ...]:
+    """The parts of the tokens of its phases; none where it has none."""
+    return recipe.fractions if isinstance(recipe, Recipe) else ()
+
+
 def chosen_point(moment: Moment) -> tuple[str, str, np.ndarray]:
     """The point to export: a candidate, another named point, or the faders'; its id, how it is called, where it is."""
     study = moment.study
     points = named_points(moment)
+    points |= {name: total_in(study, one) for name, one in named_schedules(state.store(), moment).items()}
     titles, named = {name: name for name in points}, {}
     for one in reviews.of_study(state.store(), study.id):
         points[one.id], titles[one.id] = np.array(one.frozen["point"]), one.frozen["name"]

@@ -7,7 +7,6 @@ import os
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from dashboard.charts import runs as run_charts
@@ -24,6 +23,8 @@ from dashboard.models.cost import (
     hours_words,
 )
 from dashboard.server import state
+from dashboard.views.measure.bounds import ask_bounds
+from dashboard.views.measure.phases import ask_phases
 from dashboard.views.measure.target import ask_target, cut_words
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.dialogs import dialog
@@ -36,13 +37,13 @@ from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
+from engine.spec.phases import PHASED, whole_trainings
 from engine.spec.repetition import DOSE
-from engine.spec.study import StudySpec, chosen_domains, ends, plan_runs, planned_roles
+from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles
 from engine.studies.steering import before_it_starts
 from store import corpora
 
 SHOWN = 128  # points of a preview
-SHARE = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, step=0.01)
 TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of how much text there is
 
 
@@ -90,7 +91,8 @@ def notes(spec: StudySpec, manifest: dict | None) -> None:
 def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
     """Tokens, FLOPs and minutes of the study, and of confirming its answer later."""
     slots = os.cpu_count() or 1
-    price = cost_of(state.store(), spec.fidelity, sum(roles.values()), vocabulary, slots)
+    trainings = sum(whole_trainings(spec, role, count) for role, count in roles.items())
+    price = cost_of(state.store(), spec.fidelity, trainings, vocabulary, slots)
     st.markdown(
         f"**Estimated time: {minutes_of(price)}** on {slots} cores ({price.basis}). "
         f"{wording.planned_words(roles)}, proxies of {spec.fidelity.parameters(vocabulary):,} parameters: "
@@ -103,6 +105,13 @@ def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
         st.caption(
             f"Of that, {wording.counted(doses, 'dose run')} for repetition: {minutes_of(part)}, "
             f"{part.tokens / 1e6:,.1f} million tokens, {part.flops:.2g} FLOPs."
+        )
+    if phased := roles.get(PHASED):
+        part = cost_of(state.store(), spec.fidelity, whole_trainings(spec, PHASED, phased), vocabulary, slots)
+        st.caption(
+            f"Of that, {wording.counted(phased, 'phased run')} for order: {minutes_of(part)}, "
+            f"{part.tokens / 1e6:,.1f} million tokens, {part.flops:.2g} FLOPs"
+            + (", a branch at the cost of its last phase." if spec.branches else ".")
         )
     later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
@@ -136,15 +145,21 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
     first = next(name for name, one in sizes.items() if one == start.fidelity)
     preset_name = right.select_slider("Proxy size and budget", list(sizes), value=first)
     measures = {"metrics": ask_metrics(start.metrics), "tasks": ask_tasks(start.tasks)}
-    design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
+    tabs = st.tabs(["Design", "Constraints and target", "Proxies", "Phases"])
+    design_tab, limits_tab, proxy_tab, phases_tab = tabs
+    with phases_tab:
+        phases = ask_phases(start, domains)
+    preset = sizes[preset_name]
+    if phases["phases"] and not start.phases:
+        preset = dataclasses.replace(preset, schedule="wsd")
     with proxy_tab:
-        fidelity, proxies = ask_proxies(sizes[preset_name], preset_name, start)
+        fidelity, proxies = ask_proxies(preset, preset_name, start)
     with limits_tab:
         limits = ask_target(domains, manifest, start if start is not FRESH else None) | ask_bounds(domains, start)
     with design_tab:
         design = ask_design(start)
         chosen = () if domains == there else tuple(domains)
-        settings = {**proxies, **limits, **design, **measures, "domains": chosen, "fidelity": fidelity}
+        settings = {**proxies, **limits, **design, **measures, **phases, "domains": chosen, "fidelity": fidelity}
         spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
         preview(spec, domains, manifest)
     return spec, manifest
@@ -221,62 +236,6 @@ def points_of(spec: str, corpus: str) -> np.ndarray:
     return np.array([run["weights"] for run in plan_runs(spec, "preview", frame) if run["role"] == "design"])
 
 
-def ask_bounds(domains: list[str], start: StudySpec) -> dict:
-    """Bounds of single domains and of groups."""
-    if not domains:
-        return {}
-    st.caption(
-        "Minimum and maximum share of each domain (equal: fixed). Domains with the same *group* can be bounded "
-        "together below, and can keep their natural ratios within the group."
-    )
-    low, high = zip(*(ends(start.bounds.get(domain, (0.0, 1.0))) for domain in domains), strict=True)
-    before = {group["name"]: group for group in start.groups}
-    member = {domain: name for name, group in before.items() for domain in group["domains"]}
-    own = [member.get(domain, "") for domain in domains]
-    table = pd.DataFrame({"domain": domains, "min": low, "max": high, "group": own}).astype(
-        {"min": float, "max": float}
-    )
-    rows = st.data_editor(
-        table,
-        hide_index=True,
-        disabled=["domain"],
-        key=f"bounds-{'-'.join(domains)}",
-        column_config={"min": SHARE, "max": SHARE},
-    )
-    bounds = {
-        domain: [float(low), float(high)]
-        for domain, low, high, _ in rows.itertuples(index=False)
-        if (low, high) != (0, 1)
-    }
-    return {"bounds": bounds, "groups": ask_groups(rows, before)}
-
-
-def ask_groups(rows: pd.DataFrame, before: dict[str, dict]) -> tuple[dict, ...]:
-    """Bounds of the groups that the domains' table names. before: the groups at first, by name."""
-    named = [name for name in dict.fromkeys(str(x).strip() for x in rows["group"] if x) if name]
-    if not named:
-        return ()
-    low, high = zip(*(ends(before.get(name, {}).get("share", (0.0, 1.0))) for name in named), strict=True)
-    ratios = {name: before.get(name, {}).get("ratios") for name in named}
-    kept = [ratios[name] is not None for name in named]
-    table = pd.DataFrame({"group": named, "min": low, "max": high, "keep ratios": kept}).astype(
-        {"min": float, "max": float}
-    )
-    groups = st.data_editor(
-        table,
-        hide_index=True,
-        disabled=["group"],
-        key=f"groups-{'-'.join(named)}",
-        column_config={"min": SHARE, "max": SHARE},
-    )
-    found = []
-    for name, low, high, keep in groups.itertuples(index=False):
-        members = [row.domain for row in rows.itertuples() if str(row.group).strip() == name]
-        kept = {"ratios": ratios[name] or "prior"} if keep else {}
-        found.append({"name": name, "domains": members, "share": [float(low), float(high)], **kept})
-    return tuple(found)
-
-
 def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[Fidelity, dict]:
     """Every setting of the proxies, and the seeds."""
     a, b, c = st.columns(3)
@@ -298,7 +257,12 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
             key=f"rate-{preset_name}-{width}",
             help="Default: the optimum for this width in the sweep that ships with Mixdesk.",
         ),
-        "schedule": a.selectbox("Schedule", SCHEDULES, SCHEDULES.index(preset.schedule), key=f"schedule-{preset_name}"),
+        "schedule": a.selectbox(
+            "Schedule",
+            SCHEDULES,
+            SCHEDULES.index(preset.schedule),
+            key=f"schedule-{preset_name}-{preset.schedule}",
+        ),
         "activation": b.selectbox(
             "Activation", ACTIVATIONS, ACTIVATIONS.index(preset.activation), key=f"activation-{preset_name}"
         ),
