@@ -21,9 +21,10 @@ class Sampler:
     """The sequences of G training runs of `slots` sequences each, planned completely at the start.
 
     shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
-    seeds: (G,); context: positions T of a sequence; keep: (G, D), or what broadcasts to that: the fraction of every
-    domain that each run may see (engine/spec/repetition.py). Which windows are kept depends on the domain's name alone,
-    and a smaller part lies within a larger one. It has no state: batch t is
+    seeds: (G,); context: positions T of a sequence; together: how many sequences in a row are of one domain (a batch,
+    where batches are unmixed); keep: (G, D), or what broadcasts to that: the fraction of every domain that each run may
+    see (engine/spec/repetition.py). Which windows are kept depends on the domain's name alone, and a smaller part lies
+    within a larger one. It has no state: batch t is
     the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
     less than T + 1 tokens.
     """
@@ -37,10 +38,13 @@ class Sampler:
         context: int,
         slots: int,
         keep: np.ndarray | float = 1.0,
+        together: int = 1,
     ):
         self.shards, self.context = shards, context
         keep = np.broadcast_to(np.asarray(keep, float), np.shape(weights))
-        self.domain = np.stack([domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)])
+        draws = math.ceil(slots / together)
+        drawn = [domains_of_slots(w, seed, draws) for w, seed in zip(weights, seeds, strict=True)]
+        self.domain = np.stack(drawn).repeat(together, 1)[:, :slots]
         self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
         for j, name in enumerate(names):
             taken = self.domain == j  # (G, S)
