@@ -6,6 +6,7 @@ there or, if no page runs, in its own process. So a command behaves the same eve
 
 from engine.commands import (
     corpora,
+    fidelity_lab,
     harness,
     imports,
     influence,
@@ -14,6 +15,7 @@ from engine.commands import (
     merges,
     recipes,
     reviews,
+    rivals,
     rounds,
     runs,
     studies,
@@ -23,7 +25,7 @@ from engine.commands import (
 from engine.core.people import only_reads
 
 SUBJECTS = (
-    *(corpora, tasks, harness, jobs, studies, rounds, influence),
+    *(corpora, tasks, harness, jobs, studies, rounds, rivals, fidelity_lab, influence),
     *(ledger, merges, imports, runs, reviews, recipes, tokens),
 )
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}
