@@ -86,7 +86,9 @@ def made_experts(store: Store, study: studies.Study) -> tuple[str, Fidelity, lis
     the order of the domains; None where there is none."""
     for other in studies.all_studies(store):
         spec = StudySpec.from_dict(other.spec)
-        if spec.merge is None or spec.merge.external or spec.merge.of != study.id or spec.fidelity is None:
+        if spec.merge is None or spec.merge.external or spec.fidelity is None:
+            continue
+        if spec.merge.of not in (study.id, study.name):
             continue
         measured = runs.measured(store, other.id)
         ids = {
