@@ -7,10 +7,12 @@ import json
 from typing import Any
 
 from engine.jobs.events import Result
+from engine.spec.kinds.lab import LabMeasured
 from engine.spec.kinds.merge_learn import MergeLearned
 from engine.spec.kinds.merge_search import MergeSearchFinished
 from engine.spec.kinds.overlap import OverlapCounted
 from engine.spec.kinds.propose import ProposalFinished
+from engine.spec.kinds.rival import RivalFound
 from engine.spec.kinds.search import SearchFinished
 from store.database import Store
 
@@ -50,6 +52,16 @@ def learned_merges(store: Store, study: str) -> list[dict[str, Any]]:
 def overlaps(store: Store, study: str) -> list[dict[str, Any]]:
     """What was counted of a study's tasks in its training text."""
     return of_study(store, study, OverlapCounted)
+
+
+def rivals(store: Store, study: str) -> list[dict[str, Any]]:
+    """The mixtures that rivals of a study's answer found."""
+    return of_study(store, study, RivalFound)
+
+
+def labs(store: Store, study: str) -> list[dict[str, Any]]:
+    """What the fidelity lab measured."""
+    return of_study(store, study, LabMeasured)
 
 
 def harness(store: Store) -> list[dict[str, Any]]:

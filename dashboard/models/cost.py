@@ -35,7 +35,7 @@ def cost_of(store: Store, fidelity: Fidelity, members: float, vocabulary: int, s
     basis = (
         "measured in this workspace" if own else "typical of a laptop core" if speed else "no speed known for this size"
     )
-    minutes = None if speed is None else members * tokens / speed / slots / 60
+    minutes = None if speed is None else members * tokens * fidelity.passes / speed / slots / 60
     return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
 
 

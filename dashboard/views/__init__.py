@@ -41,6 +41,7 @@ PAGES = (
     Page("Understand", "Phases", "timelapse", "phases", MIXTURE, "understand.phases:render"),
     Page("Understand", "Next runs", "next_plan", "next-runs", MIXTURE, "understand.next_runs:render"),
     Page("Understand", "Confirm", "verified", "confirm", MIXTURE, "understand.confirm:render"),
+    Page("Understand", "Fidelity lab", "science", "fidelity-lab", MIXTURE, "understand.fidelity_lab:render"),
     Page("Understand", "Ledger", "menu_book", "ledger", ANY, "understand.ledger:render"),
     Page("Decide", "Candidates", "how_to_vote", "candidates", ANY, "decide.candidates:render"),
     Page("Decide", "Review", "co_present", "review", ANY, "decide.review:render"),

@@ -3,6 +3,7 @@
 from engine.cli.waiting import beside, wait_for_study, waited
 from engine.cli.words import numbers, pairs, plain, priorities, priority_option
 from engine.core.errors import Problem
+from engine.spec.rivals import RIVALS
 
 
 def add(command) -> None:
@@ -62,7 +63,8 @@ def confirm_options(one) -> None:
         default=4,
         help="number of other measured mixtures to train as well (default: %(default)s)",
     )
-
+    said = "train the mixture that this method found (command rivals), too; repeat"
+    one.add_argument("--rival", action="append", default=[], choices=list(RIVALS), help=said)
     said = "say what it would train and which claims it can make, and train nothing"
     one.add_argument("--preview", action="store_true", help=said)
 
@@ -129,6 +131,7 @@ def propose(client, workspace, options):
 
 def confirm(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("candidate", "times", "seeds", "spread")}
+    wanted |= {"rivals": options.rival or None}
     if options.preview:
         return client.call("plan_confirmation", name=options.study, **wanted)
     result = client.call("confirm", name=options.study, **wanted)

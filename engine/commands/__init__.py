@@ -6,6 +6,7 @@ there or, if no page runs, in its own process. So a command behaves the same eve
 
 from engine.commands import (
     corpora,
+    fidelity_lab,
     harness,
     imports,
     influence,
@@ -15,6 +16,7 @@ from engine.commands import (
     phases,
     recipes,
     reviews,
+    rivals,
     rounds,
     runs,
     studies,
@@ -24,7 +26,7 @@ from engine.commands import (
 from engine.core.people import only_reads
 
 SUBJECTS = (
-    *(corpora, tasks, harness, jobs, studies, rounds, influence, phases),
+    *(corpora, tasks, harness, jobs, studies, rounds, rivals, fidelity_lab, influence, phases),
     *(ledger, merges, imports, runs, reviews, recipes, tokens),
 )
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}

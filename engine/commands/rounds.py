@@ -173,21 +173,33 @@ def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
 
 @takes("operator", "confirm mixtures")
 def confirm(
-    store: Store, name: str, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
+    store: Store,
+    name: str,
+    candidate: str = "best",
+    times: float = 4,
+    seeds: int = 3,
+    spread: int = 4,
+    rivals: list[str] | None = None,
 ) -> dict:
     """Train a candidate, the baselines and a spread of others as larger models with several seeds."""
     found = studies.get(store, name)
-    plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread)
+    plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread, rivals or ())
     new = confirmations.confirm(store, found, plan)
     return {"study": found.id, "mixtures": list(plan.mixtures), "runs": new, "already_there": not new}
 
 
 def plan_confirmation(
-    store: Store, name: str, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
+    store: Store,
+    name: str,
+    candidate: str = "best",
+    times: float = 4,
+    seeds: int = 3,
+    spread: int = 4,
+    rivals: list[str] | None = None,
 ) -> dict:
     """What a confirmation would train, what that costs, and which claims its noise lets it make. Trains nothing."""
     found = studies.get(store, name)
-    plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread)
+    plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread, rivals or ())
     one, vocabulary = plan.fidelity, vocabulary_of(store, found.spec["corpus"])
     return {
         "study": found.id,

@@ -26,6 +26,8 @@ KINDS = {
     "fit": "engine.spec.kinds.fit",
     "search": "engine.spec.kinds.search",
     "propose": "engine.spec.kinds.propose",
+    "rival": "engine.spec.kinds.rival",
+    "lab": "engine.spec.kinds.lab",
     "overlap": "engine.spec.kinds.overlap",
     "flips": "engine.spec.kinds.flips",
     "harness": "engine.spec.kinds.harness",

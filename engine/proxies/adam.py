@@ -13,8 +13,9 @@ KEYS = ("exp_avg", "exp_avg_sq", "step")
 class AdamW:
     """AdamW on tensors of any shape, moved in place by their `grad`; without weight decay it is Adam.
 
-    rate: of the next step; fused: one kernel for the whole step. state: tensor -> its moments, like it, and the number
-    of its steps (), as `torch.optim.AdamW` names them: enough to go on from.
+    rate: of the next step; fused: one kernel for the whole step; shrinks: what every tensor's step is multiplied by,
+    element by element. state: tensor -> its moments, like it, and the number of its steps (), as `torch.optim.AdamW`
+    names them: enough to go on from.
     """
 
     def __init__(
@@ -24,7 +25,9 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
         fused: bool = False,
+        shrinks: Tensor | None = None,
     ):
+        self.shrinks = shrinks
         self.tensors, self.rate, self.betas, self.weight_decay, self.fused = tensors, rate, betas, weight_decay, fused
         self.state = {}
         for one in tensors:
@@ -40,6 +43,7 @@ class AdamW:
     def step(self) -> None:
         """Move every tensor that has a gradient."""
         moved = [one for one in self.tensors if one.grad is not None]
+        before = None if self.shrinks is None else [one.clone() for one in moved]
         means, squares, counts = ([self.state[one][key] for one in moved] for key in KEYS)
         adamw(
             moved,
@@ -57,3 +61,5 @@ class AdamW:
             eps=1e-8,
             maximize=False,
         )
+        for one, there in zip(moved, before or (), strict=False):
+            one.copy_(torch.lerp(there, one, self.shrinks))

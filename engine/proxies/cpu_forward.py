@@ -31,7 +31,7 @@ def token_nll(weights: dict[str, Tensor], fidelity: Fidelity, turns: Tensor, tok
         hidden = active(normed(x), weights[name + "mlp.up"], fidelity.activation == "swiglu")
         x = product(hidden, weights[name + "mlp.down"], added=x)
     head = weights["embedding" if fidelity.tie_embeddings else "head"]  # (V, d)
-    return of_targets(normed(x), head, targets.reshape(-1, 1)).view(targets.shape)
+    return of_targets(normed(x) * fidelity.shrinks, head, targets.reshape(-1, 1)).view(targets.shape)
 
 
 def of_targets(x: Tensor, head: Tensor, targets: Tensor) -> Tensor:

@@ -56,7 +56,10 @@ class Stack:
         return self.weights["embedding" if self.fidelity.tie_embeddings else "head"]
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """The last hidden state, normalised. tokens: (G, B, T) ids, from V on too -> (G, B * T, d)."""
+        """The last hidden state, normalised, and with muP as small as its logits are to be.
+
+        tokens: (G, B, T) ids, from V on too -> (G, B * T, d).
+        """
         members, _, positions = tokens.shape
         tokens = tokens % self.vocabulary
         ops = cpu_layers if tokens.device.type == "cpu" else PLAIN
@@ -72,7 +75,8 @@ class Stack:
                 kind.heads,
             )
             x = ops.mlp(x, w[name + "mlp.up"], w[name + "mlp.down"], kind.activation == "swiglu")
-        return ops.normed(x)
+        x = ops.normed(x)
+        return x if kind.shrinks == 1 else x * kind.shrinks
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the next token. tokens: (G, B, T) -> (G, B, T, V)."""
@@ -83,11 +87,15 @@ class Stack:
 
         Tokens from V on are read and never predicted (engine/corpus/shards.py): they are no targets.
         """
+        nats, counted = self.target_losses(tokens)
+        return (nats * counted).sum(1) / counted.sum(1).clamp(min=1)
+
+    def target_losses(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of each of the N = B * T targets in nats, (G, N), with gradients, and 1 where it counts, else 0."""
         inputs, targets = tokens[..., :-1], tokens[..., 1:].flatten(1)  # (G, B, T), (G, N)
         counted = (targets < self.vocabulary).to(self.flat.dtype)
         ops = cpu_layers if tokens.device.type == "cpu" else PLAIN
-        nats = ops.nll(self.hidden(inputs), self.head, targets % self.vocabulary)
-        return (nats * counted).sum(1) / counted.sum(1).clamp(min=1)
+        return ops.nll(self.hidden(inputs), self.head, targets % self.vocabulary), counted
 
     def backward(self, losses: Tensor) -> None:
         """Write the gradient of every member's loss (G,) into `flat.grad` (G, P)."""
@@ -138,6 +146,15 @@ def shapes(fidelity: Fidelity, vocabulary: int) -> "OrderedDict[str, tuple[int, 
     if not fidelity.tie_embeddings:
         table["head"] = (vocabulary, d)
     return table
+
+
+def shrinking(fidelity: Fidelity, table: dict[str, tuple[int, int]]) -> Tensor | None:
+    """(P,) what muP multiplies the step of each weight by: of matrices from width to width BASE / width, of embedding
+    and head 1; None where nothing shrinks."""
+    if fidelity.shrinks == 1:
+        return None
+    parts = [(1.0 if name in ("embedding", "head") else fidelity.shrinks, shape) for name, shape in table.items()]
+    return torch.cat([torch.full((math.prod(shape),), part) for part, shape in parts])
 
 
 def initial(table: dict[str, tuple[int, int]], seed: int) -> Tensor:

@@ -23,10 +23,11 @@ class Sampler:
 
     shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture, or (G, F, D) of
     each phase, which end before the slots `ends` (F,); seeds: (G,); context: positions T of a sequence; keep: (G, D),
-    or what broadcasts to that: the fraction of every domain that each run may see (engine/spec/repetition.py). Which
-    windows are kept depends on the domain's name alone, and a smaller part lies within a larger one. It has no state:
-    batch t is the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled
-    domain with less than T + 1 tokens.
+    or what broadcasts to that: the fraction of every domain that each run may see (engine/spec/repetition.py); which
+    windows are kept depends on the domain's name alone, and a smaller part lies within a larger one; together: how many
+    sequences in a row are of one domain (a batch, where batches are unmixed). It has no state: batch t is the same
+    whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with less than
+    T + 1 tokens.
     """
 
     def __init__(
@@ -39,11 +40,14 @@ class Sampler:
         slots: int,
         keep: np.ndarray | float = 1.0,
         ends: list[int] | None = None,
+        together: int = 1,
     ):
         self.shards, self.context = shards, context
         keep = np.broadcast_to(np.asarray(keep, float), (len(weights), len(names)))
-        phases, ends = np.reshape(weights, (len(weights), -1, len(names))), ends or [slots]
-        self.domain = np.stack([domains_of_slots(w, seed, ends) for w, seed in zip(phases, seeds, strict=True)])
+        phases, drawn = np.reshape(weights, (len(weights), -1, len(names))), ends or [slots]
+        drawn = [math.ceil(end / together) for end in drawn]
+        domains = [domains_of_slots(w, seed, drawn) for w, seed in zip(phases, seeds, strict=True)]
+        self.domain = np.stack(domains).repeat(together, 1)[:, :slots]
         self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
         for j, name in enumerate(names):
             taken = self.domain == j  # (G, S)

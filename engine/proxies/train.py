@@ -33,7 +33,7 @@ from engine.metrics import asked_of, measured_by
 from engine.proxies.adam import KEYS, AdamW
 from engine.proxies.device import choose_device, halves, sized_to_card
 from engine.proxies.evaluate import validation_windows
-from engine.proxies.model import Stack
+from engine.proxies.model import Stack, shrinking
 from engine.proxies.reporter import Reporter
 from engine.proxies.run_checks import check_phases, check_runs
 from engine.proxies.sampling import Sampler
@@ -95,13 +95,21 @@ class Training:
             self.fidelity.steps * size,
             np.asarray(keep) * doses,
             [end * size for end in ends],
+            size if self.fidelity.batches == "unmixed" else 1,
         )
 
     def take(self, stack: Stack) -> None:
         """Train this stack from here on, with moments of zero."""
         fidelity, self.stack = self.fidelity, stack
-        betas = (fidelity.beta1, fidelity.beta2)
-        self.optimiser = AdamW([stack.flat], fidelity.learning_rate, betas, fidelity.weight_decay, fused=True)
+        betas, shrinks = (fidelity.beta1, fidelity.beta2), shrinking(fidelity, stack.shapes)
+        self.optimiser = AdamW(
+            [stack.flat],
+            fidelity.learning_rate,
+            betas,
+            fidelity.weight_decay,
+            fused=True,
+            shrinks=None if shrinks is None else shrinks.to(self.device),
+        )
         self.losses_of = stack.losses
         if self.device == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32 for operations that autocast leaves in fp32
@@ -146,12 +154,27 @@ class Training:
             losses = self.losses_of(tokens)
         self.stack.backward(losses)
         losses = losses.detach()
+        if self.fidelity.sharpness:
+            self.look_uphill(tokens)
         self.contain(losses)
         self.optimiser.rate = self.fidelity.rate(self.step)
         self.optimiser.step()
         self.nats += losses * (tokens[..., 1:] < self.stack.vocabulary).sum((1, 2))
         self.bytes += self.token_bytes[tokens[..., 1:]].sum((1, 2))
         self.step += 1
+
+    def look_uphill(self, tokens: Tensor) -> None:
+        """Replace each member's gradient by the one at `sharpness` from its weights, where the loss rises fastest."""
+        flat = self.stack.flat
+        with torch.no_grad():
+            there = flat.clone()
+            norm = torch.linalg.vector_norm(flat.grad, dim=1, keepdim=True)  # (G, 1)
+            flat += (self.fidelity.sharpness / norm.clamp(min=1e-12)) * torch.nan_to_num(flat.grad)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+            losses = self.losses_of(tokens)
+        self.stack.backward(losses)
+        with torch.no_grad():
+            flat.copy_(there)
 
     def bits_per_byte(self) -> list[float | None]:
         """Training loss of each member since the last call, None where it is not a number."""

@@ -15,6 +15,9 @@ HEAD = 32  # width of one attention head: wide enough for full vector registers 
 LEARNING_RATES = {32: 1e-2, 64: 3e-3, 128: 3e-3}
 
 
+BASE = 32  # width at which muP's rates and outputs are those of standard training
+
+
 def group_size(width: int) -> int:
     """How many proxies of a width to stack on one CPU core (benchmarks/results/stacking.md).
 
@@ -30,7 +33,11 @@ class Fidelity:
     width: channels d; layers; heads (each width / heads channels, an even number); context: positions T of a
     sequence; batch: sequences B of a step; tokens: training budget, rounded up to whole steps; warmup: fraction
     of the steps with a rising rate; clip: largest gradient norm of a member; eval_tokens: validation tokens
-    per domain. Raises Problem for invalid values.
+    per domain; mup: learning_rate is that of width BASE, hidden matrices take it times BASE / width, and logits are
+    as much smaller (muP, Yang et al. 2022, arXiv:2203.03466); batches: whether the sequences of a step may be of
+    several domains, or are of one ("unmixed"); sharpness: how far from its weights, as a norm, each member looks for
+    the gradient that it follows (sharpness-aware minimisation, Foret et al. 2021, arXiv:2010.01412), which takes two
+    passes; 0: not at all. Raises Problem for invalid values.
     """
 
     width: int = 32
@@ -49,6 +56,9 @@ class Fidelity:
     beta2: float = 0.98
     clip: float = 1.0
     eval_tokens: int = 32_768
+    mup: bool = False
+    batches: Literal["mixed", "unmixed"] = "mixed"
+    sharpness: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
@@ -87,7 +97,7 @@ class Fidelity:
         """
         products = vocabulary * self.width + self.layers * self.layer_parameters
         attention = self.layers * self.width * self.context
-        return 6 * (products + attention) * self.steps * self.batch * self.context
+        return self.passes * 6 * (products + attention) * self.steps * self.batch * self.context
 
     def rate(self, step: int) -> float:
         """The learning rate at a step. All schedules rise linearly in the warmup; cosine then falls to a tenth
@@ -104,8 +114,19 @@ class Fidelity:
         return peak
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able fields; `from_dict` reads it back."""
-        return dataclasses.asdict(self)
+        """As JSON-able fields; `from_dict` reads it back. Switches only where they are on: without, a fidelity is what
+        versions wrote that did not know them."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if OFF.get(name, ()) != value}
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of a step."""
+        return 2 if self.sharpness else 1
+
+    @property
+    def shrinks(self) -> float:
+        """By how much muP shrinks the rates of hidden matrices and the logits; 1 without it, and at width BASE."""
+        return BASE / self.width if self.mup else 1.0
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Fidelity":
@@ -117,6 +138,9 @@ class Fidelity:
                     f"Cannot read the fidelity: it has an unknown field {name!r}. Use only {', '.join(known)}."
                 )
         return cls(**fields)
+
+
+OFF = {"mup": False, "batches": "mixed", "sharpness": 0.0}  # switches of training as they are where nobody asks
 
 
 def check(name: str, value: object, kind: Any) -> None:
@@ -183,5 +207,6 @@ def larger(fidelity: Fidelity, factor: float) -> Fidelity:
         heads=fidelity.heads * 2**doublings,
         layers=round(fidelity.layers * factor / 4**doublings),
         tokens=round(fidelity.tokens * factor),
-        learning_rate=fidelity.learning_rate * learning_rate(width) / learning_rate(fidelity.width),
+        learning_rate=fidelity.learning_rate
+        * (1 if fidelity.mup else learning_rate(width) / learning_rate(fidelity.width)),
     )

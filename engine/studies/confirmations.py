@@ -1,5 +1,6 @@
 """Confirmations: a candidate, the baselines and a range of runs trained larger, with several seeds. Uses the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from engine.core.people import takes
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.statistics import SAME_POINT, ordered
 from engine.spec.study import StudySpec
+from engine.studies import rivals as rival_mixtures
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.points import ALSO, point_of
@@ -37,9 +39,16 @@ class Plan:
 
 
 def plan_confirmation(
-    store: Store, study: studies.Study, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
+    store: Store,
+    study: studies.Study,
+    candidate: str = "best",
+    times: float = 4,
+    seeds: int = 3,
+    spread: int = 4,
+    rivals: Sequence[str] = (),
 ) -> Plan:
-    """Which mixtures to train larger: the candidate, the baselines, and `spread` measured runs from best to worst.
+    """Which mixtures to train larger: the candidate, the baselines, those that `rivals` found (engine/spec/rivals.py),
+    and `spread` measured runs from best to worst.
 
     times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
     even in predicted rank, so that a rank correlation has something to rank. Raises Problem if anything is invalid.
@@ -59,11 +68,26 @@ def plan_confirmation(
     measured = fit.measured
     order = ordered(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)))
     places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
-    others = {**frame_of_study(study).baselines, **{measured.ids[i]: measured.weights[i] for i in order[places]}}
+    others = frame_of_study(study).baselines | labelled(store, study, rivals)
+    others |= {measured.ids[i]: measured.weights[i] for i in order[places]}
     for name, point in others.items():
         if all(np.abs(point - there).max() > SAME_POINT for there in mixtures.values()):
             mixtures[name] = point
     return Plan(mixtures, larger(trainable(study).fidelity, times), seeds)
+
+
+def labelled(store: Store, study: studies.Study, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The mixtures of rivals by the label of their confirmation: the method's title, with a number where one that it
+    found before, by other priorities or a longer recipe, was confirmed already."""
+    there = runs.confirmations(store, study.id)
+    found = {}
+    for title, point in rival_mixtures.mixtures_of(store, study, names).items():
+        label, number = title, 1
+        while any(one.label == label and np.abs(one.weights - point).max() > SAME_POINT for one in there):
+            number += 1
+            label = f"{title} ({number})"
+        found[label] = point
+    return found
 
 
 @takes("operator", "confirm mixtures")

@@ -15,7 +15,7 @@ from store.database import Store, in_turn
 
 LONGEST = {"name": 80, "tag": 40, "note": 2000}  # characters
 MOST_TAGS = 20
-FOLDERS = ("surrogates", "experts")  # of the workspace, with a folder per study
+FOLDERS = ("surrogates", "experts", "rivals")  # of the workspace, with a folder per study
 
 
 @dataclass(frozen=True)

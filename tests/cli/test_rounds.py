@@ -92,9 +92,33 @@ def test_a_confirmation_says_before_what_it_can_claim(desk):
     assert len(answer(desk, "runs", "Small")) == count, "nothing was trained"
 
 
+def test_rivals_find_mixtures_at_the_cost_that_they_state(desk):
+    assert "not found yet" in said(desk, "confirm", "Small", "--rival", "mixmin", "--preview")
+    before = {one["method"]: one for one in answer(desk, "rivals", "Small")["methods"]}
+    assert list(before) == ["mixmin", "fastmix", "doremi", "aioli"] and before["mixmin"]["runs"] > 3
+    chosen = ("--method", "mixmin", "--method", "aioli")
+    after = {one["method"]: one for one in answer(desk, "rivals", "Small", "--find", *chosen, "--wait")["methods"]}
+    assert after["doremi"]["found"] is None
+    for name in ("mixmin", "aioli"):
+        found = after[name]["found"]
+        assert found["runs"] == pytest.approx(before[name]["runs"], rel=0.05)
+        assert sum(found["mixture"].values()) == pytest.approx(1)
+        assert found["mixture"]["digits"] < 1 / 3, "the digits do not count in this study"
+    again = answer(desk, "rivals", "Small", "--find", *chosen)["jobs"]
+    assert all(one["already_there"] for one in again)
+
+
 def test_a_confirmation_trains_larger_models_and_says_how_far_to_trust(desk):
     before = answer(desk, "show", "Small")
-    (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "3", "--wait")
+    rivals = ("--rival", "mixmin", "--rival", "aioli")
+    (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "3", *rivals, "--wait")
+    assert {"MixMin", "Aioli"} < set(found["mixtures"])
+    (bought,) = answer(desk, "rivals", "Small")["confirmed"]
+    assert bought["answer"] == "best predicted" and [one["label"] for one in bought["against"]] == ["MixMin", "Aioli"]
+    for one in bought["against"]:
+        assert one["seeds"] == 2 and one["half"] > 0 and 0 < one["runs"] < one["of"]
+        sure = abs(one["gap"]) > one["half"]
+        assert one["verdict"] == (("bought" if one["gap"] < 0 else "lost") if sure else "within noise")
     assert found["done"] == found["runs"] == 2 * len(found["mixtures"]) and found["mixtures"][0] == "best predicted"
     assert found["fidelity"]["layers"] == 2 and found["fidelity"]["tokens"] == 65536
     low, high = found["trust"]["rank_interval"]
@@ -165,6 +189,9 @@ def test_the_pages_show_the_rounds(desk, browser):
         expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible()
         expect(tab.get_by_text(re.compile("measures best, beyond noise|Within noise of each other"))).to_be_visible()
         expect(tab.get_by_text("Two-sided at 95%")).to_contain_text("from repeats at the proxies' size")
+        expect(tab.get_by_role("heading", name=re.compile("What the runs bought"))).to_be_visible()
+        page.show(tab, f"explore?study={study}&look=Experts")
+        expect(tab.get_by_text("stands for a model of their mixture")).to_be_visible()
         page.show(tab, f"search?study={study}")
         expect(tab.get_by_text("predicted in advance")).to_be_visible()
         page.show(tab, f"ledger?study={study}")

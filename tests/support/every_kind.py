@@ -40,7 +40,7 @@ from engine.spec.objectives import BITS
 from engine.spec.study import StudySpec
 from store import reviews, studies
 from store.database import Store
-from tests.support import nasty
+from tests.support import beside, nasty
 from tests.support.measured_study import measured_study
 from tests.support.nasty import DOMAINS, MERGE, MIXTURE, RUNS, tell
 
@@ -61,6 +61,8 @@ def build(root: Path) -> Path:
     measure(store)
     merge(store)
     overlap(store)
+    beside.rival(store)
+    beside.lab(store)
     compare(store)
     harness(store)
     store.close()

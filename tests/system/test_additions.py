@@ -23,6 +23,7 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 SHOWN = re.compile(r"<!-- run by tests/system/test_additions\.py as (\S+) -->\n```python\n(.*?)^```$", re.M | re.S)
 ADDED = dict(SHOWN.findall(TEXT))  # path -> the file that CONTRIBUTING shows
 EVEN = re.search(r"^def even\(.*?(?=^```$)", TEXT, re.M | re.S)[0]  # a design: a function in the file of its table
+RIVAL = re.search(r'"letters": Rival\(.*?mixture"\)', TEXT)[0]
 IMAGE = [
     name
     for line in (ROOT / "Dockerfile").read_text().splitlines()
@@ -68,6 +69,7 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
         ("(loss.METRIC, accuracy.METRIC)", "(loss.METRIC, accuracy.METRIC, sure.METRIC)"),
         ("        choices.METRIC,\n", "        choices.METRIC,\n        reciprocal.METRIC,\n"),
     ],
+    "engine/spec/rivals.py": [("RIVALS = {\n", f"RIVALS = {{\n    {RIVAL},\n")],
     "engine/jobs/kinds.py": [
         (
             '    "search": "engine',
@@ -119,6 +121,7 @@ PROMISES = [
     "tests/metrics/test_metrics.py",
     "tests/metrics/test_items.py",
     "tests/proxies/test_answering.py",
+    "tests/proxies/rivals/test_rivals.py",
     "tests/store/events/test_events.py",
     "tests/jobs/backends/test_backends.py",
     "tests/core/test_people.py",
@@ -132,7 +135,7 @@ WRITTEN = [  # tests of pages that CONTRIBUTING tells to write
     "test_the_table_in_the_docs",
 ]
 # What tests have by name.
-NEW = ["roots", "median", "tabs", "even", "sure", "reciprocal_rank", "count", "count_studies", "gentle"]
+NEW = ["roots", "median", "tabs", "even", "sure", "reciprocal_rank", "count", "count_studies", "gentle", "letters"]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
-from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
+from engine.spec.fidelity import BASE, PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
 from engine.spec.phases import PHASED, whole_trainings
 from engine.spec.repetition import DOSE
@@ -47,7 +47,7 @@ SHOWN = 128  # points of a preview
 TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of how much text there is
 
 
-SCHEDULES, ACTIVATIONS = ["cosine", "wsd", "constant"], ["swiglu", "gelu"]
+SCHEDULES, ACTIVATIONS, BATCHES = ["cosine", "wsd", "constant"], ["swiglu", "gelu"], ["mixed", "unmixed"]
 FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
 
 
@@ -267,6 +267,21 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
             "Activation", ACTIVATIONS, ACTIVATIONS.index(preset.activation), key=f"activation-{preset_name}"
         ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
+        "mup": c.checkbox(
+            "muP",
+            preset.mup,
+            key=f"mup-{preset_name}",
+            help=f"The learning rate is that of width {BASE}; wider proxies take it from there.",
+        ),
+        "batches": a.selectbox("Batches", BATCHES, BATCHES.index(preset.batches), key=f"batches-{preset_name}"),
+        "sharpness": b.number_input(
+            "Sharpness-aware, radius",
+            0.0,
+            10.0,
+            preset.sharpness,
+            key=f"sharpness-{preset_name}",
+            help="Follow the gradient where the loss is highest nearby. Twice the work; 0: off.",
+        ),
     }
     return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start)
 

@@ -22,6 +22,7 @@ from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import duration, plain, refusal
 from dashboard.views.shared.units import reading
+from dashboard.views.understand import rivals
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width
@@ -54,6 +55,7 @@ def render(name: str | None) -> None:
     elif study.kind == "merge":
         st.info("Merges need no training: confirm a candidate on its own page.")
     else:
+        live(lambda: rivals.section(study))
         ask(own, aggregate)
     live(lambda: results(study.id, fit.name, aggregate))
 
@@ -76,8 +78,9 @@ def ask(moment: Moment, aggregate: Aggregate) -> None:
     spread = d.number_input(
         "Other mixtures", 0, 16, 4, key="confirm-spread", help="Measured runs, spread from best to worst."
     )
+    others = rivals.chosen(study)
     try:
-        plan = confirmations.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
+        plan = confirmations.plan_confirmation(state.store(), study, candidate, times, seeds, spread, others)
     except Problem as problem:
         refusal(problem)
         return
@@ -120,6 +123,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
         else:
             verdict(one, aggregate, place)
         nominate(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, aggregate)
+    rivals.what_runs_bought(study, aggregate)
     scale(study, aggregate)
 
 

@@ -15,6 +15,7 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading, scale_of
 from dashboard.views.understand.passages import passages
 from dashboard.views.understand.repetition import repetition
+from dashboard.views.understand.rivals import experts
 from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
@@ -167,6 +168,7 @@ DETAILS = {
     "Ternary": ternary,
     "Contributions": contributions,
     "Passages": passages,
+    "Experts": experts,
     "Residuals": residuals,
     "Fit diagnostics": diagnostics,
 }

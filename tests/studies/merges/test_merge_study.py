@@ -293,3 +293,13 @@ def test_a_chosen_merge_is_written_as_a_checkpoint(desk):
     assert torch.allclose(flat, wanted, atol=1e-6)
     done = engine(desk, "write-merge", "Small merge", "--at", "best", "--out", "../out", check=False)
     assert done.returncode == 1 and "'../out'" in done.stderr
+
+
+def test_its_experts_find_mixmins_mixture_without_a_run(desk):
+    """A rival of the mixture study beside it (docs/how-to/rivals.md)."""
+    before = next(one for one in answer(desk, "rivals", "Small")["methods"] if one["method"] == "mixmin")
+    after = answer(desk, "rivals", "Small", "--find", "--method", "mixmin", "--wait")["methods"][0]["found"]
+    assert before["experts_of"] == after["experts_of"] and before["experts_of"].startswith("small-merge")
+    assert after["tokens_trained"] == 0
+    assert after["runs"] == pytest.approx(before["runs"], rel=0.05) and after["runs"] < 1
+    assert after["mixture"]["digits"] < 0.2, "the digits do not count"

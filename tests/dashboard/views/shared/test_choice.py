@@ -64,7 +64,7 @@ ONCE_EACH = {
     "words and numbers of our own": {
         *("mine", "[7, 30, 90, 365]", "states", "looks", "views", "list(views)", "list(choices)", "list(groups)"),
         *("list(GENERATORS)", "list(CUTS)", "[FILE, RULE, TEXT]"),
-        *("SCHEDULES", "ACTIVATIONS", "['tokens', 'loss']", "['this study', 'all studies']"),
+        *("SCHEDULES", "ACTIVATIONS", "BATCHES", "['tokens', 'loss']", "['this study', 'all studies']"),
         "['per expert', 'per expert and layer']",
     },
 }
