@@ -50,6 +50,12 @@ def add(command) -> None:
     one.add_argument("--private", action="store_true", help="show none of the items' text")
     one = command("remove-task", task_remove, "delete a task that no study measures")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
+    of_harness(command)
+    of_studies(command)
+
+
+def of_harness(command):
+    """Run lm-evaluation-harness on a model of the workspace, and what it measured."""
     one = command("run-harness", harness_run, "run lm-evaluation-harness on a model in the workspace", wait=True)
     one.add_argument(
         "model", metavar="MODEL", help="its path: checkpoints/NAME, exports/NAME, experts/STUDY/RUN.safetensors"
@@ -59,7 +65,6 @@ def add(command) -> None:
     one.add_argument("--limit", type=int, help="items of each task (default: all)")
     one.add_argument("--study", help="of a proxy in exports/, its id or name")
     command("harness-results", plain("harness_results"), "what lm-evaluation-harness measured, latest first")
-    of_studies(command)
 
 
 def of_studies(command):

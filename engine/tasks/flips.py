@@ -71,8 +71,8 @@ def of_all(shares: Sequence[Share]) -> Share:
 
 
 def _share(worse: np.ndarray) -> Share:
-    """A share and its binomial error, as if two more of four had been worse, since of none or all it would be 0 (Agresti
-    and Coull 1998); of no window NaN."""
+    """A share and its binomial error, as if two of four more had been worse, since of none or all it would be 0
+    (Agresti and Coull 1998); of no window NaN."""
     if not len(worse):
         return np.nan, np.nan
     near = (worse.sum() + 2) / (len(worse) + 4)

@@ -66,20 +66,7 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
     evaluations = b.number_input("Merges to measure", 1, 100_000, 128, key="merge-evaluations")
     minutes = c.number_input("Time limit, minutes", 0.0, 1e5, 0.0, help="0: no limit.", key="merge-minutes")
     seed = d.number_input("Seed", 0, 10**6, 0, help="Another seed gives another search.", key="merge-seed")
-    surrogate, spread = "gp", False
-    if strategy == "guided":
-        left, right = st.columns([2, 1], vertical_alignment="bottom")
-        titles = told_apart({k: one.title for k, one in SURROGATES.items() if k not in ("own_share", "stack")})
-        surrogate = left.selectbox(
-            "Surrogate",
-            list(titles),
-            index=list(titles).index("gp"),
-            format_func=titles.get,
-            key="merge-surrogate",
-        )
-        spread = right.checkbox(
-            "Cover the Pareto front", help="Reweighs the losses every round (ParEGO): many trade-offs, no single best."
-        )
+    surrogate, spread = ask_guide() if strategy == "guided" else ("gp", False)
     limits = search_limits(study)
     if st.button("Search", type="primary", icon=":material/travel_explore:", **needs_role("operator")):
         try:
@@ -103,6 +90,23 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
             return
         say_if_there(asked.already_there)
         st.rerun()
+
+
+def ask_guide() -> tuple[str, bool]:
+    """The surrogate that guides a search, and whether it covers a front."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    titles = told_apart({k: one.title for k, one in SURROGATES.items() if k not in ("own_share", "stack")})
+    surrogate = left.selectbox(
+        "Surrogate",
+        list(titles),
+        index=list(titles).index("gp"),
+        format_func=titles.get,
+        key="merge-surrogate",
+    )
+    spread = right.checkbox(
+        "Cover the Pareto front", help="Reweighs the losses every round (ParEGO): many trade-offs, no single best."
+    )
+    return surrogate, spread
 
 
 NONE_YET = (

@@ -30,7 +30,10 @@ class MergeSearchSettings(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name; limits only where there are some: a request without them keeps the id that it had."""
-        return {name: value for name, value in super().to_dict().items() if value or name != "limits"}
+        found = super().to_dict()
+        if not self.limits:
+            del found["limits"]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

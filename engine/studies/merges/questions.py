@@ -141,21 +141,26 @@ def queue_merge_search(
     )
     learnt = known.fingerprint if strategy == "guided" else ""
     job_id = job_id_of(study, "search-merges", settings.to_dict() | {"learnt": learnt})
-    losses, errors = [or_null(row) for row in known.losses], runs.standard_errors(store, study.id, len(study.metrics))
     task = MergeSearchTask(
         **task_of(study, spec).to_dict(),
         space=frame.space.to_dict(),
         prior=frame.prior.tolist(),
         settings=settings,
         first=runs.last_number(store, study.id) + 1,
-        known=KnownRuns(
-            weights=known.weights.reshape(-1, len(study.coordinates)).tolist(),
-            losses=losses,
-            losses_se=[or_null(errors[run]) for run in known.ids],
-        ),
+        known=known_runs(store, study, known),
         limits=limits_in(study, settings.limits),
     )
     return ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
+
+
+def known_runs(store: Store, study: studies.Study, known: runs.Measured) -> KnownRuns:
+    """The finished runs that a search may learn from."""
+    errors = runs.standard_errors(store, study.id, len(study.metrics))
+    return KnownRuns(
+        weights=known.weights.reshape(-1, len(study.coordinates)).tolist(),
+        losses=[or_null(row) for row in known.losses],
+        losses_se=[or_null(errors[run]) for run in known.ids],
+    )
 
 
 def check_search(strategy: str, evaluations: int, minutes: float, surrogate: str, spread: bool, seed: int) -> None:
