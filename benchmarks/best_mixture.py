@@ -81,18 +81,24 @@ def languages() -> dict[str, str]:
 
 @dataclass
 class Trained:
-    """Losses of proxies by mixture and seed, and the CPU seconds that they took; kept in a file."""
+    """Losses of proxies by mixture and seed, what studies found by their seeds, and the CPU seconds of the training;
+    kept in a file."""
 
     corpus: corpora.Corpus
     path: Path
     known: dict[str, list[float]] = field(default_factory=dict)
+    found: dict[str, tuple[Point, str]] = field(default_factory=dict)
     cpu: float = 0.0
 
     def load(self) -> None:
         """What an earlier attempt trained."""
         if self.path.exists():
             kept = json.loads(self.path.read_text())
-            self.known, self.cpu = kept["known"], kept["cpu"]
+            self.known, self.found, self.cpu = kept["known"], kept["found"], kept["cpu"]
+
+    def save(self) -> None:
+        """Keep what there is."""
+        write_json(self.path, {"known": self.known, "found": self.found, "cpu": self.cpu})
 
     def losses(self, asked: Sequence[tuple[Point, int]]) -> np.ndarray:
         """(R, M) of mixtures and seeds, trained where they are not known yet."""
@@ -113,7 +119,7 @@ class Trained:
         values, _ = evaluate(training.stack, self.corpus, list(DOMAINS), RECIPE.eval_tokens)
         self.known |= dict(zip(asked, values.tolist(), strict=True))
         self.cpu += time.process_time() - began
-        write_json(self.path, {"known": self.known, "cpu": self.cpu})
+        self.save()
 
 
 def grid() -> list[Point]:
@@ -130,6 +136,9 @@ def frame(corpus: corpora.Corpus, spec: StudySpec) -> Frame:
 
 def study(trained: Trained, seed: int) -> tuple[Point, str]:
     """What a study of this seed finds, and by which surrogate."""
+    if str(seed) in trained.found:
+        point, by = trained.found[str(seed)]
+        return tuple(point), by
     spec = StudySpec("best", RECIPE, domains=DOMAINS, runs=RUNS, repeats=REPEATS, seed=seed, epoch_cap=1e9)
     own = frame(trained.corpus, spec)
     rows = plan_runs(spec, "best", own)
@@ -139,7 +148,9 @@ def study(trained: Trained, seed: int) -> tuple[Point, str]:
     league, _ = cross_validate(shares, losses, priorities=priorities, seed=seed)
     surrogate = SURROGATES[league.default].fit(shares, losses, seed)
     found, _ = search(surrogate, own.space, own.prior, priorities, n=DRAWS, seed=seed)
-    return tuple(np.round(found.found.shares, 6).tolist()), league.default
+    trained.found[str(seed)] = tuple(np.round(found.found.shares, 6).tolist()), league.default
+    trained.save()
+    return trained.found[str(seed)]
 
 
 def compared(trained: Trained, point: Point, other: Point) -> tuple[float, float]:
@@ -170,7 +181,6 @@ def measured(trained: Trained) -> dict:
         "grid": {"best": best, "lowest": float(means.min()), "highest": float(means.max()), "noise": noise},
         "studies": rows,
         "baselines": beside,
-        "training_cpu": trained.cpu,
     }
 
 
@@ -200,26 +210,29 @@ def verdict(row: dict) -> str:
     return "within noise" if abs(row["regret"]) <= row["half"] else "better" if row["regret"] < 0 else "worse"
 
 
+def built(folder: Path) -> corpora.Corpus:
+    """The corpus of the languages."""
+    for name, text in languages().items():
+        (folder / f"{name}.txt").write_text(text, "utf-8")
+    source = {"type": "folder", "path": str(folder)}
+    corpora.build(CorpusSpec(source=source), folder / "corpus", processes=1)
+    return corpora.load(folder / "corpus")
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--keep", type=Path, required=True, help="where the losses of trained proxies are kept")
     torch.set_num_threads(1)
-    began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in languages().items():
-            Path(folder, f"{name}.txt").write_text(text, "utf-8")
-        corpora.build(CorpusSpec(source={"type": "folder", "path": folder}), Path(folder) / "corpus", processes=1)
-        trained = Trained(corpora.load(Path(folder) / "corpus"), asked.parse_args().keep)
+        trained = Trained(built(Path(folder)), asked.parse_args().keep)
         trained.load()
-        before = trained.cpu
-        found = measured(trained)
-    found["cpu"] = before + time.process_time() - began
+        found = measured(trained) | {"cpu": trained.cpu}
     write_json(RESULTS / "best_mixture.json", {"command": COMMAND, "date": date.today().isoformat(), **found})
     about = __doc__.split("\n\n")[1].replace("\n", " ").split(" Writes")[0]
     text = written(found)
     (RESULTS / "best_mixture.md").write_text(
         f"# The best of 66 mixtures, and what studies find\n\n`{COMMAND}`, {date.today().isoformat()}, "
-        f"{found['cpu'] / 60:.0f} CPU minutes.\n\n{about}\n\n{text}"
+        f"{found['cpu'] / 60:.0f} CPU minutes of training.\n\n{about}\n\n{text}"
     )
     print(text)
 
