@@ -23,6 +23,7 @@ from engine.surrogates.base import Surrogate
 FEWEST_KNOWN = 3  # rows that a new one is a combination of
 PENALTIES = np.geomspace(1e-5, 10, 31)  # of a ridge, on columns whose variances sum to one, per run
 PARTS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0)  # that known metrics may explain, beside the shares themselves
+SURE, RESAMPLES = 0.95, 1000
 FLOOR = 0.01  # share below which the logarithm of one falls no further
 
 
@@ -124,9 +125,11 @@ def _solved(unit: np.ndarray, values: np.ndarray, asked: np.ndarray) -> Row:
 @dataclass(frozen=True)
 class Judged:
     """How rows that were left out were predicted from n runs each. runs: n; rank: Spearman of predicted and true
-    effects, the mean over rows; error: root mean square, relative to the true effects' own; widening: what standard
-    deviations are multiplied by for 95% of the true effects to lie within intervals; direct_rank, direct_error: by the
-    few runs alone; rows: how many were left out; part: that other rows explain, 0 where they do not help."""
+    effects, the mean over rows; error: root mean square, relative to the true effects' own, so that saying that nothing
+    has an effect has 1; widening: what standard deviations are multiplied by for 95% of the true effects to lie within
+    intervals; direct_rank, direct_error: by the few runs alone; rows: how many were left out; part: that other rows
+    explain, 0 where they do not help; mean_error: by the mean of the other rows; better: of resamples of the rows, the
+    part in which `error` is below both of these trivial answers."""
 
     runs: int
     rank: float
@@ -136,6 +139,13 @@ class Judged:
     direct_error: float
     rows: int
     part: float
+    mean_error: float = 1.0
+    better: float = 0.0
+
+    @property
+    def tells(self) -> bool:
+        """Whether such a row tells more than the trivial answers do, beyond the noise of which rows there are."""
+        return self.better >= SURE
 
 
 def judge_metric_rows(losses: np.ndarray, effects: np.ndarray, shares: Shares, runs: int) -> Judged:
@@ -144,14 +154,14 @@ def judge_metric_rows(losses: np.ndarray, effects: np.ndarray, shares: Shares, r
     losses (R, M) without NaN. The part that known metrics explain is the one with which left-out rows are predicted
     best; with the part 0 only the runs themselves count.
     """
-    told: dict[float, list[tuple[np.ndarray, Row, np.ndarray]]] = {part: [] for part in PARTS}
+    told: dict[float, list[LeftOut]] = {part: [] for part in PARTS}
     rng = np.random.default_rng(0)
     for m in range(losses.shape[1]):
         others, some = np.arange(losses.shape[1]) != m, rng.choice(len(losses), runs, replace=False)
         few, known, own = losses[some, m], losses[some][:, others], shares.take(some)
         rows = {part: metric_row(few, known, effects[:, others], own, part) for part in PARTS}
         for part, row in rows.items():
-            told[part].append((effects[:, m], row, rows[0.0].effect))
+            told[part].append(LeftOut(effects[:, m], row, rows[0.0].effect, effects[:, others].mean(axis=1)))
     judged = [_judged(several, runs, part) for part, several in told.items()]
     return judged[int(first_lowest(np.array([one.error for one in judged])))]
 
@@ -165,11 +175,24 @@ def few_of_domain(
     have it.
     """
     has = np.flatnonzero(weights[:, domain] > FLOOR)
-    if len(has) < count or len(weights) - len(has) < weights.shape[1]:
-        raise Problem(f"{len(has)} runs have this domain, and {len(weights) - len(has)} do not.")
+    if not 0 < count <= len(has) or len(weights) - len(has) < weights.shape[1]:
+        raise Problem(
+            f"Cannot tell what this domain does: {len(has)} runs have more than {FLOOR:.0%} of it, and "
+            f"{len(weights) - len(has)} do not. It takes some with it, and as many without as there are domains."
+        )
     rows = np.concatenate([np.flatnonzero(weights[:, domain] <= FLOOR), rng.choice(has, count, replace=False)])
     found = [_ridge([logs(weights[rows])], values[rows], [change[None]], [1.0]) for values in losses.T]
     return np.array([one.effect[0] for one in found]), np.array([one.std[0] for one in found])
+
+
+def foreign_rows(effects: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The rows of domains (D, M), where what one does to its own metric is taken for what others do to it: it is
+    unlike all else. own (M,): whose loss each metric is, -1 for nobody's."""
+    found = effects.copy()
+    for m, d in enumerate(own.tolist()):
+        if d >= 0:
+            found[d, m] = np.delete(effects[:, m], d).mean()
+    return found
 
 
 def judge_domain_rows(
@@ -181,15 +204,14 @@ def judge_domain_rows(
     is, -1 for nobody's: effects of a domain on its own are unlike all others, and left out. Raises Problem where fewer
     than 3 domains can be left out so.
     """
-    rng, told, usual = np.random.default_rng(0), [], effects.copy()
-    for m, d in enumerate(own.tolist()):  # what a domain does to its own metric is taken for what others do to it
-        if d >= 0:
-            usual[d, m] = np.delete(effects[:, m], d).mean()
+    told: list[LeftOut] = []
+    rng, usual = np.random.default_rng(0), foreign_rows(effects, own)
     for d in range(len(effects)):
         others, foreign = np.arange(len(effects)) != d, own != d
         try:
             few, std = few_of_domain(weights, losses[:, foreign], d, runs, changes[d], rng)
-            told.append((effects[d, foreign], domain_row(few, std, usual[others][:, foreign]), few))
+            known = usual[others][:, foreign]
+            told.append(LeftOut(effects[d, foreign], domain_row(few, std, known), few, known.mean(axis=0)))
         except Problem:
             continue
     if len(told) < FEWEST_KNOWN:
@@ -247,21 +269,37 @@ def judge_combinations(
     return Combined(pairs, np.array(runs), np.array(error), np.array(usual))
 
 
-def _judged(told: list[tuple[np.ndarray, Row, np.ndarray]], runs: int, part: float) -> Judged:
-    """Of rows that were left out: true effects, what was predicted, and what the few runs alone said."""
-    ranks = [[float(spearman(truth, guess)) for guess in (row.effect, alone)] for truth, row, alone in told]
-    truth, mean, std, alone = (
-        np.concatenate(parts) for parts in zip(*((t, r.effect, r.std, a) for t, r, a in told), strict=True)
-    )
-    size, missed = np.sqrt((truth**2).mean()), np.abs(mean - truth)
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that was left out: its true effects, what was predicted, what the few runs alone said, and the mean of the
+    other rows, (K,) each."""
+
+    truth: np.ndarray
+    row: Row
+    alone: np.ndarray
+    mean: np.ndarray
+
+
+def _judged(told: list[LeftOut], runs: int, part: float) -> Judged:
+    ranks = [[float(spearman(one.truth, guess)) for guess in (one.row.effect, one.alone)] for one in told]
     rank, direct_rank = np.nanmean(ranks, axis=0).tolist()
+    guesses = [[one.row.effect, one.alone, one.mean, np.zeros_like(one.truth)] for one in told]
+    squares = np.array(
+        [[((guess - one.truth) ** 2).sum() for guess in own] for one, own in zip(told, guesses, strict=True)]
+    )  # (rows, 4), the last of the true effects themselves
+    errors = np.sqrt(squares.sum(axis=0) / squares[:, 3].sum())
+    drawn = np.random.default_rng(0).integers(len(told), size=(RESAMPLES, len(told)))
+    again = squares[drawn].sum(axis=1)  # (RESAMPLES, 4)
+    missed = np.concatenate([np.abs(one.row.effect - one.truth) / np.maximum(one.row.std, 1e-12) for one in told])
     return Judged(
         runs,
         rank,
-        float(np.sqrt((missed**2).mean()) / size),
-        max(1.0, float(np.quantile(missed / np.maximum(std, 1e-12), 0.95)) / Z95),
+        float(errors[0]),
+        max(1.0, float(np.quantile(missed, 0.95)) / Z95),
         direct_rank,
-        float(np.sqrt(((alone - truth) ** 2).mean()) / size),
+        float(errors[1]),
         len(told),
         part,
+        float(errors[2]),
+        float((again[:, 0] < again[:, 2:].min(axis=1)).mean()),
     )

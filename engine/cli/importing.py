@@ -179,10 +179,15 @@ def check_answers(shown: dict) -> None:
         raise Problem(problem)
 
 
+def folder_of(study: str) -> str:
+    """The folder in which files for a study are kept."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
+
+
 def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
     """Copy a file into the workspace's imports folder, and return its name there; of a folder of metrics, its results
     of harnesses, as one file. role: the name of what is piped."""
-    folder = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
+    folder = folder_of(study)
     (into := workspace.root / "imports" / folder).mkdir(parents=True, exist_ok=True)
     if role == "metrics" and path.is_dir():
         text, notes = combined(files_in(path), str(path))

@@ -15,6 +15,9 @@ def add(command) -> None:
     said = "what leaving out each domain does to a metric that few runs measured, by the other metrics"
     one = command("metric-row", metric_row, said, study=True)
     one.add_argument("--metric", required=True, help="of the study, as `runs` names it")
+    said = "what having a domain does that few runs have, and whether these runs can tell"
+    one = command("domain-row", domain_row, said, study=True)
+    one.add_argument("--domain", required=True, help="of the study")
     said = "how well few runs tell the effects of a new metric or domain, and of combinations that no run had"
     command("influence-check", plain("influence_check"), said, study=True)
 
@@ -34,3 +37,7 @@ def without(client, workspace, options):
 
 def metric_row(client, workspace, options):
     return client.call("metric_row", name=options.study, metric=options.metric)
+
+
+def domain_row(client, workspace, options):
+    return client.call("domain_row", name=options.study, domain=options.domain)

@@ -1,7 +1,7 @@
 """Commands about merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
 from engine.cli.waiting import beside, waited
-from engine.cli.words import numbers, plain, priorities, priority_option
+from engine.cli.words import limit_option, numbers, plain, priorities, priority_option
 
 
 def add(command) -> None:
@@ -32,6 +32,7 @@ def search_options(one) -> None:
         "--spread", action="store_true", help="search for a Pareto front: draw new metric weights every round"
     )
     priority_option(one)
+    limit_option(one)
     one.add_argument("--seed", type=int, default=0, help="default: %(default)s")
 
 
@@ -87,7 +88,7 @@ def learn(client, workspace, options):
 
 def search(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("evaluations", "minutes", "surrogate", "spread", "seed")}
-    wanted |= {"strategy": options.by, "priorities": priorities(options)}
+    wanted |= {"strategy": options.by, "priorities": priorities(options), "limits": numbers(options.limit)}
     result = client.call("search_merges", name=options.study, **wanted)
     if not options.wait:
         return result

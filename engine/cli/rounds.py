@@ -1,7 +1,7 @@
 """Commands about rounds: trade-offs, targets, next runs, confirmations, scale, new sources, changed domains."""
 
 from engine.cli.waiting import beside, wait_for_study, waited
-from engine.cli.words import numbers, pairs, plain, priorities, priority_option
+from engine.cli.words import limit_option, numbers, pairs, plain, priorities, priority_option
 from engine.core.errors import Problem
 from engine.spec.rivals import RIVALS
 
@@ -9,8 +9,7 @@ from engine.spec.rivals import RIVALS
 def add(command) -> None:
     one = command("trade-off", trade_off, "the Pareto front (sampled) between two or three metrics", study=True)
     one.add_argument("--metric", action="append", required=True, help="two or three of the study's metrics; repeat")
-    said = "a loss at most, a score at least, kept with a probability of 90%%; repeat"
-    one.add_argument("--limit", action="append", default=[], metavar="METRIC=VALUE", help=said)
+    limit_option(one)
     said = "what reading each domain more often is predicted to do, and how often is worth it"
     one = command("repetition", repetition, said, study=True)
     one.add_argument("--tokens", type=float, help="of the real run (default: the study's target budget)")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from engine.cli.files import numbers_in
 from engine.cli.waiting import beside, wait_for_study, waited
-from engine.cli.words import numbers, plain, priorities, priority_option
+from engine.cli.words import limit_option, numbers, plain, priorities, priority_option
 from engine.core.files import given_path
 
 
@@ -53,8 +53,7 @@ def search_options(one) -> None:
     one.add_argument("--method", choices=list(METHODS), default=DEFAULT_METHOD, help="default: %(default)s")
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
     one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
-    said = "a loss at most, a score at least, kept with a probability of 90%%; repeat"
-    one.add_argument("--limit", action="append", default=[], metavar="METRIC=VALUE", help=said)
+    limit_option(one)
     one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
 
 

@@ -2,13 +2,16 @@
 
 from dataclasses import fields
 
-from engine.cli.importing import copied
+from engine.cli.importing import copied, folder_of
 from engine.cli.waiting import beside, waited
 from engine.cli.words import plain
 from engine.core.errors import Problem
 from engine.core.files import given_path
+from engine.importing.harness_files import sample_files
+from engine.importing.harness_samples import samples_in, written
 from engine.metrics import ITEM_METRICS
 from engine.metrics.verifiers import VERIFIERS
+from engine.studies.imports import keep_file
 from engine.tasks.cut import CUTS
 from engine.tasks.generated import GENERATORS, GYM
 from engine.tasks.task import Sampling
@@ -40,8 +43,19 @@ def add(command) -> None:
     one.add_argument("--samples", type=int, help="answers drawn for best_of_n")
     one.add_argument("--temperature", type=float, help="at which they are drawn")
     one.add_argument("--verifier", help=f"what scores them: {verifiers}, or a program of the workspace")
+    said = "keep what imported runs answered, item by item, as a harness' samples have it"
+    one = command("add-samples", samples_add, said, study=True)
+    said = "a folder with samples_….jsonl or details_….parquet files, in folders that are called after their runs"
+    one.add_argument("folder", type=given_path, metavar="FOLDER", help=said)
+    one.add_argument("--private", action="store_true", help="show none of the items' text")
     one = command("remove-task", task_remove, "delete a task that no study measures")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
+    of_harness(command)
+    of_studies(command)
+
+
+def of_harness(command):
+    """Run lm-evaluation-harness on a model of the workspace, and what it measured."""
     one = command("run-harness", harness_run, "run lm-evaluation-harness on a model in the workspace", wait=True)
     one.add_argument(
         "model", metavar="MODEL", help="its path: checkpoints/NAME, exports/NAME, experts/STUDY/RUN.safetensors"
@@ -51,7 +65,6 @@ def add(command) -> None:
     one.add_argument("--limit", type=int, help="items of each task (default: all)")
     one.add_argument("--study", help="of a proxy in exports/, its id or name")
     command("harness-results", plain("harness_results"), "what lm-evaluation-harness measured, latest first")
-    of_studies(command)
 
 
 def of_studies(command):
@@ -94,6 +107,15 @@ def task_add(client, workspace, options):
         place = {"corpus": options.corpus, "domain": options.domain}
         return client.call("cut_task", kind=options.cut, **drawn, **place, **how)
     return client.call("add_task", file=copied(workspace, options.name, options.file, "items"), **how)
+
+
+def samples_add(client, workspace, options):
+    """Read the samples, and send what is kept of them."""
+    if not options.folder.is_dir():
+        raise Problem(f"Cannot read {options.folder}: it is not a folder. Name the one with the folders of the runs.")
+    found = samples_in(sample_files(options.folder), str(options.folder))
+    file = keep_file(workspace, "samples.jsonl", [written(found)], folder_of(options.study))
+    return client.call("add_samples", name=options.study, file=file, private=options.private)
 
 
 def overlap_count(client, workspace, options):

@@ -35,6 +35,12 @@ def priorities(options) -> dict[str, float] | None:
     return numbers(options.priority) or None
 
 
+def limit_option(one) -> None:
+    """--limit, for what keeps limits on metrics; `numbers` reads it."""
+    said = "a loss at most, a score at least, kept with a probability of 90%%; repeat"
+    one.add_argument("--limit", action="append", default=[], metavar="METRIC=VALUE", help=said)
+
+
 def plain(command: str):
     """A command that only asks: with a study's name where it takes one."""
 

@@ -48,6 +48,24 @@ def metric_row(store: Store, name: str, metric: str) -> dict:
     return {"metric": metric, "runs": found.few, "effects": row, "judged": asdict(found.judged)}
 
 
+def domain_row(store: Store, name: str, domain: str) -> dict:
+    """What having a domain that few runs have does to each metric but its own loss, by these runs and the other
+    domains; with how such rows that were left out were predicted, and whether that tells more than trivial answers."""
+    found = of_domains.row_of_domain(store, studies.get(store, name), domain)
+    effects = zip(found.metrics, *(one.tolist() for one in (found.row.effect, found.row.std)), strict=True)
+    alone = zip(found.metrics, *(one.tolist() for one in (found.alone.effect, found.alone.std)), strict=True)
+    return {
+        "domain": domain,
+        "runs": found.few,
+        "share": found.share,
+        "tells": found.tells,
+        "effects": {metric: {"effect": effect, "std": std} for metric, effect, std in effects},
+        "by_its_runs_alone": {metric: {"effect": effect, "std": std} for metric, effect, std in alone},
+        "judged": found.judged and asdict(found.judged),
+        "unknown": found.why,
+    }
+
+
 def influence_check(store: Store, name: str) -> dict:
     """How well rows of metrics and domains are predicted from few runs, and combinations of domains from others."""
     study = studies.get(store, name)
@@ -66,5 +84,6 @@ COMMANDS = (
     influence,
     train_without,
     metric_row,
+    domain_row,
     influence_check,
 )

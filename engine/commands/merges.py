@@ -28,11 +28,12 @@ def search_merges(
     priorities: dict | None = None,
     spread: bool = False,
     seed: int = 0,
+    limits: dict[str, float] | None = None,
 ) -> dict:
     """Queue a search that measures merges of its own choice (engine.studies.merges.questions.queue_merge_search)."""
     found = studies.get(store, name)
     job = questions.queue_merge_search(
-        store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
+        store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed, limits
     )
     return {"study": found.id, **answer_of(store, job)}
 

@@ -6,9 +6,10 @@ from engine.commands.jobs import answer_of
 from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.core.people import takes
+from engine.importing.harness_samples import kept_in
 from engine.spec.kinds.overlap import TaskOverlap
 from engine.spec.statistics import ci_half_width
-from engine.studies import overlap, score_forecasts, steering, task_scores, tasks
+from engine.studies import harness_samples, overlap, score_forecasts, steering, task_scores, tasks
 from engine.studies.imports import imported_file
 from engine.studies.measured import aggregate_of
 from engine.studies.points import point_of
@@ -54,6 +55,14 @@ def add_task(
     """Add a task from a file in the workspace's imports folder: BIG-bench's JSON, or items as JSON or JSON lines."""
     task = from_file(imported_file(store.workspace, file), name)
     return _facts(store, tasks.add(store, task, tasks.How(private, metrics, sampling)))
+
+
+@takes("operator", "import runs")
+def add_samples(store: Store, name: str, file: str, private: bool = False) -> dict:
+    """Keep what runs of a study answered to the items of a harness' tasks, from a file in the workspace's imports
+    folder that `add-samples` wrote: its items become tasks, whose answers stand side by side on the page Tasks."""
+    found = kept_in(imported_file(store.workspace, file))
+    return harness_samples.add_samples(store, studies.get(store, name), found, private)
 
 
 @takes("operator", "add a task")
@@ -220,6 +229,7 @@ COMMANDS = (
     list_tasks,
     show_task,
     add_task,
+    add_samples,
     generate_task,
     cut_task,
     remove_task,

@@ -44,7 +44,7 @@ from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
 from engine.corpus.report import left_out
-from engine.corpus.rules import train_rule
+from engine.corpus.rules import train_rule, unknown_letters
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
@@ -191,10 +191,9 @@ def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) 
 
     def texts() -> Iterator[str]:
         for domain in domains:
-            chosen = np.flatnonzero(domain.train)
-            for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
+            for text in texts_of(domain):
                 progress(READING, 1.0, f"learning tokens from {domain.name}")
-                yield domain.part.document(index).decode("utf-8", "replace")
+                yield text
 
     if spec.tokenizer["type"] == "rule":
         return train_rule(texts(), spec.tokenizer["rule"], spec.tokenizer.get("vocabulary"))
@@ -258,6 +257,21 @@ def answers_of(part: Part, shards: dict[str, dict]) -> dict:
     return {"conversations": part.tally.conversations, "answers": answers}
 
 
+def unknown_of(domain: Domain, spec: CorpusSpec) -> dict:
+    """What a manifest says of letters in a domain that the field of the corpus' rule does not write."""
+    if spec.tokenizer["type"] != "rule":
+        return {}
+    part, letters = unknown_letters(texts_of(domain), spec.tokenizer["rule"])
+    return {"unknown_letters": {"part": part, "letters": [] if spec.private else letters}}
+
+
+def texts_of(domain: Domain) -> Iterator[str]:
+    """The first training text of a domain, as much as tokens are learned from."""
+    chosen = np.flatnonzero(domain.train)
+    for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
+        yield domain.part.document(index).decode("utf-8", "replace")
+
+
 def examples(domain: Domain) -> list[str]:
     """The beginnings of three validation documents, drawn at random."""
     chosen = np.flatnonzero(domain.valid)
@@ -288,7 +302,7 @@ def make_manifest(
             "end": "newline" if tokenizer.json is None else int(tokenizer.end),
         },
         "domains": {
-            domain.name: {**fact, "examples": [] if spec.private else fact["examples"]}
+            domain.name: {**fact, "examples": [] if spec.private else fact["examples"], **unknown_of(domain, spec)}
             for domain, fact in zip(domains, facts, strict=True)
         },
         "skipped": [{"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped],

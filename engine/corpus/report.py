@@ -8,6 +8,7 @@ from engine.corpus.document import SKIPS_NAMED, printable
 from engine.corpus.layouts import Left
 
 NAMED = 5  # files that a sentence names
+OTHER_TEXT = 0.5  # of a domain's letters: where a rule knows fewer, its text is of another kind, such as prose
 
 
 def left_out(left: Iterable[Left]) -> dict[str, Any]:
@@ -37,6 +38,13 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
             sentences.append(
                 f"{name} has {facts['conversations']:,} conversations: {answers / size:.0%} of its bytes are answers, "
                 "which alone are predicted."
+            )
+        told = facts.get("unknown_letters") or {"part": 0.0, "letters": []}
+        if 0 < told["part"] <= OTHER_TEXT:
+            such = f", such as {listed([repr(one) for one in told['letters']])}," if told["letters"] else ""
+            sentences.append(
+                f"{name} has letters{such} that its rule does not know ({told['part']:.1%} of them): they are read one "
+                "by one."
             )
     if beyond := sum(facts["beyond_cap"] for facts in files.values()):
         sentences.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")

@@ -7,21 +7,47 @@ Every rule becomes a tokenizer.json like any other: a split by the rule, and a v
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.corpus.tokenizers import BLANK, BYTE_PIECES, END, FEWEST, MOST, BytePairs, from_json
 
+
+@dataclass(frozen=True)
+class Rule:
+    """title: as pages show it; pattern: a regular expression of one token; letters: of a character that the field
+    writes, blanks aside, "" where that is any."""
+
+    title: str
+    pattern: str
+    letters: str = ""
+
+
+SMILES = r"[A-Za-z0-9@+\-\[\]()\\/%=#$.:*~>]"
 RULES = {
-    "characters": r"[\s\S]",
+    "characters": Rule("Single characters", r"[\s\S]"),
     # Atoms, bonds, rings and brackets: Schwaller et al. 2019, "Molecular Transformer".
-    "smiles": r"\[[^\]\s]{1,30}\]|Br|Cl|%[0-9]{2}|[\s\S]",
+    "smiles": Rule("SMILES: atoms, bonds and rings", r"\[[^\]\s]{1,30}\]|Br|Cl|%[0-9]{2}|[\s\S]", SMILES),
     # Symbols in brackets: Krenn et al. 2020, "SELFIES".
-    "selfies": r"\[[^\]\s]{1,30}\]|[\s\S]",
+    "selfies": Rule("SELFIES: symbols in brackets", r"\[[^\]\s]{1,30}\]|[\s\S]"),
     # Three letters of a sequence, one after another: a codon where reading begins at one.
-    "codons": r"[ACGTN]{3}|[\s\S]",
+    "codons": Rule("DNA: three letters at a time", r"[ACGTN]{3}|[\s\S]", "[ACGTN]"),
 }
+NAMED = 5  # letters that are told
 USUAL = 4096  # tokens, unless fewer or more are asked for
+
+
+def unknown_letters(texts: Iterable[str], rule: str) -> tuple[float, list[str]]:
+    """The part of the characters of some texts, blanks aside, that the field of a rule does not write, and the most
+    frequent of them. They are read one by one."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    total = sum(count for one, count in counts.items() if not one.isspace())
+    known = re.compile(RULES[rule].letters or r"[\s\S]")
+    odd = [(one, count) for one, count in counts.most_common() if not one.isspace() and not known.fullmatch(one)]
+    return sum(count for _, count in odd) / max(1, total), [one for one, _ in odd[:NAMED]]
 
 
 def check_rule(rule: object) -> None:
@@ -40,7 +66,7 @@ def train_rule(texts: Iterable[str], rule: str, vocabulary: int | None = None) -
         raise Problem(f"Cannot learn a vocabulary of {size!r} tokens. Choose a whole number from {FEWEST} to {MOST}.")
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(re.findall(RULES[rule], text))
+        counts.update(re.findall(RULES[rule].pattern, text))
     usable = (one for one, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])) if BLANK not in one)
     known = [*sorted(BYTE_PIECES), *(one for one, _ in zip(usable, range(size - FEWEST), strict=False))]
     model = Tokenizer(
@@ -51,7 +77,7 @@ def train_rule(texts: Iterable[str], rule: str, vocabulary: int | None = None) -
             ignore_merges=True,
         )
     )
-    model.pre_tokenizer = pre_tokenizers.Split(Regex(RULES[rule]), "isolated")
+    model.pre_tokenizer = pre_tokenizers.Split(Regex(RULES[rule].pattern), "isolated")
     model.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     model.add_special_tokens([AddedToken(END, special=True)])
     return from_json(model.to_str(), f"the tokens of {rule}")

@@ -17,6 +17,7 @@ from engine.core.short_names import listed
 from engine.importing.harness import is_results, models_of, table_in
 from engine.importing.limits import JSON_BYTES
 
+SAMPLE_BYTES = 512 << 20  # of a file of single items
 WHEN = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d)[-:](\d\d)[-:](\d\d(?:\.\d{1,6})?)")  # in a file's name
 WHOLE = ("results", "group_subtasks", "higher_is_better", "n-samples", "n-shot", "versions", "model_name")
 PARTS = {"configs": ("doc_to_choice", "output_type"), "config_tasks": ("effective_num_docs",)}  # of each task
@@ -36,6 +37,16 @@ def files_in(folder: Path) -> Iterator[tuple[str, bytes]]:
                 continue
             if path.stat().st_size > JSON_BYTES:
                 raise Problem(f"Cannot read {path}: it is larger than {JSON_BYTES >> 20} MiB. Leave it out.")
+            yield path.relative_to(root.parent).as_posix(), path.read_bytes()
+
+
+def sample_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of single items in a folder and in those within it, by their names: paths and bytes."""
+    root = folder.resolve()
+    for path in sorted([*root.rglob("samples_*.jsonl"), *root.rglob("details_*.parquet")]):
+        if path.is_file():
+            if path.stat().st_size > SAMPLE_BYTES:
+                raise Problem(f"Cannot read {path}: it is larger than {SAMPLE_BYTES >> 20} MiB. Leave it out.")
             yield path.relative_to(root.parent).as_posix(), path.read_bytes()
 
 

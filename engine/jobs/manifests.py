@@ -12,6 +12,14 @@ FILES = ("found", "read", "beyond_cap")  # of a domain, in numbers
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnknownLetters(Excerpt):
+    """part: of a domain's letters, which the field of the corpus' rule does not write; letters: the usual ones."""
+
+    part: float
+    letters: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DomainFacts(Excerpt):
     """A domain's text: all but its training tokens is missing where these are counts that came with imported runs."""
 
@@ -32,6 +40,7 @@ class DomainFacts(Excerpt):
     skipped_count: int | None = None
     files: dict[str, Any] | None = None
     sha256: dict[str, str] | None = None
+    unknown_letters: UnknownLetters | None = None
 
     def __post_init__(self) -> None:
         """Raises Problem for files that are not counted, or not named."""

@@ -25,6 +25,12 @@ def per_byte(scores: np.ndarray, task: EvalTask) -> np.ndarray:
     return found
 
 
+def likelihood(scores: np.ndarray) -> np.ndarray:
+    """(G, I, 2) -> (G, I): the probability of each right answer, as that of one of its bytes (the geometric mean)."""
+    found: np.ndarray = np.exp2(-scores[..., 0] / scores[..., 1])
+    return found
+
+
 METRIC = ItemMetric(
     name="answer_bits",
     unit=BITS,
@@ -33,4 +39,5 @@ METRIC = ItemMetric(
     score=bits_and_bytes,
     value=per_byte,
     chance=lambda task: None,
+    item=likelihood,
 )

@@ -110,12 +110,19 @@ class Answers:
         ]
 
 
+def first(scores: np.ndarray) -> np.ndarray:
+    """(G, I, K) -> (G, I): the first number of each item."""
+    found: np.ndarray = scores[..., 0]
+    return found
+
+
 @dataclass(frozen=True)
 class ItemMetric:
     """name: in files of tasks; unit; needs: what each item must have, in words, and whether it has it; score: of every
     item, (G, I) or, where the value needs more than one number of each, (G, I, K), NaN for an item that was left out;
     value: of the scores of kept items; chance: what guessing scores, None where that means nothing; answer: the texts
-    that it scores, [G][I], as pages show them."""
+    that it scores, [G][I], as pages show them; item: of the scores (G, I, K), how well each item was answered (G, I),
+    higher is better: what pages show of it, and what two models differ in."""
 
     name: str
     unit: str
@@ -125,6 +132,7 @@ class ItemMetric:
     value: Callable[[np.ndarray, EvalTask], np.ndarray]
     chance: Callable[[EvalTask], float | None]
     answer: Callable[[Answers], list[list[str]]] = Answers.chosen
+    item: Callable[[np.ndarray], np.ndarray] = first
 
     @property
     def title(self) -> str:
@@ -208,9 +216,10 @@ def task_values(
         columns += [(value, error) for value, error, _ in found]
         each = [scores.reshape(models.members, len(task.items), -1) for _, _, scores in found]
         each = [np.where(answers.fits[:, None], scores, np.nan) for scores in each]  # (G, I, K)
+        well = metrics[0].item(each[0])  # (G, I)
         for g, (own, said) in enumerate(zip(outcomes, metrics[0].answer(answers), strict=True)):
             items = {metric.name: scores[g] for metric, scores in zip(metrics, each, strict=True)}
-            own[task.name] = Outcome(each[0][g, :, 0], said, answers.cut, items)
+            own[task.name] = Outcome(well[g], said, answers.cut, items)
     values = np.stack([value for value, _ in columns], 1) if columns else np.empty((models.members, 0))
     errors = np.stack([error for _, error in columns], 1) if columns else np.empty((models.members, 0))
     return TaskValues(values, errors, outcomes)

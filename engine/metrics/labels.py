@@ -47,6 +47,11 @@ def calibration_error(found: np.ndarray, task: EvalTask) -> np.ndarray:
     return error
 
 
+def hit(found: np.ndarray) -> np.ndarray:
+    """(G, I, 2) -> (G, I): 1 where the most likely label is the right one; NaN where an item was left out."""
+    return np.where(np.isfinite(found).all(-1), (found[..., 0] == found[..., 1]).astype(float), np.nan)
+
+
 NEEDS = ("the same choices in every item", lambda task: bool(task.labels))
 MACRO_F1 = ItemMetric(
     name="macro_f1",
@@ -56,6 +61,7 @@ MACRO_F1 = ItemMetric(
     score=predicted_and_true,
     value=macro_f1,
     chance=lambda task: 1 / len(task.labels),
+    item=hit,
 )
 CALIBRATION = ItemMetric(
     name="calibration_error",
@@ -65,4 +71,5 @@ CALIBRATION = ItemMetric(
     score=confidence_and_hit,
     value=calibration_error,
     chance=lambda task: None,
+    item=lambda found: found[..., 1],
 )

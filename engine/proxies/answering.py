@@ -1,6 +1,6 @@
 """How a stack of proxies answers the items of tasks: all members at once, rows of like length together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.corpus.shelf import Corpus
 from engine.metrics.models import Scored
+from engine.proxies import cached
 from engine.proxies.evaluate import A_BATCH, rows_at_once
 from engine.proxies.generate import Rows, continued
 from engine.proxies.model import Stack
@@ -70,16 +71,28 @@ class StackModels:
     def generate(
         self, rows: Sequence[list[int]], tokens: int, temperature: float, seed: int, ends: Callable[[str], bool]
     ) -> list[list[str]]:
-        """How each member continues each row (engine.metrics.models.Models)."""
-        found: list[list[str]] = [[] for _ in range(self.members)]
+        """How each member continues each row (engine.metrics.models.Models). Rows that fit the context with what
+        follows take one position for each token, others all that they see."""
+        found = [[""] * len(rows) for _ in range(self.members)]
         generator = torch.Generator().manual_seed(seed)
-        done = lambda new: all(ends(self.decode(row)) for own in new for row in own)  # noqa: E731
-        for start in range(0, len(rows), A_BATCH):
-            part = [[*rows[start : start + A_BATCH]]] * self.members
-            new = continued(self.next_logits, part, tokens, temperature, generator, done)
-            for own, ids in zip(found, new, strict=True):
-                own += [self.decode(row) for row in ids]
+        order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+        short = [place for place in order if len(rows[place]) + tokens <= self.context]
+        for places in parts(short, cached.rows_at_once(self.stack, self.context)):
+            own = [rows[place] for place in places]
+            done = lambda new: ends(self.decode(new))  # noqa: E731
+            new = cached.continued(self.stack, own, tokens, temperature, generator, done)
+            self._place(found, places, new)
+        for places in parts(order[len(short) :], A_BATCH):
+            part = [[rows[place] for place in places]] * self.members
+            all_done = lambda new: all(ends(self.decode(row)) for own in new for row in own)  # noqa: E731
+            self._place(found, places, continued(self.next_logits, part, tokens, temperature, generator, all_done))
         return found
+
+    def _place(self, found: list[list[str]], places: Sequence[int], new: list[Rows]) -> None:
+        """Put the texts of new tokens [G][B] where they belong."""
+        for texts, own in zip(found, new, strict=True):
+            for place, ids in zip(places, own, strict=True):
+                texts[place] = self.decode(ids)
 
     def next_logits(self, rows: list[Rows]) -> Tensor:
         """(G, B, V) of the token after each row [G][B], of which the last `context` tokens are seen."""
@@ -90,6 +103,12 @@ class StackModels:
         hidden = self.stack.hidden(padded.to(self.stack.flat.device))
         hidden = hidden.view(self.members, len(last), longest, -1)[:, torch.arange(len(last)), last]  # (G, B, d)
         return torch.bmm(hidden, self.stack.head.mT)
+
+
+def parts(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Places, so many at a time."""
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
 
 
 def batches(rows: Sequence[list[int]], size: Callable[[int], int]):

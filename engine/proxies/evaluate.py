@@ -1,6 +1,6 @@
 """Evaluation of stacked proxies on validation windows that are the same for every model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,22 +13,33 @@ from engine.proxies.model import Stack
 
 TOKENS = 4096  # per pass on a CPU: large enough for full speed, small enough for the cache
 A_BATCH = 64  # rows per pass elsewhere
+Tell = Callable[[str, Prediction], None]  # is told what is predicted of some windows of a domain
 
 
 def evaluate(
-    stack: Stack, corpus, domains: list[str], tokens_per_domain: int, metrics: Sequence[Metric] = (LOSS,)
+    stack: Stack,
+    corpus,
+    domains: list[str],
+    tokens_per_domain: int,
+    metrics: Sequence[Metric] = (LOSS,),
+    tell: Tell | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Metrics of every member, and standard errors over windows: two (G, M) arrays, ordered as engine.metrics.names_of.
 
     Raises Problem for a domain without two windows of validation text.
     """
-    found = [window_sums(stack, corpus, domain, tokens_per_domain, metrics) for domain in domains]
+    found = [window_sums(stack, corpus, domain, tokens_per_domain, metrics, tell) for domain in domains]
     sums, texts = zip(*found, strict=True)
     return values_of(metrics, sums, texts)
 
 
 def window_sums(
-    stack: Stack, corpus, domain: str, tokens: int, metrics: Sequence[Metric] = (LOSS,)
+    stack: Stack,
+    corpus,
+    domain: str,
+    tokens: int,
+    metrics: Sequence[Metric] = (LOSS,),
+    tell: Tell | None = None,
 ) -> tuple[np.ndarray, Text]:
     """Sums of the scores over each validation window of a domain, (metrics, G, W), and the text of the windows."""
     windows = validation_windows(corpus.valid(domain), stack.fidelity.context, tokens, domain)  # (W, T + 1)
@@ -44,7 +55,10 @@ def window_sums(
     sums = []
     with torch.no_grad():
         for part in torch.from_numpy(windows.astype(np.int64)).to(stack.flat.device).split(batch_size):
-            sums.append(window_scores(metrics, prediction_of(stack, part.expand(members, -1, -1))))
+            prediction = prediction_of(stack, part.expand(members, -1, -1))
+            sums.append(window_scores(metrics, prediction))
+            if tell is not None:
+                tell(domain, prediction)
     return np.concatenate(sums, -1), text
 
 

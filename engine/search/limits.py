@@ -2,14 +2,14 @@
 
 A point keeps a limit surely where its prediction lies inside by as many standard deviations of a run as the wanted
 probability takes, shared between the limits (Bonferroni), so that all hold together at least as often: a chance
-constraint (Charnes and Cooper 1959), as in constrained Bayesian optimisation (Gardner et al. 2014). N points, M
-metrics.
+constraint (Charnes and Cooper 1959), as in constrained Bayesian optimisation (Gardner et al. 2014). Measured merges are
+judged in the same way, by the standard errors of their text and items. N points, M metrics.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from engine.core.errors import Problem
 from engine.search.pool import Pool
@@ -19,6 +19,7 @@ from engine.surrogates.base import Surrogate
 SURE = 0.9  # probability with which a run at the answer keeps all limits
 STEEP = 100.0  # penalty of one standard deviation beyond a limit, in standard deviations of the aggregate
 KEPT = 1e-9  # standard deviations beyond a limit that are rounding
+LEAST = 1e-9  # standard error of what is measured without one
 SOME = 512  # draws that tell the usual errors
 DRAWN = 4000  # joint errors that the probability of an answer is worked out from
 
@@ -58,6 +59,26 @@ class Limits:
         errors = np.random.default_rng(0).standard_normal((DRAWN, len(at))) @ root.T
         room = (self.values[at] - mean[0, at]) * self.signs[at] / std[0, at]
         return float((errors * self.signs[at] <= room).all(axis=1).mean())
+
+    def order(self, total: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """(N,) what points are ranked by, the lowest first: those that keep all limits as surely as is wanted by their
+        aggregates `total` (N,), all others behind them, by how far they lie beyond. mean, std (N, M)."""
+        excess = self.excess(mean, np.maximum(std, LEAST))
+        behind = total.max() + max(float(np.ptp(total)), LEAST) * (1 + np.maximum(excess, 0))
+        found: np.ndarray = np.where(excess <= KEPT, total, behind)
+        return found
+
+    def kept(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """(N,) which points keep all limits as surely as is wanted; mean, std (N, M)."""
+        found: np.ndarray = self.excess(mean, np.maximum(std, LEAST)) <= KEPT
+        return found
+
+    def measured(self, mean: np.ndarray, std: np.ndarray, inside: int) -> "Kept":
+        """What is told of a measured point, metrics and their standard errors (M,), of `inside` that keep them all. Its
+        errors count as independent."""
+        at, std = self.places, np.maximum(std, LEAST)
+        chance = float(np.prod(ndtr((self.values[at] - mean[at]) * self.signs[at] / std[at])))
+        return Kept(chance, SURE, self.binding(mean, std), inside)
 
     def within(self, pool: Pool, surrogate: Surrogate) -> Pool:
         """The draws that keep all limits as surely as is wanted. Raises Problem where none does."""

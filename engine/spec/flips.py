@@ -1,7 +1,9 @@
 """Negative flips as metrics: how many windows of text, and items of tasks, a run does worse than the reference.
 
-A reference is the study's prior mixture with all its seeds. What seeds alone explain does not count, so a run of the
-reference itself is worse on CHANCE of the windows at most (MUSCLE, arXiv:2407.09435, counts items alone).
+The reference of mixtures is the study's prior with all its seeds; what seeds alone explain does not count. That of
+merges is the base, as users of the base would notice: merges have no seeds, and what the noise of a window's own tokens
+explains does not count. So a run that equals the reference is worse on CHANCE of the windows at most (MUSCLE,
+arXiv:2407.09435, counts items alone).
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 from engine.spec.objectives import Objective
 
 WINDOWS = "worse windows"
+BASE = "base"  # the reference of merges
 CHANCE = 0.025  # of the windows of a run that equals the reference: above the 95% interval of its noise
 
 

@@ -65,9 +65,9 @@ class StudySpec:
     as a byte of one script or alphabet says more than one of another; metrics: measured besides each domain's loss
     (engine/metrics/); tasks: of the workspace, whose items every model answers (engine/tasks/); flips: whether it is
     measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
-    repeats (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty means all; compute: how its
-    training is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for
-    mixtures. A merge study of external checkpoints has no fidelity.
+    repeats, or each merge than the base (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty
+    means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge study varies
+    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity.
     """
 
     name: str
@@ -123,8 +123,8 @@ class StudySpec:
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
         most = max(1, min(self.repeats, 1 + self.runs))
         check(1 <= self.repeat_mixtures <= most, "repeat_mixtures", self.repeat_mixtures, f"from 1 to {most}")
-        check(not self.flips or self.repeats >= 1, "repeats", self.repeats, "at least 1, since flips are beyond noise")
-        check(not (self.flips and self.merge), "flips", self.flips, "false for merges: it compares proxies")
+        noise = not self.flips or self.merge or self.repeats >= 1
+        check(noise, "repeats", self.repeats, "at least 1, since flips are beyond noise")
         check(self.target_tokens >= 0, "target_tokens", self.target_tokens, "a number of tokens, or 0")
         check_counts(self.available_tokens)
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")

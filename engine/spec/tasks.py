@@ -43,7 +43,8 @@ class Merging(Expertise):
     merge: engine.spec.merge.MergeSpec as a dict; names [D]: the coordinates that its points have; domains: of the
     corpus, whose validation text is measured; fidelity: of the proxies that are merged, null for external models;
     checkpoint_seconds: between checkpoints of what is learned; metrics: measured besides each domain's loss
-    (engine/metrics/); tasks: whose items are answered (engine/tasks/).
+    (engine/metrics/); tasks: whose items are answered (engine/tasks/); flips: whether it is counted what merges do
+    worse than the base (engine/spec/flips.py).
     """
 
     merge: dict[str, Any]
@@ -55,3 +56,4 @@ class Merging(Expertise):
     checkpoint_seconds: float = 15.0
     metrics: list[str] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
+    flips: bool = False

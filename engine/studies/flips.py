@@ -26,12 +26,12 @@ def count_flips_if_due(store: Store, study: studies.Study) -> None:
 
 def flips_due(store: Store, study: studies.Study) -> list[tuple[str, dict]]:
     """The ids and specs of jobs that nobody has queued: one for each size whose runs have all ended, if any of them
-    lacks its flips. A job that failed is not tried again unasked.
+    lacks its flips. A job that failed is not tried again unasked. Merges have theirs once they are measured.
 
     Raises Problem where the prior was trained with fewer than two seeds at the study's own size: then nobody knows what
     is noise.
     """
-    if not study.spec.get("flips") or WINDOWS not in study.metrics:
+    if not study.spec.get("flips") or WINDOWS not in study.metrics or study.kind == "merge":
         return []
     prior, due = frame_of_study(study).prior, []
     for fidelity, rows in runs.by_size(store, study.id, study.metrics.index(WINDOWS)).items():

@@ -7,15 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.analysis.left_out import Effects, by_runs, by_surrogate, points_without
+from engine.analysis.explain import with_share
+from engine.analysis.left_out import Effects, by_runs, by_surrogate, points_without, without
 from engine.analysis.rows import (
+    FLOOR,
     Combined,
     Judged,
     Row,
     Shares,
+    domain_row,
+    few_of_domain,
+    foreign_rows,
     judge_combinations,
     judge_domain_rows,
     judge_metric_rows,
+    logs,
     metric_row,
 )
 from engine.core.errors import Problem
@@ -110,6 +116,61 @@ def row_of_metric(store: Store, study: studies.Study, metric: str) -> NewRow:
     row = metric_row(few, known[there], effects[:, others], shares.take(there), judged.part)
     names = [study.domains[one] for (one,) in several]
     return NewRow(names, int(there.sum()), replace(row, std=row.std * judged.widening), judged)
+
+
+@dataclass(frozen=True)
+class NewDomain:
+    """The row of a domain that few runs have. metrics [K]: all but its own loss; few: how many runs have it; share: of
+    it, at which it is left out; row: with intervals as wide as left-out rows took; alone: by those runs alone; judged:
+    how such rows of the other domains are predicted, None where that is not known, for the reason `why`."""
+
+    metrics: list[str]
+    few: int
+    share: float
+    row: Row
+    alone: Row
+    judged: Judged | None
+    why: str
+
+    @property
+    def tells(self) -> bool:
+        """Whether the row tells more than the trivial answers."""
+        return self.judged is not None and self.judged.tells
+
+
+def row_of_domain(store: Store, study: studies.Study, domain: str) -> NewDomain:
+    """What having a domain does to each metric but its own loss, from the runs that have it and the others' rows.
+
+    At the prior mixture; where that lacks the domain, with as much of it as these runs have (their median). Raises
+    Problem where too few runs have it, or lack it, or the domain is unknown.
+    """
+    if domain not in study.domains:
+        raise Problem(f"Cannot use {domain!r}: the domains of this study are {', '.join(study.domains)}.")
+    fit, place = _fitted(store, study), study.domains.index(domain)
+    prior, measured = frame_of_study(study).prior, points_measured(store, study.id)
+    foreign = np.array([one.domain != domain for one in study.objectives])
+    whole = np.isfinite(measured.losses[:, foreign]).all(axis=1)
+    weights, losses = measured.weights[whole], measured.losses[whole][:, foreign]
+    has = weights[:, place] > FLOOR
+    share = float(prior[place] if prior[place] > FLOOR or not has.any() else np.median(weights[has, place]))
+    at = with_share(prior, place, share)
+    change = logs(at) - logs(without(at, (place,)))
+    few, std = few_of_domain(weights, losses, place, int(has.sum()), change, np.random.default_rng(0))
+    alone = Row(few, std)
+    several, points = points_without(prior)
+    left = [one for (one,) in several if one != place]
+    effects = by_surrogate(fit.surrogate, prior, [(one,) for one in left]).effect[:, foreign]
+    changes = (logs(prior) - logs(points))[[one != (place,) for one in several]][:, left]
+    names = [one.metric for one in study.objectives if one.domain != domain]
+    own = [study.domains.index(one.domain) if one.domain in study.domains else -1 for one in study.objectives]
+    theirs = np.array([left.index(one) if one in left else -1 for one in own])[foreign]
+    try:
+        row = domain_row(few, std, foreign_rows(effects, theirs))
+        judged = judge_domain_rows(weights[~has][:, left], losses[~has], effects, changes, theirs, int(has.sum()))
+    except Problem as problem:
+        return NewDomain(names, int(has.sum()), share, alone, alone, None, str(problem))
+    wide = replace(row, std=row.std * judged.widening)
+    return NewDomain(names, int(has.sum()), share, wide, alone, judged, "")
 
 
 @dataclass(frozen=True)

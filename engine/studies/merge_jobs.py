@@ -7,6 +7,7 @@ import numpy as np
 from engine.jobs.decisions import PlannedJob, StudyMetric, StudyPlanned
 from engine.jobs.runs import PlannedRun, TaskRun, run_id
 from engine.space.baselines import natural
+from engine.spec.flips import BASE
 from engine.spec.frame import merge_frame
 from engine.spec.kinds.merge import MergeRun, MergeTask
 from engine.spec.kinds.preflight import PreflightTask
@@ -25,6 +26,7 @@ from engine.spec.merge import (
     point_from,
     reference_merges,
 )
+from engine.spec.objectives import check_weighed
 from engine.spec.pools import pools_of
 from engine.spec.study import StudySpec, chosen_domains
 from engine.spec.tasks import Merging
@@ -62,13 +64,15 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     else:
         rows, jobs = training(spec, study, domains, names, manifest)
     rows += merges(store, spec, study, experts, names, mixture_study, len(rows) + 1)
+    objectives = objectives_in(store, spec, domains, BASE)
+    check_weighed(objectives, spec.priorities)
     corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
     jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
     jobs += overlap_jobs(spec, study, domains)
     return StudyPlanned(
         study=study,
         domains=names,
-        metrics=[StudyMetric(**asdict(one)) for one in objectives_in(store, spec, domains, "")],
+        metrics=[StudyMetric(**asdict(one)) for one in objectives],
         corpus=corpus,
         runs=[PlannedRun(**row) for row in rows],
         jobs=[PlannedJob(**one) for one in jobs],
@@ -203,6 +207,7 @@ def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str]
         fidelity=spec.fidelity and spec.fidelity.to_dict(),
         metrics=list(spec.metrics),
         tasks=list(spec.tasks),
+        flips=spec.flips,
         **spec.compute.own(),
     )
 

@@ -1,6 +1,7 @@
 """What the runs of a study scored on its tasks: values, whether they can be steered, and answers side by side. Uses the
 store."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +32,35 @@ class Scored:
     readiness: Readiness
 
 
-def tasks_of(study: studies.Study) -> list[str]:
-    """The tasks that a study measures."""
-    return list(dict.fromkeys(one.task for one in study.objectives if one.task))
+def tasks_of(store: Store, study: studies.Study) -> list[str]:
+    """The tasks that a study measures, and those of which samples of a harness were added to its runs."""
+    own = [one.task for one in study.objectives if one.task]
+    if study.imported is None:
+        return list(dict.fromkeys(own))
+    kept = [path for run in runs.ids(store, study.id) if (path := outcomes.file_of(store.workspace.root, run)).exists()]
+    return list(dict.fromkeys([*own, *(task for path in kept for task in outcomes.tasks_in(path))]))
+
+
+def task_name(title: str) -> str:
+    """A harness' name of a task as that of a task here, letter by letter."""
+    found: str = re.sub(r"[^A-Za-z0-9._-]", "-", title)[:64]
+    return found
+
+
+def of_task(objective: Objective, task: str) -> bool:
+    """Whether a metric is of a task: measured here, or imported from a harness' results on it."""
+    title, end = objective.metric[: len(task)], objective.metric[len(task) :][:1]
+    return objective.task == task or (end == " " and task_name(title) == task)
+
+
+def answered(store: Store, study: studies.Study, task: str) -> list[str]:
+    """The ids of the finished runs whose answers to a task were kept."""
+    root, found = store.workspace.root, []
+    for run in points_measured(store, study.id).ids:
+        path = outcomes.file_of(root, run)
+        if path.exists() and task in outcomes.tasks_in(path):
+            found.append(run)
+    return found
 
 
 def scored(store: Store, study: studies.Study, task: str) -> list[Scored]:
@@ -43,7 +70,7 @@ def scored(store: Store, study: studies.Study, task: str) -> list[Scored]:
     ready = readiness(measured.weights, measured.losses)
     found = []
     for place, one in enumerate(study.objectives):
-        if one.task == task:
+        if of_task(one, task):
             own = np.array([errors[run][place] for run in measured.ids], float)
             found.append(Scored(one, measured.ids, measured.roles, measured.losses[:, place], own, ready[place]))
     return found

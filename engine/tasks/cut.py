@@ -12,7 +12,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.corpus.shelf import Corpus
 from engine.tasks.generated import shuffled
-from engine.tasks.task import EvalTask, Item
+from engine.tasks.task import EvalTask, Item, begins
 
 PROMPT, ANSWER = 160, 60  # characters of a passage, and of its continuation
 READ = 2_000_000  # tokens of a domain's validation text that items are cut from, at most
@@ -54,7 +54,11 @@ def among(found: list[tuple[str, str]], rng: np.random.Generator, count: int) ->
     items: list[Item] = []
     for place in rng.permutation(len(found)).tolist():
         before, right = found[place]
-        others = [one for one in rng.choice(answers, min(8, len(answers)), replace=False).tolist() if one != right][:3]
+        others: list[str] = []
+        for one in rng.choice(answers, min(8, len(answers)), replace=False).tolist():
+            if not any(begins(one, other) for other in (right, *others[:3])):
+                others.append(one)
+        others = others[:3]
         if len(others) == 3 and len(items) < count:
             items.append(shuffled(rng, before, [right, *others]))
     return items

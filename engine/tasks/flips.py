@@ -2,8 +2,9 @@
 
 A window is worse where its loss lies above the mean of the reference's seeds by more than half the 95% interval of such
 a difference; the noise between seeds is pooled over all mixtures that were trained with several, and over a
-domain's windows. An item is worse where the run scores less than each of the reference's seeds. A run of the reference
-is compared with its other seeds. S seeds, w windows, I items.
+domain's windows. Merges have no seeds: a window is worse where the mean difference of its tokens' losses lies above 0
+by more than half its 95% interval. An item is worse where the run scores less than each of the reference's seeds. A run
+of the reference is compared with its other seeds. S seeds, w windows, T tokens of a window, I items.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from engine.spec.statistics import ci_half_width
 from engine.tasks import outcomes
 
 SAME = 1e-3  # scores that differ by less are equal: they are kept in half precision
+SAME_TOKEN = 1e-6  # nats by which losses differ in rounding alone
 Share = tuple[float, float]  # and its standard error
 
 
@@ -50,12 +52,31 @@ def worse_items(own: np.ndarray, reference: np.ndarray) -> Share:
     return _share(own[known] < reference[:, known].min(axis=0) - SAME)
 
 
+def worse_by_tokens(own: np.ndarray, reference: np.ndarray) -> Share:
+    """The share of windows whose tokens have higher losses than under the reference, (w, T) each, beyond their noise.
+    NaN: no token that counts; a window of fewer than two tells nothing, and is not worse."""
+    gap = own - reference
+    known = np.isfinite(gap)
+    count = known.sum(axis=1)
+    mean = np.where(known, gap, 0).sum(axis=1) / np.maximum(count, 1)
+    squares = (np.where(known, gap - mean[:, None], 0) ** 2).sum(axis=1)
+    error = np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1))
+    return _share((count > 1) & (mean > ci_half_width(error)) & (mean > SAME_TOKEN))
+
+
+def of_all(shares: Sequence[Share]) -> Share:
+    """The mean of the domains' shares, and its standard error."""
+    values, errors = np.array(shares).T
+    return float(values.mean()), float(np.sqrt((errors**2).sum()) / len(errors))
+
+
 def _share(worse: np.ndarray) -> Share:
-    """A share and its binomial error; of none NaN."""
+    """A share and its binomial error, as if two of four more had been worse, since of none or all it would be 0
+    (Agresti and Coull 1998); of no window NaN."""
     if not len(worse):
         return np.nan, np.nan
-    share = float(worse.mean())
-    return share, float(np.sqrt(share * (1 - share) / len(worse)))
+    near = (worse.sum() + 2) / (len(worse) + 4)
+    return float(worse.mean()), float(np.sqrt(near * (1 - near) / (len(worse) + 4)))
 
 
 @dataclass(frozen=True)
@@ -122,8 +143,7 @@ def _values(
         worse_windows(kept.bits[run][domain], np.stack([kept.bits[one][domain] for one in reference]), sigma)
         for domain, sigma in noise.items()
     ]
-    shares, errors = np.array(by_domain).T
-    found = {WINDOWS: (float(shares.mean()), float(np.sqrt((errors**2).sum()) / len(errors)))}
+    found = {WINDOWS: of_all(by_domain)}
     for name in task.tasks:
         found[items_of(name)] = worse_items(
             kept.scores[run][name], np.stack([kept.scores[one][name] for one in reference])

@@ -12,18 +12,19 @@ from engine.core.errors import Problem
 from engine.tasks.task import MOST_ITEMS, EvalTask, Item, Sampling
 
 PAIRS = ("()", "[]", "{}")
+NEAR = (-20, -11, -10, -3, -2, -1, 1, 2, 3, 10, 11, 20)  # wrong answers of a sum, from the right one
 GYM = "gym:"  # before the name of a generator of reasoning-gym
 
 
 def arithmetic(rng: np.random.Generator, count: int) -> tuple[list[Item], list[str]]:
-    """Sums and differences of two numbers below 100: four choices that differ in a digit or a carry."""
+    """Sums and differences of two numbers below 100: four choices of as many digits, near each other."""
     items = []
     for _ in range(count):
         a, b = (int(one) for one in rng.integers(1, 100, 2))
         sign = "+" if rng.random() < 0.5 else "-"
         a, b = (a, b) if sign == "+" else (max(a, b), min(a, b))
         right = a + b if sign == "+" else a - b
-        near = [right + step for step in (-10, -2, -1, 1, 2, 10, 11, 20) if right + step >= 0]
+        near = [right + step for step in NEAR if right + step >= 0 and len(str(right + step)) == len(str(right))]
         choices = [f" {one}" for one in (right, *rng.choice(near, 3, replace=False).tolist())]
         items.append(shuffled(rng, f"{a} {sign} {b} =", choices))
     return items, ["accuracy", "answer_bits"]

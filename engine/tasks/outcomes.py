@@ -18,9 +18,10 @@ LONGEST = 500  # characters of an answer that are kept
 
 @dataclass(frozen=True)
 class Outcome:
-    """scores: (I,) by the first metric of the task, NaN for an item that did not fit the context; answers: (I,) what
-    it scored, "" where nothing was asked for; cut: items whose prompt lost its beginning; items: of each metric by name
-    what its value is made of, (I, K), none in files of version 0.3."""
+    """scores: (I,) how well each was answered, by the first metric of the task (engine.metrics.items.ItemMetric.item),
+    higher is better, NaN for an item that did not fit the context; answers: (I,) what it scored, "" where nothing was
+    asked for; cut: items whose prompt lost its beginning; items: of each metric by name what its value is made of,
+    (I, K), none in files of version 0.3."""
 
     scores: np.ndarray
     answers: list[str]
@@ -50,6 +51,15 @@ def save(path: Path, found: dict[str, Outcome]) -> None:
             kept[f"items {metric} {task}"] = values.astype(np.float32)
     with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(file, **kept)  # type: ignore[arg-type]
+
+
+def tasks_in(path: Path) -> list[str]:
+    """The tasks that a file holds answers to; none where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [name.removeprefix("scores ") for name in file.files if name.startswith("scores ")]
+    except DAMAGED:
+        return []
 
 
 def load(path: Path) -> dict[str, Outcome]:

@@ -6,12 +6,14 @@ each way to score that. I items of up to C choices.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.records import Record
 from engine.core.workspace import NAME
 
+PER_BYTE, GOLD = "accuracy_per_byte", "answer_bits"  # metrics that the length of choices does not harm
 MOST_ITEMS, MOST_CHOICES, LONGEST = 20_000, 100, 100_000  # of a task, of an item, and characters of one text
 
 
@@ -77,10 +79,29 @@ class EvalTask(Record):
         first = self.items[0].choices
         return first if all(item.choices == first for item in self.items) else []
 
+    @property
+    def notes(self) -> list[str]:
+        """What has to be known of its choices, a sentence each."""
+        ordered = (sorted(item.choices) for item in self.items)  # a text and its longer forms are neighbours
+        odd = sum(any(begins(one, other) for one, other in pairwise(choices)) for choices in ordered)
+        if not odd or not {*self.metrics} - {PER_BYTE, GOLD}:
+            return []
+        return [
+            f"In {odd} of {len(self.items)} items one choice begins another. A model that reads letter by letter can "
+            "never find the longer one likelier, so where that is right it misses it. Let all choices end alike, such "
+            f"as by a full stop, or score them by {PER_BYTE}."
+        ]
+
     def facts(self) -> dict[str, Any]:
         """All but the items, and how many these are."""
         whole = self.to_dict()
-        return {name: value for name, value in whole.items() if name != "items"} | {"items": len(self.items)}
+        told = {name: value for name, value in whole.items() if name != "items"}
+        return told | {"items": len(self.items), "notes": self.notes}
+
+
+def begins(one: str, other: str) -> bool:
+    """Whether one of two texts is the beginning of the other."""
+    return one.startswith(other) or other.startswith(one)
 
 
 def check_task(task: EvalTask) -> None:

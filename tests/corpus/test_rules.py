@@ -1,11 +1,13 @@
 """Tokens by a field's custom: each stands for its bytes, nothing of a text is lost, and the file loads anywhere."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import Problem
-from engine.corpus import CorpusSpec
+from engine.corpus import CorpusSpec, build, load
+from engine.corpus.report import report
 from engine.corpus.rules import RULES, train_rule
 from engine.corpus.tokenizers import from_json
 
@@ -16,10 +18,10 @@ SPLITS = {
     "selfies": ("[C][=O]x", ["[C]", "[=O]", "x"]),
     "codons": ("ACGTTTAC", ["ACG", "TTT", "A", "C"]),
 }
-KNOWN = {rule: train_rule([*LEARNED, SPLITS[rule][0]], rule) for rule in RULES}
+KNOWN = {rule: train_rule([*LEARNED, *(text for text, _ in SPLITS.values())], rule) for rule in RULES}
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SPLITS)
 def test_a_rule_splits_as_its_field_does(rule):
     text, wanted = SPLITS[rule]
     found = KNOWN[rule]
@@ -54,6 +56,21 @@ def test_the_most_frequent_tokens_are_kept():
 def test_rules_and_sizes_that_are_not_there_are_refused(rule, size):
     with pytest.raises(Problem, match="Choose"):
         train_rule(["x"], rule, size)
+
+
+def test_letters_that_a_field_does_not_write_are_told(tmp_path):
+    """Of the DNA two letters in ten are unknown; prose beside it is of another kind."""
+    rng = np.random.default_rng(0)
+    for name, letters in (("dna", "ACGTACGTRU"), ("prose", "abcdefghij .")):
+        lines = ["".join(rng.choice(list(letters), 300)) for _ in range(300)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    source = {"type": "folder", "path": str(tmp_path)}
+    build(CorpusSpec(source=source, tokenizer={"type": "rule", "rule": "codons"}), tmp_path / "corpus", processes=1)
+    manifest = load(tmp_path / "corpus").manifest
+    part, letters = manifest["domains"]["dna"]["unknown_letters"].values()
+    assert part == pytest.approx(0.2, abs=0.02) and sorted(letters) == ["R", "U"]
+    said = report(manifest)["text"]
+    assert "dna has letters, such as" in said and "'R'" in said and "prose" not in said
 
 
 def test_a_corpus_refuses_a_rule_before_it_is_built():

@@ -43,6 +43,15 @@ def test_values_are_finite_with_an_error_and_knowing_is_better(name):
 
 
 @pytest.mark.parametrize("name", ITEM_METRICS)
+def test_an_items_score_is_higher_where_it_is_answered_better(name):
+    """What pages show of an item, and flips compare, whichever way the metric itself is better."""
+    asked = task(name)
+    found = task_values(speaking(knowing(asked, 6)), [(asked, item_metrics(asked))], None)
+    scores = found.outcomes[0]["colours"].scores
+    assert scores[:6].mean() > scores[6:].mean() and (scores >= 0).all() and (scores <= 1).all()
+
+
+@pytest.mark.parametrize("name", ITEM_METRICS)
 def test_an_item_that_does_not_fit_is_left_out_and_counted(name):
     asked = task(name)
     longer = Item("x" * 10, choices=["y" * 300, "z", "w"], scores=[1.0, 0.0, 0.0])

@@ -1,9 +1,12 @@
 """Strategies of merge searches: on problems with known answers, and the same after a stop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.core.errors import Problem
+from engine.search.limits import Limits
 from engine.search.strategies import STRATEGIES, TITLES, History, Question
 from engine.space.box import Box
 
@@ -61,6 +64,30 @@ def test_strategies_that_learn_find_the_bottom():
     baselines = [regret(run(strategy, question(evaluations=240))) for strategy in ("random", "grid", "sobol")]
     assert regret(run("guided", question())) < 1e-3 < min(baselines)
     assert regret(run("cma", question(evaluations=240))) < min(baselines)
+
+
+@pytest.mark.parametrize(("strategy", "evaluations", "near"), [("guided", 48, 0.01), ("cma", 240, 0.03)])
+def test_a_limit_is_kept_where_the_lowest_does_not(strategy, evaluations, near):
+    """The second bowl is limited to a ball around its bottom; the lowest of the first inside lies on the line between
+    both bottoms, and is known."""
+    apart, radius = 2 * np.hypot(0.1, 0.05), 0.1
+    limits = Limits(np.array([np.nan, 1 + radius**2]), np.ones(2))
+    asked = replace(question(evaluations=evaluations), metric_weights=np.array([1.0, 0.0]), limits=limits)
+    history = run(strategy, asked)
+    best = history.losses[np.argmin(asked.scores(history))]
+    assert best[1] <= 1 + radius**2
+    assert best[0] == pytest.approx(1 + (apart - radius) ** 2, abs=near)
+    free = history.losses[np.argmin(history.losses[:, 0])]
+    assert free[1] > 1 + radius**2 or strategy == "guided", "without the limit another one would be the best"
+
+
+def test_errors_of_what_was_measured_keep_merges_away_from_a_limit():
+    limits = Limits(np.array([np.nan, 1.0]), np.ones(2))
+    losses, errors = np.array([[1.0, 0.9], [2.0, 0.8], [0.5, 1.1]]), np.full((3, 2), 0.1)
+    scores = replace(question(), limits=limits).scores(History(np.zeros((3, 3)), losses, 3, errors))
+    assert np.argsort(scores).tolist() == [1, 0, 2], "the second is surely inside, the last beyond"
+    told = limits.measured(losses[1], errors[1], 1)
+    assert told.chance == pytest.approx(0.977, abs=1e-3) and told.binding == 1 and told.inside == 1
 
 
 def test_a_spread_search_covers_the_front():

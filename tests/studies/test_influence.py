@@ -71,6 +71,26 @@ def test_a_metric_of_few_runs_gets_its_row_from_the_others(store, study):
         COMMANDS["metric_row"](store, study.id, "poems")
 
 
+def test_a_domain_of_few_runs_gets_its_row_and_says_whether_they_can_tell(store):
+    """Six runs have the last domain: its row is judged by the others', and told only where trivial answers do worse."""
+    world = World(3)
+    drawn = world.design(90)
+    has = np.flatnonzero(drawn[:, -1] > 0.05)[:6]
+    weights = np.vstack([drawn[drawn[:, -1] == 0], drawn[has]])
+    metrics = [StudyMetric(metric=name, unit=BITS, higher_is_better=False) for name in NAMES]
+    found = measured_study(store, "rare", weights, world.runs(weights), metrics, surrogates=("log_linear",))
+    fit(store, found)
+    told = COMMANDS["domain_row"](store, found.id, "d4")
+    json.dumps(told)
+    assert told["runs"] == 6 and set(told["effects"]) == set(told["by_its_runs_alone"]) == set(NAMES)
+    judged = told["judged"]
+    assert judged["rows"] == DOMAINS - 1 and 0 <= judged["better"] <= 1 and judged["mean_error"] > 0
+    assert told["tells"] == (judged["better"] >= 0.95) and told["unknown"] == ""
+    assert not told["tells"] or judged["error"] < min(1.0, judged["mean_error"])
+    with pytest.raises(Problem, match="Cannot use 'poems'"):
+        COMMANDS["domain_row"](store, found.id, "poems")
+
+
 def test_the_check_tells_of_rows_and_combinations(store, study):
     found = influence.judgements(store, study, aggregate_of(store, study, {"skill 7": 0.0}))
     assert [one.runs for one in found.metrics] == [4, 8, 10], "as many as measured all of them"

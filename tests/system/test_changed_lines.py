@@ -64,7 +64,7 @@ OF_ALL = (
     "ledger",
 )
 WITH_NAMES = ("trade_off", "targets", "predict", "compare_candidates", "preview_import", "extrapolate_score")
-WITH_NAMES += ("metric_row",)
+WITH_NAMES += ("metric_row", "domain_row")
 
 
 def test_every_command_that_reads_is_asked():
@@ -86,6 +86,7 @@ def asked(store: Store):
             yield "targets", {"name": one.id, "limits": {one.metrics[0]: 1.0}}
             yield "extrapolate_score", {"name": one.id, "metric": one.metrics[0]}
             yield "metric_row", {"name": one.id, "metric": one.metrics[0]}
+            yield "domain_row", {"name": one.id, "domain": one.domains[0] if one.domains else "web"}
             yield "predict", {"name": one.id, "weights": [dict.fromkeys(one.coordinates, 1 / len(one.coordinates))]}
         found = reviews.of_study(store, one.id)
         for candidate in found:

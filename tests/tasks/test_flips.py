@@ -53,6 +53,23 @@ def test_what_got_worse_is_counted_and_what_got_better_is_not():
     assert share == pytest.approx(0.2, abs=0.005) and error == pytest.approx(np.sqrt(0.2 * 0.8 / COUNT), rel=0.05)
 
 
+def test_merges_are_judged_by_the_tokens_of_a_window():
+    """Tokens of a window differ by noise: equal models are worse on as many windows as chance has it, whose losses are
+    higher on 200 of 1,000 on those."""
+    rng = np.random.default_rng(2)
+    base = rng.exponential(1.0, (COUNT, 64))
+    base[:, 60:] = np.nan  # tokens that are never predicted
+    equal = base + 0.3 * rng.standard_normal(base.shape)
+    assert flips.worse_by_tokens(equal, base)[0] == pytest.approx(CHANCE, abs=0.015)
+    assert flips.worse_by_tokens(base, base)[0] == flips.worse_by_tokens(base + 1e-9, base)[0] == 0
+    changed = equal + np.where(np.arange(COUNT) < 200, 1.0, -1.0)[:, None]
+    share, error = flips.worse_by_tokens(changed, base)
+    assert share == 0.2 and error == pytest.approx(np.sqrt(0.2 * 0.8 / COUNT), rel=0.05)
+    single = np.full((2, 64), np.nan)
+    single[:, 0] = 1.0
+    assert flips.worse_by_tokens(single + 1, single)[0] == 0, "one token tells nothing"
+
+
 def test_items_count_where_every_seed_of_the_reference_does_better():
     reference = np.array([[1, 1, 0, 1, np.nan], [1, 0, 0, 1, 1.0]])
     assert flips.worse_items(np.array([0, 0, 0, 1, 0.0]), reference)[0] == 0.25, "the first alone; the last is unknown"
@@ -117,7 +134,7 @@ def test_the_job_tells_of_each_run_and_it_lands_beside_what_was_measured(store, 
     np.testing.assert_array_equal(found[:, :2], there.losses[:, :2])
     assert found[3, 2] > 0.99 and (found[[0, 1, 2, 4], 2] < 0.08).all()
     np.testing.assert_array_equal(found[:, 3], [0, 0, 0, 0, 0.25])
-    assert runs.standard_errors(store, "s", 4)[there.ids[4]][3] == pytest.approx(np.sqrt(0.25 * 0.75 / 4))
+    assert runs.standard_errors(store, "s", 4)[there.ids[4]][3] == pytest.approx(np.sqrt(3 / 8 * 5 / 8 / 8))
 
 
 def test_journals_in_another_order_give_the_same(store, study, tmp_path):
@@ -201,5 +218,4 @@ def test_flips_count_for_nothing_unless_somebody_says_so_and_need_repeats():
     assert (item.metric, item.items, item.task) == (items_of("t"), 40, None)
     with pytest.raises(Problem, match="at least 1, since flips are beyond noise"):
         StudySpec.from_dict({"name": "x", "flips": True, "repeats": 0})
-    with pytest.raises(Problem, match="false for merges"):
-        StudySpec.from_dict({"name": "x", "flips": True, "merge": {"of": "demo"}})
+    assert StudySpec.from_dict({"name": "x", "flips": True, "repeats": 0, "merge": {"of": "demo"}}).flips

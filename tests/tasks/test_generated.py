@@ -11,7 +11,7 @@ from engine.corpus import CorpusSpec
 from engine.tasks import outcomes, shelf
 from engine.tasks.cut import CUTS, cut
 from engine.tasks.generated import GENERATORS, generate
-from engine.tasks.task import check_task
+from engine.tasks.task import Item, check_task
 
 SENTENCES = "The {0} of the old house by the river was painted by a very patient {1}. "
 CODE = 'def f{0}(x):\n    """Adds {0} to what it is given, and no more."""\n    y = x + {0}\n    return y\n\n\n'
@@ -41,6 +41,16 @@ def test_generated_items_are_valid_and_the_same_again(kind):
     assert len({item.scores.index(1.0) for item in task.items}) == len(task.items[0].choices), (
         "the right one is anywhere"
     )
+
+
+def test_no_generated_choice_begins_another(corpus):
+    """Letter by letter the longer one could never be the likelier one."""
+    made = [generate(kind, "m", 200, 0) for kind in GENERATORS]
+    made.append(cut(corpus, "prose", "cloze", "c", 100, 0))
+    assert [task.notes for task in made] == [[], [], []]
+    odd = dataclasses.replace(made[0], items=[Item("?", choices=["cat", "cattle"], scores=[1, 0]), *made[0].items])
+    assert "In 1 of 201 items one choice begins another" in odd.notes[0] == odd.facts()["notes"][0]
+    assert dataclasses.replace(odd, metrics=["accuracy_per_byte"]).notes == []
 
 
 def test_sums_and_brackets_are_right():

@@ -9,7 +9,7 @@ from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.core.short_names import counted, listed
+from engine.core.short_names import counted, listed, told_apart
 from engine.corpus.fields import TEMPLATE, TEXT
 from engine.corpus.layouts import READ, of_folder
 from engine.corpus.rules import RULES, USUAL
@@ -33,12 +33,6 @@ TOKENIZERS = {
     "bpe": "BPE, trained on this corpus",
     "rule": "By a rule: characters, molecules, DNA",
     "file": "An existing tokenizer.json",
-}
-RULE_TITLES = {
-    "characters": "Single characters",
-    "smiles": "SMILES: atoms, bonds and rings",
-    "selfies": "SELFIES: symbols in brackets",
-    "codons": "DNA: three letters at a time",
 }
 OWN = "own"
 TEMPLATE_TITLES = {**{name: name for name in TEMPLATES}, OWN: "a jinja template"}
@@ -83,8 +77,9 @@ def ask(name: str, before: dict | None) -> tuple[str, dict]:
         "Limit, MB per domain", min(0.1, start.cap_mb), max(1e6, start.cap_mb), float(start.cap_mb)
     )
     if tokenizer["type"] == "rule":
+        titles = told_apart({name: rule.title for name, rule in RULES.items()})
         first = list(RULES).index(start.tokenizer.get("rule", "characters"))
-        tokenizer["rule"] = st.selectbox("Rule", list(RULES), first, format_func=RULE_TITLES.get)
+        tokenizer["rule"] = st.selectbox("Rule", list(titles), first, format_func=titles.get)
     if tokenizer["type"] in ("bpe", "rule"):
         size = start.tokenizer.get("vocabulary", USUAL if tokenizer["type"] == "rule" else 2048)
         tokenizer["vocabulary"] = st.number_input("Vocabulary", min(300, size), max(100_000, size), size)

@@ -75,6 +75,12 @@ def ask(start: StudySpec) -> tuple[StudySpec, list[str]]:
     measured = {
         "metrics": ask_metrics(start.metrics),
         "tasks": ask_tasks(start.tasks),
+        "flips": st.checkbox(
+            "Count negative flips",
+            start.flips,
+            help="How many windows of text, and items of tasks, merges do worse than the base beyond noise. It counts "
+            "only once you give it a priority or a limit.",
+        ),
         "runs": int(runs),
         "seed": int(seed),
     }

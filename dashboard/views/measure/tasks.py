@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.charts import tasks as charts
 from dashboard.models.wording import steering, unfit
 from dashboard.server import state
-from dashboard.views.measure import harness, task_overlap, task_steering
+from dashboard.views.measure import harness, samples, task_overlap, task_steering
 from dashboard.views.measure.new_task import new_task
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.choice import choose
@@ -44,7 +44,9 @@ def render(name: str | None) -> None:
     )
     show_refusal(ACTS)
     study = study_of(name) if name else None
-    if study is not None and (own := task_scores.tasks_of(study)):
+    if study is not None and study.imported is not None:
+        samples.ask(study)
+    if study is not None and (own := task_scores.tasks_of(state.store(), study)):
         of_study(study, own)
     known = shelf.names(state.store().workspace.root)
     if not known:
@@ -65,7 +67,7 @@ def of_study(study: studies.Study, own: list[str]) -> None:
     st.subheader("Scores", anchor=False)
     task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
     found = task_scores.scored(state.store(), study, task)
-    there, only = task_overlap.ask(study, task)
+    there, only = (None, False) if study.imported is not None else task_overlap.ask(study, task)
     for one in found:
         known = np.isfinite(one.values)
         title, unit = one.objective.metric, one.objective.unit
@@ -86,13 +88,13 @@ def of_study(study: studies.Study, own: list[str]) -> None:
         task_overlap.best_gain(one, there)
         task_steering.linked(study, one)
         task_steering.over_size(study, one)
-    answers(task, found, there)
+    answers(study, task, found, there)
 
 
-def answers(task: str, scored: list[task_scores.Scored], there: TaskOverlap | None) -> None:
+def answers(study: studies.Study, task: str, scored: list[task_scores.Scored], there: TaskOverlap | None) -> None:
     """What two runs answered to the same items, and what is left of the one's gain without those in training text."""
     st.subheader("Answers of two runs", anchor=False)
-    ids = scored[0].ids
+    ids = scored[0].ids if study.imported is None else task_scores.answered(state.store(), study, task)
     if len(ids) < 2:
         st.caption("This takes two finished runs.")
         return
@@ -159,6 +161,8 @@ def about(task: EvalTask, users: list[str]) -> None:
         f"{counted(len(task.items), 'item')}; {metrics}; {plain(task.source)}. "
         + (f"Measured by {plain(', '.join(users))}." if users else "No study measures it yet.")
     )
+    for note in task.notes:
+        st.warning(plain(note), icon=":material/rule:")
     if tasks.is_private(state.store(), task):
         st.caption(":material/lock: This task is private: none of its text is shown.")
     else:

@@ -9,8 +9,10 @@ from dashboard.models.moments import behind_words
 from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
+from dashboard.views.merges import targets as merge_targets
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
+from dashboard.views.shared.limits import kept_words, search_limits
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import priorities_asked, show_moment
 from dashboard.views.shared.nominate import nominate
@@ -41,14 +43,17 @@ def render(name: str | None) -> None:
     st.title("Search")
     if (study := study_of(name)) is None:
         return
-    views = ["Search", "Data-driven merging"]
+    views = ["Search", "Targets", "Data-driven merging"]
     view = st.segmented_control(
         "View", views, default=views[0], label_visibility="collapsed", key="merge-search", bind="query-params"
     )
-    if view == views[1]:
+    if view == views[2]:
         merge_learning.render(study)
         return
     aggregate = priorities_of(study)
+    if view == views[1]:
+        live(lambda: merge_targets.show(moment_of(state.store(), study, aggregate)))
+        return
     ask(study, aggregate)
     live(lambda: results_so_far(study.id))
     live(lambda: predicted_so_far(study, aggregate))
@@ -61,20 +66,8 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
     evaluations = b.number_input("Merges to measure", 1, 100_000, 128, key="merge-evaluations")
     minutes = c.number_input("Time limit, minutes", 0.0, 1e5, 0.0, help="0: no limit.", key="merge-minutes")
     seed = d.number_input("Seed", 0, 10**6, 0, help="Another seed gives another search.", key="merge-seed")
-    surrogate, spread = "gp", False
-    if strategy == "guided":
-        left, right = st.columns([2, 1], vertical_alignment="bottom")
-        titles = told_apart({k: one.title for k, one in SURROGATES.items() if k not in ("own_share", "stack")})
-        surrogate = left.selectbox(
-            "Surrogate",
-            list(titles),
-            index=list(titles).index("gp"),
-            format_func=titles.get,
-            key="merge-surrogate",
-        )
-        spread = right.checkbox(
-            "Cover the Pareto front", help="Reweighs the losses every round (ParEGO): many trade-offs, no single best."
-        )
+    surrogate, spread = ask_guide() if strategy == "guided" else ("gp", False)
+    limits = search_limits(study)
     if st.button("Search", type="primary", icon=":material/travel_explore:", **needs_role("operator")):
         try:
             asked = queue_merge_search(
@@ -87,6 +80,7 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
                 priorities_asked(study, aggregate),
                 spread,
                 int(seed),
+                limits,
             )
         except Problem as problem:
             refusal(problem)
@@ -96,6 +90,23 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
             return
         say_if_there(asked.already_there)
         st.rerun()
+
+
+def ask_guide() -> tuple[str, bool]:
+    """The surrogate that guides a search, and whether it covers a front."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    titles = told_apart({k: one.title for k, one in SURROGATES.items() if k not in ("own_share", "stack")})
+    surrogate = left.selectbox(
+        "Surrogate",
+        list(titles),
+        index=list(titles).index("gp"),
+        format_func=titles.get,
+        key="merge-surrogate",
+    )
+    spread = right.checkbox(
+        "Cover the Pareto front", help="Reweighs the losses every round (ParEGO): many trade-offs, no single best."
+    )
+    return surrogate, spread
 
 
 NONE_YET = (
@@ -117,6 +128,7 @@ def results_so_far(name: str) -> None:
     measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
     usual = reference_runs(measured, aggregate)
     table(study, found, aggregate, measured, next(iter(usual), None))
+    kept_words(study, found[0])
     st.header("Best so far", anchor=False)
     lines = {}
     for number, search in enumerate(found):
@@ -214,7 +226,9 @@ def table(
             gap = {f"vs. {best} [{read.gap_unit}]": read.gap_words(apart, half)}
         rows.append(
             {
-                "strategy": titled(settings["strategy"]) + (" · Pareto front" if settings["spread"] else ""),
+                "strategy": titled(settings["strategy"])
+                + (" · Pareto front" if settings["spread"] else "")
+                + (" · limits" if settings.get("limits") else ""),
                 "surrogate": title_of(settings["surrogate"]) if settings["strategy"] == "guided" else "",
                 "merges": search["found"]["evaluations"],
                 "seconds": search["found"]["seconds"],

@@ -8,13 +8,13 @@ from dashboard.charts import rounds as round_charts
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.faders import set_faders
+from dashboard.views.shared.limits import ask_limits, say_limits
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.predicted import SUPPORT
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
-from dashboard.views.understand.limits import ask_limits, say_limits
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets

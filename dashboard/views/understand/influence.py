@@ -16,6 +16,7 @@ from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading, scale_of
+from engine.analysis.rows import FLOOR
 from engine.core.errors import Problem
 from engine.core.short_names import counted
 from engine.spec.objectives import Aggregate
@@ -42,6 +43,7 @@ def render(name: str | None) -> None:
         "Domains": lambda: of_domains(study, moment.fit, False),
         "Pairs": lambda: of_domains(study, moment.fit, True),
         "New metric": lambda: new_metric(study),
+        "New domain": lambda: new_domain(study),
         "Trust": lambda: trust(study, moment.aggregate),
     }
     view = st.segmented_control(
@@ -144,6 +146,74 @@ def new_metric(study: studies.Study) -> None:
     )
 
 
+def new_domain(study: studies.Study) -> None:
+    """What having a domain does that few runs have, and whether such rows tell anything."""
+    shares = points_measured(state.store(), study.id).weights
+    counts = (shares > FLOOR).sum(axis=0)
+    titles = {
+        domain: f"{domain} ({counted(int(count), 'run')} with it)"
+        for domain, count in zip(study.domains, counts, strict=True)
+    }
+    start = study.domains[int(np.argmin(counts))]
+    domain = choose(st, "Domain", titles, "row-domain", link="domain", start=start)
+    try:
+        found = influence.row_of_domain(state.store(), study, domain)
+    except Problem as problem:
+        refusal(problem)
+        return
+    if found.tells:
+        st.success("These runs tell what this domain does to other metrics, as far as the intervals say.")
+    else:
+        st.warning(
+            f"{counted(found.few, 'run')} with this domain cannot tell what it does to other metrics: "
+            f"{plain(found.why) or 'rows of other domains that were left out are predicted no better than trivially.'} "
+            "Train more runs with it.",
+            icon=":material/casino:",
+        )
+    st.dataframe(domain_table(study, found), hide_index=True)
+    st.caption(domain_words(found))
+
+
+def domain_table(study: studies.Study, found: influence.NewDomain) -> pd.DataFrame:
+    """The effects on each metric, each in its own unit, with the 95% intervals."""
+    read = {one.metric: reading(one.unit) for one in study.objectives}
+    rows = []
+    for place, metric in enumerate(found.metrics):
+        one = read[metric]
+        effect, half, alone = (
+            one.gap(x)
+            for x in (found.row.effect[place], ci_half_width(found.row.std[place]), found.alone.effect[place])
+        )
+        rows.append(
+            {
+                "metric": metric,
+                "effect": digits(effect, "+.4f"),
+                "± 95%": digits(half, ".4f"),
+                "by its runs alone": digits(alone, "+.4f"),
+                "unit": one.gap_unit,
+                "sure of the sign": "yes" if found.tells and abs(effect) > half else "no",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def domain_words(found: influence.NewDomain) -> str:
+    """What the numbers are, and how they were judged."""
+    words = (
+        f"Each metric with {found.share:.1%} of the domain minus the metric without it, from the runs that have it, "
+        "drawn towards what other domains do; its own loss is left out."
+    )
+    if (one := found.judged) is None:
+        return words
+    return (
+        f"{words} Judged by leaving each of {one.rows} other domains out, but for {counted(one.runs, 'run')} with it: "
+        f"error {digits(one.error, '.2f')} (root mean square, in that of the true effects), where saying that nothing "
+        f"has an effect has 1 and the mean of the other domains {digits(one.mean_error, '.2f')}; by those runs alone "
+        f"{digits(one.direct_error, '.2f')}. Better than both trivial answers in {one.better:.0%} of resamples of the "
+        "rows; 95% are asked for. Intervals are as wide as left-out rows took."
+    )
+
+
 def trust(study: studies.Study, aggregate: Aggregate) -> None:
     """How well rows that were left out are predicted, and combinations of domains that no run had."""
     found = influence.judgements(state.store(), study, aggregate)
@@ -156,6 +226,7 @@ def trust(study: studies.Study, aggregate: Aggregate) -> None:
                 "from those runs alone": digits(one.direct_rank, ".2f"),
                 "error": digits(one.error, ".2f"),
                 "alone": digits(one.direct_error, ".2f"),
+                "by the mean of other rows": digits(one.mean_error, ".2f"),
                 "rows left out": one.rows,
             }
             for one in several

@@ -12,6 +12,7 @@ from dashboard.models.units import INTERVAL, Shown
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
+from dashboard.views.shared.limits import kept_words, search_limits
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import priorities_asked, show_moment
 from dashboard.views.shared.nominate import nominate
@@ -23,7 +24,6 @@ from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.text import local, plain, refusal, zone
 from dashboard.views.shared.units import reading
 from dashboard.views.understand import draws
-from dashboard.views.understand.limits import kept_words, search_limits
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate

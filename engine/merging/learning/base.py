@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.merging.measuring.answering import LogitModels
+from engine.merging.measuring.flips import Losses, Reference
 from engine.metrics import LOSS, Asked, Metric, Prediction, Text, task_values, values_of, window_scores
 from engine.spec.merge import block_of
 
@@ -62,7 +63,7 @@ class Family(ABC):
 
     experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); vocabulary: V, tokens from there on
     are read and never predicted (engine/corpus/shards.py); device: of them all; metrics, tasks: to measure; workspace:
-    where the tasks' verifiers lie.
+    where the tasks' verifiers lie; reference: what the base did, where it is counted what merges do worse.
     """
 
     experts: list[str]
@@ -74,6 +75,7 @@ class Family(ABC):
     metrics: tuple[Metric, ...] = (LOSS,)
     tasks: Sequence[Asked] = ()
     workspace: Path
+    reference: Reference | None = None
 
     @abstractmethod
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -142,8 +144,8 @@ class Family(ABC):
     @torch.no_grad()
     def measure(self, predict: Predict, progress=quiet) -> tuple[np.ndarray, np.ndarray]:
         """Metrics on every domain, and standard errors over validation windows: (M,) each, in the order of
-        engine.metrics.names_of."""
-        sums, texts = [], []
+        engine.metrics.names_of, then what is worse than under the base."""
+        sums, texts, single = [], [], Losses()
         for place, domain in enumerate(self.domains):
             own, parts = [], []
             for tokens, size in self.validation(domain):
@@ -151,13 +153,18 @@ class Family(ABC):
                 ids = tokens % self.vocabulary
                 prediction = Prediction(tokens[:, 1:], lambda seen=ids: predict(seen[:, :-1]), None, self.vocabulary)
                 own.append(window_scores(self.metrics, prediction)[:, None])  # (metrics, 1, W)
+                single.take(domain, prediction)
                 counted = prediction.counted.sum(1).cpu().numpy()
                 parts.append(Text(counted, size.astype(float)))
             sums.append(np.concatenate(own, -1))
             texts.append(Text.joined(parts))
         values, errors = values_of(self.metrics, sums, texts)
         answered = task_values(self.speaking(predict), self.tasks, self.workspace)
-        return np.hstack([values, answered.values])[0], np.hstack([errors, answered.errors])[0]
+        found, error = np.hstack([values, answered.values])[0], np.hstack([errors, answered.errors])[0]
+        if self.reference is None:
+            return found, error
+        worse, of_worse = self.reference.flips(single, answered.outcomes)
+        return np.hstack([found, worse[0]]), np.hstack([error, of_worse[0]])
 
 
 def coefficient_of(coefficients: dict[str, Tensor], name: str) -> Tensor:

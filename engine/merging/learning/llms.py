@@ -36,6 +36,7 @@ class ModelFamily(Family):
         self.experts, self.domains, self.device = self.merges.experts, self.merges.domains, self.merges.device
         self.workspace, self.seed, self.model, self.metrics = workspace, 0, self.merges.model, self.merges.metrics
         self.tasks, self.vocabulary = self.merges.tasks, self.merges.vocabulary
+        self.reference = self.merges.reference
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.base, self.deltas = self._tensors()
         named = [*self.model.named_buffers(), *self.model.named_parameters()]

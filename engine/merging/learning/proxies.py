@@ -29,6 +29,7 @@ class ProxyFamily(Family):
         self.experts, self.domains, self.device = merges.experts, merges.domains, merges.device
         self.corpus, self.fidelity, self.seed, self.metrics = merges.corpus, merges.fidelity, 0, merges.metrics
         self.tasks, self.workspace = merges.tasks, workspace
+        self.reference = merges.reference(self.fidelity.eval_tokens) if merges.counts_flips else None
         places = list(merges.blocks.items())
         self.base = {name: merges.base[at].view(merges.shapes[name]).clone() for name, at in places}
         self.deltas = {

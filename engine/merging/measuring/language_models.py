@@ -21,7 +21,8 @@ from engine.merging.checkpoints.reader import HEAD
 from engine.merging.config import from_text
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.measuring.answering import LogitModels
-from engine.merging.measuring.windows import Window, windows_of
+from engine.merging.measuring.flips import Losses, Reference
+from engine.merging.measuring.windows import windows_of
 from engine.merging.merge import inputs_of
 from engine.merging.methods.global_stats import run_first_pass
 from engine.metrics import Prediction, Text, asked_of, measured_by, names_of, task_values, values_of, window_scores
@@ -69,6 +70,8 @@ class ModelMerges:
         }
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
         self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
+        self.reference = self._as_it_is()[2] if task.flips else None  # the base, which is loaded before it is merged
+        self.measures += self.reference.names if self.reference else []
 
     def set_method(self, merge: MergeSpec, names: list[str]) -> None:
         """Measure by another method, or in other coordinates, with the same experts."""
@@ -121,21 +124,33 @@ class ModelMerges:
                 errors.append([np.nan] * len(self.measures))
                 self.outcomes.append({})
                 continue
-            sums, texts = zip(*(self._sums(self.windows[domain]) for domain in self.domains), strict=True)
-            own, error = values_of(self.metrics, sums, texts)
-            answered = task_values(self.speaking(lambda seen: self.model(seen).logits), self.tasks, self.workspace)
-            losses.append(np.hstack([own, answered.values])[0])
-            errors.append(np.hstack([error, answered.errors])[0])
-            self.outcomes += answered.outcomes
+            own, error, did = self._as_it_is()
+            if self.reference is not None:
+                worse, of_worse = self.reference.flips(did.losses, [did.outcomes])
+                own, error = np.hstack([own, worse[0]]), np.hstack([error, of_worse[0]])
+            losses.append(own)
+            errors.append(error)
+            self.outcomes.append(did.outcomes)
         return np.array(losses), np.array(errors)
+
+    @torch.no_grad()
+    def _as_it_is(self) -> tuple[np.ndarray, np.ndarray, Reference]:
+        """Metrics of the model with the weights that it has, and standard errors, (M,) each, and what it did."""
+        single = Losses()
+        sums, texts = zip(*(self._sums(domain, single) for domain in self.domains), strict=True)
+        own, error = values_of(self.metrics, sums, texts)
+        answered = task_values(self.speaking(lambda seen: self.model(seen).logits), self.tasks, self.workspace)
+        both = np.hstack([own, answered.values])[0], np.hstack([error, answered.errors])[0]
+        return *both, Reference(single, answered.outcomes[0])
 
     def speaking(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> LogitModels:
         """A model of this tokenizer, by its logits."""
         return speaking(self.tokenizer, logits, self.context, self.model.device)
 
-    def _sums(self, windows: list[Window]) -> tuple[np.ndarray, Text]:
-        """The scores' sums over each window, (metrics, 1, W), and the text of the windows."""
-        sums = []
+    def _sums(self, domain: str, single: Losses) -> tuple[np.ndarray, Text]:
+        """The scores' sums over each window of a domain, (metrics, 1, W), and the text of the windows; single: takes
+        the losses of their tokens."""
+        sums, windows = [], self.windows[domain]
         for one in windows:
             tokens = torch.from_numpy(one.tokens(self.vocabulary))[None].to(self.model.device)
             ids = tokens % self.vocabulary
@@ -143,6 +158,7 @@ class ModelMerges:
                 tokens[:, 1:], lambda seen=ids: self.model(seen).logits[:, :-1], None, self.vocabulary
             )
             sums.append(window_scores(self.metrics, prediction))
+            single.take(domain, prediction)
         counted = np.array([one.predicted[1:].sum() for one in windows])
         return np.stack(sums, -1), Text(counted, np.array([one.size for one in windows], float))
 

@@ -18,6 +18,7 @@ from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.core.workspace import within
 from engine.corpus import passages
+from engine.merging.measuring.flips import Losses, Reference
 from engine.merging.methods.memory import merge_in_memory
 from engine.metrics import asked_of, measured_by, names_of, task_values
 from engine.proxies.answering import StackModels
@@ -44,6 +45,7 @@ class ProxyMerges:
         self.experts, self.metrics = list(task.experts), measured_by(task.metrics)
         self.workspace, self.tasks = workspace, asked_of(workspace, task.tasks)
         self.measures = names_of(self.metrics, self.domains, self.tasks)
+        self.counts_flips = task.flips
         self.device = choose_device(device)
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.fidelity = Fidelity.from_dict(task.fidelity)
@@ -56,6 +58,9 @@ class ProxyMerges:
         self.stack: Stack | None = None
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
         self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
+        self.references: dict[int, Reference] = {}  # what the base did on so many tokens of each domain
+        if self.counts_flips:
+            self.measures += self.reference(self.fidelity.eval_tokens).names
 
     def set_method(self, merge: MergeSpec, names: list[str]) -> None:
         """Measure by another method, or in other coordinates, with the same experts."""
@@ -140,11 +145,29 @@ class ProxyMerges:
 
         tokens: validation tokens per domain; by default the study's.
         """
-        stack = self._stacked(points)
-        values, errors = evaluate(stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
+        tokens, losses = tokens or self.fidelity.eval_tokens, Losses()
+        reference = self.reference(tokens) if self.counts_flips else None
+        stack, tell = self._stacked(points), None if reference is None else losses.take
+        values, errors = evaluate(stack, self.corpus, self.domains, tokens, self.metrics, tell)
         answered = task_values(StackModels(stack, self.corpus), self.tasks, self.workspace)
         self.outcomes = answered.outcomes
-        return np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
+        values, errors = np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
+        if reference is None:
+            return values, errors
+        worse, of_worse = reference.flips(losses, answered.outcomes)
+        worse[list(self.refused)] = np.nan
+        return np.hstack([values, worse]), np.hstack([errors, of_worse])
+
+    def reference(self, tokens: int) -> Reference:
+        """What the base itself did on so many validation tokens of each domain."""
+        if tokens not in self.references:
+            alone, losses = Stack(self.fidelity, self.corpus.vocabulary, [0], self.device), Losses()
+            with torch.no_grad():
+                alone.flat.copy_(self.base[None])
+            evaluate(alone, self.corpus, self.domains, tokens, tell=losses.take)
+            answered = task_values(StackModels(alone, self.corpus), self.tasks, self.workspace)
+            self.references[tokens] = Reference(losses, answered.outcomes[0])
+        return self.references[tokens]
 
     def _stacked(self, points: np.ndarray) -> Stack:
         """The merges at points (G, D) as a stack, which the next ones take over."""

@@ -1,6 +1,7 @@
 """The background job "merge_search": measure merges, chosen by a strategy, until a budget is spent."""
 
 import time
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from engine.jobs.journal import read_events
 from engine.jobs.runs import MeasuredRun, run_id
 from engine.jobs.spool import Job
 from engine.merging.measuring.job import merges_of
+from engine.search.job import limits_of
 from engine.search.strategies import STRATEGIES, History, Question
 from engine.space.box import Box
 from engine.spec.kinds.merge_search import MergeSearchFinished, MergeSearchTask
@@ -39,6 +41,7 @@ def run(job: Job) -> None:
         settings.surrogate,
         settings.seed,
         settings.spread,
+        limits_of(task.limits, len(settings.aggregate["weights"])) if task.limits else None,
     )
     search = Search(job, task, merges, question)
     while left := search.left():
@@ -72,8 +75,15 @@ class Search:
         return 0 if over and self.runs else max(0, total - done)  # at least one batch, so that there is a result
 
     def best_so_far(self) -> str:
-        scores = weighted_sum(self.history().losses[len(self.task.known.weights) :], self.question.metric_weights)
-        return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
+        if not self.runs:
+            return ""
+        history = self.history()
+        scores = weighted_sum(history.mine()[1], self.question.metric_weights)
+        return f", best {scores[first_lowest(self.ranked(history))]:.4f}"
+
+    def ranked(self, history: History) -> np.ndarray:
+        """(R,) what its own merges are ranked by, the lowest first."""
+        return self.question.scores(history)[len(history.points) - history.own :]
 
     def history(self) -> History:
         """Known runs, then its own. A diverged or refused merge counts as worse than all others."""
@@ -87,7 +97,9 @@ class Search:
             if not np.isfinite(losses).any(axis=0).all():
                 raise Problem("Cannot search: every merge breaks a metric. Lower the upper bound of the coefficients.")
             losses = np.where(np.isfinite(losses), losses, np.nanmax(np.where(np.isfinite(losses), losses, np.nan), 0))
-        return History(points, losses, len(self.runs))
+        errors = known.losses_se or [[np.nan] * metrics] * len(known.weights)
+        errors = [*errors, *(run.losses_se for run in self.runs)]
+        return History(points, losses, len(self.runs), np.array(errors, float).reshape(-1, metrics))
 
     def measure(self, points: np.ndarray) -> None:
         """Measure one batch and emit it."""
@@ -120,17 +132,30 @@ class Search:
         """Emit the best run and the course of the search: the best aggregate after each evaluation, and how many runs a
         guided search started from."""
         task = self.task
-        points, losses = self.history().mine()
-        scores = weighted_sum(losses, self.question.metric_weights)
-        best = int(first_lowest(scores))
+        history = self.history()
+        points, losses = history.mine()
+        scores, ranked = weighted_sum(losses, self.question.metric_weights), self.ranked(history)
+        best = int(first_lowest(ranked))
         found = {
             "run": self.runs[best].id,
             "weights": points[best].tolist(),
             "losses": losses[best].tolist(),
             "aggregate": float(scores[best]),
-            "trace": np.minimum.accumulate(scores).tolist(),
+            "trace": scores[best_after(ranked)].tolist(),
             "evaluations": len(points),
             "seconds": self.seconds,
             "known": len(task.known.weights) if task.settings.strategy == "guided" else 0,
         }
+        if (limits := self.question.limits) is not None:
+            errors = history.known_errors[len(history.points) - history.own :]
+            inside = int(limits.kept(losses, errors).sum())
+            found["kept"] = asdict(limits.measured(losses[best], errors[best], inside))
         self.job.emit(MergeSearchFinished(study=task.study, settings=task.settings.to_dict(), found=found))
+
+
+def best_after(ranked: np.ndarray) -> np.ndarray:
+    """(R,) the place of the lowest of what there is after each of some values (R,)."""
+    lower = np.ones(len(ranked), bool)
+    lower[1:] = ranked[1:] < np.minimum.accumulate(ranked)[:-1]
+    found: np.ndarray = np.maximum.accumulate(np.where(lower, np.arange(len(ranked)), 0))
+    return found

@@ -23,7 +23,7 @@ from engine.studies.housekeeping import LONGEST
 from engine.studies.jobs import add_to
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.merge_jobs import merge_jobs, merge_settings, merging_of
-from engine.studies.questions import Asked, ask_once, job_id_of
+from engine.studies.questions import Asked, ask_once, checked_limits, job_id_of, limits_in
 from engine.surrogates import SURROGATES
 from store import runs, studies
 from store.database import Store, in_turn
@@ -115,13 +115,15 @@ def queue_merge_search(
     priorities: dict | None = None,
     spread: bool = False,
     seed: int = 0,
+    limits: dict[str, float] | None = None,
 ) -> Asked:
     """Queue a search that measures merges of its own choice. The same request is one job; a
     guided search after further measurements is another.
 
     strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
     surrogate: for guided rounds; priorities: metric -> weight (default: the study's); spread: draw new weights of the
-    metrics in every guided round, for a front. Raises Problem if anything is invalid.
+    metrics in every guided round, for a front; limits: metric -> at most so much (a score: at least), which the answer
+    keeps on other text with the probability engine.search.limits.SURE. Raises Problem if anything is invalid.
     """
     spec = merge_spec(study)
     check_search(strategy, evaluations, minutes, surrogate, spread, seed)
@@ -135,19 +137,30 @@ def queue_merge_search(
         spread=spread,
         aggregate=aggregate_of(store, study, priorities).to_dict(),
         priorities=priorities or {},
+        limits=checked_limits(study, limits),
     )
     learnt = known.fingerprint if strategy == "guided" else ""
     job_id = job_id_of(study, "search-merges", settings.to_dict() | {"learnt": learnt})
-    losses = [or_null(row) for row in known.losses]
     task = MergeSearchTask(
         **task_of(study, spec).to_dict(),
         space=frame.space.to_dict(),
         prior=frame.prior.tolist(),
         settings=settings,
         first=runs.last_number(store, study.id) + 1,
-        known=KnownRuns(weights=known.weights.reshape(-1, len(study.coordinates)).tolist(), losses=losses),
+        known=known_runs(store, study, known),
+        limits=limits_in(study, settings.limits),
     )
     return ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
+
+
+def known_runs(store: Store, study: studies.Study, known: runs.Measured) -> KnownRuns:
+    """The finished runs that a search may learn from."""
+    errors = runs.standard_errors(store, study.id, len(study.metrics))
+    return KnownRuns(
+        weights=known.weights.reshape(-1, len(study.coordinates)).tolist(),
+        losses=[or_null(row) for row in known.losses],
+        losses_se=[or_null(errors[run]) for run in known.ids],
+    )
 
 
 def check_search(strategy: str, evaluations: int, minutes: float, surrogate: str, spread: bool, seed: int) -> None:

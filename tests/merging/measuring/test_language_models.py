@@ -18,6 +18,7 @@ from engine.merging.checkpoints.reader import Checkpoint
 from engine.merging.config import from_dict
 from engine.merging.measuring.language_models import ModelMerges, loaded
 from engine.merging.merge import merge
+from engine.spec.flips import WINDOWS
 from engine.spec.merge import MergeSpec, anatomy_file
 from engine.spec.merge_point import merge_file
 from engine.spec.tasks import Merging
@@ -33,6 +34,7 @@ corpus = "small"
 domains = ["python", "prose"]
 runs = 8
 surrogates = ["ridge", "gp"]
+flips = true
 [merge]
 base = "base"
 experts = {python = "python", prose = "prose"}
@@ -76,6 +78,10 @@ def test_one_expert_at_one_is_that_expert_and_zero_is_the_base(desk):
         assert all(torch.allclose(merges.places[key], value, atol=1e-6) for key, value in wanted.items())
     losses, errors = merges.measure(np.eye(2))
     assert losses[0, 0] < losses[1, 0] and losses[1, 1] < losses[0, 1] and (errors > 0).all()
+    counting = ModelMerges(replace(task(desk), flips=True), desk, "cpu")
+    worse = counting.measure(np.array([[0, 0], [1, 0], [0, 1]], float))[0]
+    assert counting.measures[-1] == WINDOWS and worse[0, -1] == 0 < min(worse[1:, -1])
+    np.testing.assert_array_equal(worse[1:, :-1], losses)
 
 
 @pytest.mark.parametrize("method", ["ties", "slerp", "ties_global", "dare_linear", "iso_c"])

@@ -1,4 +1,4 @@
-"""Limits on metrics, typed into a table: of searches and of targets. Part of Search."""
+"""Limits on metrics, typed into a table: of searches and of targets, and whether an answer keeps them."""
 
 import numpy as np
 import streamlit as st
@@ -38,15 +38,18 @@ def ask_limits(study: studies.Study, key: str, column: str, best: list[float] | 
 
 def search_limits(study: studies.Study) -> dict[str, float]:
     """Limits that a search is to keep, by metric."""
+    merges = study.kind == "merge"
     with st.expander("Limits on metrics"):
         st.caption(
-            f"A run at the answer is to keep all of them with a probability of {SURE:.0%}: a maximum for losses, a "
-            "minimum for scores. A metric may have a limit and priority 0."
+            f"{'The answer, measured on other text,' if merges else 'A run at the answer'} is to keep all of them with "
+            f"a probability of {SURE:.0%}: a maximum for losses, a minimum for scores. A metric may have a limit and "
+            "priority 0."
         )
         for one in study.objectives:
             if one.reference and one.chance is not None:
+                other = "the base" if merges else f"the {plain(one.reference)} mixture"
                 st.caption(
-                    f"{plain(one.metric)}: compared with the {plain(one.reference)} mixture; a run that equals it has "
+                    f"{plain(one.metric)}: compared with {other}; a {'merge' if merges else 'run'} that equals it has "
                     f"at most {one.chance:.1%}."
                 )
         limits = ask_limits(study, "search-limits", "limit")
@@ -67,17 +70,18 @@ def say_limits(study: studies.Study, search: dict) -> None:
 
 
 def kept_words(study: studies.Study, search: dict) -> None:
-    """Whether a run at the answer of a search keeps its limits."""
+    """Whether a run at the answer of a search keeps its limits; of merges, the answer on other text."""
     if not (kept := search["found"].get("kept")):
         return
     metric = plain(study.metrics[kept["binding"]])
-    limits = limits_told(study, search)
-    words = f"A run at the best predicted keeps its limits ({limits}) with a probability of {kept['chance']:.0%}"
+    merges, limits = study.kind == "merge", limits_told(study, search)
+    what = "The best merge of the last search, on other text," if merges else "A run at the best predicted"
+    words = f"{what} keeps its limits ({limits}) with a probability of {kept['chance']:.0%}"
     if kept["chance"] >= kept["wanted"] - 0.01:
         st.caption(f"{words}. The nearest limit is that of {metric}.")
         return
     st.warning(
-        f"{words}, and {kept['wanted']:.0%} was wanted: {kept['inside']:,} of the draws keep them as surely. Relax the "
-        f"limit of {metric} first, or measure more runs.",
+        f"{words}, and {kept['wanted']:.0%} was wanted: {kept['inside']:,} of {'its merges' if merges else 'the draws'}"
+        f" keep them as surely. Relax the limit of {metric} first, or measure more {'merges' if merges else 'runs'}.",
         icon=":material/block:",
     )
