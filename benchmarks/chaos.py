@@ -94,14 +94,8 @@ class Chaos:
 
     def start(self, *words: str) -> subprocess.Popen:
         with open(self.folder / f"{words[0]}.log", "ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            return subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=self.environment, **quiet)
 
     def begin(self) -> None:
         """Before the first blow: the corpus that all training jobs read."""
@@ -296,11 +290,8 @@ def attack(kills: int, seconds: float, patience: float, seed: int, disk: bool) -
         report = {"seed": seed, "seconds of attack": round(attacked), "kills": chaos.kills()}
         report["what was done"] = dict(chaos.counts)
         doubled = [path.name for path in chaos.witness.glob("doubled-*")]
-        return (
-            report
-            | {"jobs that ran twice at once": doubled}
-            | examine(chaos.root, chaos.acknowledged, chaos.halves, chaos.garbage)
-        )
+        found = examine(chaos.root, chaos.acknowledged, chaos.halves, chaos.garbage)
+        return report | {"jobs that ran twice at once": doubled} | found
     finally:
         if chaos:
             chaos.end()
