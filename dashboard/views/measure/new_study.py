@@ -267,6 +267,13 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
             "Activation", ACTIVATIONS, ACTIVATIONS.index(preset.activation), key=f"activation-{preset_name}"
         ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
+    } | ask_switches(a, b, c, preset, preset_name)
+    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start)
+
+
+def ask_switches(a, b, c, preset: Fidelity, preset_name: str) -> dict:
+    """The settings of the proxies that change how they learn."""
+    return {
         "mup": c.checkbox(
             "muP",
             preset.mup,
@@ -283,7 +290,6 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
             help="Follow the gradient where the loss is highest nearby. Twice the work; 0: off.",
         ),
     }
-    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start)
 
 
 def ask_repeats(a, b, c, start: StudySpec) -> dict:
