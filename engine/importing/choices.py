@@ -62,14 +62,7 @@ def choose_shares(
         prefixed = [name for name in free if name.startswith("train_")]
         columns = prefixed if format == "regmix" and prefixed else [name for name in free if kind_of(name) != "setting"]
     if columns:
-        if len(columns) < 2:
-            raise Problem(
-                f"Cannot import {table.name}: a mixture needs at least two domains, and {columns[0]!r} is the only "
-                "column of shares. Name more of them."
-            )
-        family = Family(tuple(columns), common_prefix(columns), False, *_scale(table, columns))
-        prefix = "train_" if format == "regmix" and columns[0].startswith("train_") else ""
-        return Shares(family, domains_of(columns, family.prefix if format in GUESSED else prefix))
+        return _given(format, table, columns)
     measured = set(globbed(table, [one for one in metrics or () if one in table.columns]))
     free = [name for name in free if name not in measured and table.is_numeric(name)]
     found = families(table, [name for name in free if _may_be_share(table, name)])
@@ -96,6 +89,18 @@ def choose_shares(
     talk.notes += [phases.note] if phases else []
     domains = domains_of(best.columns, prefix, told_apart, best.suffix) if phases is None else domains_under(best)
     return Shares(best, domains, tuple(others), phases)
+
+
+def _given(format: str, table: Table, columns: list[str]) -> Shares:
+    """The shares in columns that somebody, or the format, has named. Raises Problem for a single one."""
+    if len(columns) < 2:
+        raise Problem(
+            f"Cannot import {table.name}: a mixture needs at least two domains, and {columns[0]!r} is the only column "
+            "of shares. Name more of them."
+        )
+    family = Family(tuple(columns), common_prefix(columns), False, *_scale(table, columns))
+    prefix = "train_" if format == "regmix" and columns[0].startswith("train_") else ""
+    return Shares(family, domains_of(columns, family.prefix if format in GUESSED else prefix))
 
 
 def _scale(table: Table, columns: list[str]) -> tuple[str, float]:
