@@ -1,11 +1,9 @@
-"""What each switch of training does on the demo: `OMP_NUM_THREADS=1 python -m benchmarks.switches` (8 CPU minutes).
+"""What each switch of training does on the demo: `OMP_NUM_THREADS=1 python -m benchmarks.switches` (4 CPU minutes).
 
 Proxies of the demo's recipe on the natural mixture of its corpus, with a switch and without, from the same SEEDS seeds:
 batches of one domain each, sharpness-aware minimisation, and muP at twice the width, where it differs from the table of
 rates. Effect: with minus without, in the mean loss of the domains, junk aside, in bits per byte, with its 95% interval
-by Student's t over seeds. Cost: of training with it, in that without. Then experts: a base on the natural mixture, and
-from it one expert per domain (half the tokens at half the rate, as merge studies have them), with and without
-sharpness-aware minimisation in all of them, and the mean loss of their average. Writes benchmarks/results/switches.json
+by Student's t over seeds. Cost: CPU time of training with it, in that without. Writes benchmarks/results/switches.json
 and switches.md.
 """
 
@@ -24,14 +22,14 @@ from engine.core.files import write_json
 from engine.corpus import CorpusSpec
 from engine.jobs.runs import TaskRun
 from engine.proxies.evaluate import evaluate
-from engine.proxies.model import stack
+from engine.proxies.model import Stack
 from engine.proxies.train import Training
 from engine.space.baselines import natural
 from engine.spec.fidelity import BASE, LEARNING_RATES, PRESETS, Fidelity, sized
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.switches"
 RESULTS = Path(__file__).parent / "results"
-SEEDS, MERGES = 5, 3  # seeds of each switch, and of the experts
+SEEDS = 5
 DEMO, JUNK = PRESETS["demo"], "junk"
 WIDE = sized(64, tokens=DEMO.tokens, eval_tokens=DEMO.eval_tokens)
 SWITCHES = {  # name -> without it, with it
@@ -54,39 +52,19 @@ class Demo:
         counted = np.array([name != JUNK for name in self.domains], float)
         self.counts = counted / counted.sum()
 
-    def trained(self, fidelity: Fidelity, shares: list[np.ndarray], seeds: list[int], start=None) -> Training:
-        """A stack of runs, one for each of the shares and seeds, trained to its end."""
-        runs = [
-            TaskRun(id=f"{place}", weights=one.tolist(), seed=seed)
-            for place, (one, seed) in enumerate(zip(shares, seeds, strict=True))
-        ]
+    def trained(self, fidelity: Fidelity) -> Stack:
+        """Proxies of the natural mixture, one for each seed."""
+        runs = [TaskRun(id=f"{seed}", weights=self.prior.tolist(), seed=seed) for seed in range(SEEDS)]
         training = Training(fidelity, self.corpus, self.domains, runs, "cpu")
-        if start is not None:
-            training.stack.load([start] * len(runs))
         while training.step < fidelity.steps:
             training.advance()
-        return training
-
-    def loss(self, models) -> np.ndarray:
-        """(G,) the mean loss of the domains that count."""
-        found: np.ndarray = evaluate(models, self.corpus, self.domains, DEMO.eval_tokens)[0] @ self.counts
-        return found
+        return training.stack
 
     def natural(self, fidelity: Fidelity) -> tuple[np.ndarray, float]:
-        """(SEEDS,) losses on the natural mixture, and the CPU seconds that they took."""
+        """(SEEDS,) mean losses of the domains that count, on the natural mixture, and the CPU seconds of it."""
         began = time.process_time()
-        training = self.trained(fidelity, [self.prior] * SEEDS, list(range(SEEDS)))
-        return self.loss(training.stack), time.process_time() - began
-
-    def merged(self, fidelity: Fidelity, seed: int) -> tuple[float, float]:
-        """The mean loss of the average of a base's experts, and of the experts themselves, each over all domains."""
-        base = self.trained(fidelity, [self.prior], [seed]).stack.member(0)
-        short = replace(fidelity, tokens=fidelity.tokens // 2, learning_rate=fidelity.learning_rate / 2)
-        shares = list(np.eye(len(self.domains)))
-        experts = self.trained(short, shares, [seed] * len(shares), base).stack
-        states = [experts.member(place) for place in range(experts.members)]
-        soup = {name: sum(one[name] for one in states) / len(states) for name in base}
-        return float(self.loss(stack(fidelity, self.corpus.vocabulary, [soup]))[0]), float(self.loss(experts).mean())
+        found = evaluate(self.trained(fidelity), self.corpus, self.domains, DEMO.eval_tokens)[0] @ self.counts
+        return found, time.process_time() - began
 
 
 def effect(without: np.ndarray, with_it: np.ndarray) -> dict:
@@ -98,20 +76,14 @@ def effect(without: np.ndarray, with_it: np.ndarray) -> dict:
 
 
 def rows(demo: Demo) -> list[dict]:
-    """A row for each switch, and for merges of experts."""
+    """A row for each switch."""
     plain: dict[Fidelity, tuple[np.ndarray, float]] = {}
     found = []
     for name, (off, on) in SWITCHES.items():
         if off not in plain:
             plain[off] = demo.natural(off)
         values, seconds = demo.natural(on)
-        cost = seconds / plain[off][1]
-        found.append({"switch": name, "on": "natural mixture", "cost": cost, **effect(plain[off][0], values)})
-    sharp = SWITCHES["sharpness .2"]
-    soups = np.array([[demo.merged(one, seed) for seed in range(MERGES)] for one in sharp])  # (2, MERGES, 2)
-    for place, on in enumerate(("average of experts", "experts, mean")):
-        row = {"switch": "sharpness .2", "on": on, "cost": found[2]["cost"]}
-        found.append(row | effect(soups[0, :, place], soups[1, :, place]))
+        found.append({"switch": name, "cost": seconds / plain[off][1], **effect(plain[off][0], values)})
     return found
 
 
@@ -121,17 +93,17 @@ def page(found: list[dict]) -> str:
         "",
         f"`{COMMAND}`, {date.today()}, {os.cpu_count()} cores, load at the end {os.getloadavg()[0]:.1f}.",
         "",
-        f"Proxies of the demo's recipe, {SEEDS} seeds ({MERGES} for experts): with a switch minus without, in the mean "
+        f"Proxies of the demo's recipe on its natural mixture, {SEEDS} seeds: with a switch minus without, in the mean "
         "loss of the domains that count, in bits per byte, with its 95% interval over seeds. Cost: CPU time with it "
         "over that without. An effect whose interval holds 0 is none.",
         "",
-        "| switch | measured on | without | effect, 95% | | cost |",
-        "|---|---|---|---|---|---|",
+        "| switch | without | effect, 95% | | cost |",
+        "|---|---|---|---|---|",
     ]
     for one in found:
         said = "no effect" if one["none"] else "better" if one["effect"] < 0 else "worse"
         lines.append(
-            f"| {one['switch']} | {one['on']} | {one['without']:.4f} | {one['effect']:+.4f} ± {one['half']:.4f} | "
+            f"| {one['switch']} | {one['without']:.4f} | {one['effect']:+.4f} ± {one['half']:.4f} | "
             f"{said} | {one['cost']:.2f} |"
         )
     return "\n".join([*lines, ""])

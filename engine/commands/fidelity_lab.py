@@ -41,13 +41,13 @@ def start_fidelity_lab(
     return {"study": study.id, "jobs": [answer_of(store, one) for one in asked]}
 
 
-def fidelity_lab(store: Store, name: str) -> dict | None:
+def fidelity_lab(store: Store, name: str) -> dict:
     """What a study's newest fidelity lab measured: every candidate's rank correlation with the reference, without
-    noise, its interval and cost, and the cheapest that may be relied on; null before."""
+    noise, its interval and cost, and the cheapest that may be relied on; no candidate before."""
     study = studies.get(store, name)
     lab = of_study.lab_of(store, study)
     if lab is None:
-        return None
+        lab = of_study.Lab("", 0, 0, None, None, [], {}, {}, None)
     return {
         "study": study.id,
         "mixtures": lab.mixtures,

@@ -7,6 +7,7 @@ import torch
 
 from engine import corpus as corpora
 from engine.core.checks import or_null
+from engine.core.files import replacing
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.proxies.device import choose_device
@@ -18,7 +19,8 @@ from engine.spec.kinds.lab import LabMeasured, LabTask
 
 
 def run(job: Job) -> None:
-    """Run a LabTask; it begins again where it was stopped. Raises Stopped, and Problem for an invalid task."""
+    """Run a LabTask; stacks that are measured stay so if it is stopped. Raises Stopped, and Problem for an invalid
+    task."""
     task = job.task(LabTask)
     device, began = choose_device(task.device), time.monotonic()
     if device == "cpu":
@@ -47,8 +49,12 @@ def run(job: Job) -> None:
 def measured(
     job: Job, task: LabTask, corpus, fidelity: Fidelity, device: str, members: list[TaskRun], first: int
 ) -> np.ndarray:
-    """(G, D) losses of one group of members, trained as a stack; NaN of those that diverged."""
-    group = members[first : first + task.group]
+    """(G, D) losses of one group of members, trained as a stack; NaN of those that diverged. Kept in the job's folder,
+    for an attempt after this one."""
+    group, kept = members[first : first + task.group], job.folder / f"losses-{first}.npy"
+    if kept.exists():
+        there: np.ndarray = np.load(kept, allow_pickle=False)
+        return there
     training = Training(fidelity, corpus, task.domains, group, device, task.keep)
     while training.step < fidelity.steps:
         training.advance()
@@ -56,4 +62,6 @@ def measured(
         job.progress(done, len(members) * fidelity.steps, f"training {len(members)} proxies: {task.name}")
     losses, _ = evaluate(training.stack, corpus, task.domains, fidelity.eval_tokens)
     losses[~training.alive.cpu().numpy()] = np.nan
+    with replacing(kept) as part, open(part, "wb") as file:
+        np.save(file, losses)
     return losses

@@ -17,7 +17,8 @@ def test_a_lab_says_what_it_would_cost(finished):
     assert plan["runs"] == pytest.approx(sum(one["runs"] for one in plan["fidelities"].values()))
     assert plan["fidelities"]["half the tokens"]["runs"] == pytest.approx(24)
     assert plan["fidelities"]["reference"]["runs"] > 48 * 8
-    assert answer(finished, "fidelity-lab", "Small") is None
+    before = answer(finished, "fidelity-lab", "Small")
+    assert before["fidelities"] == [] and before["recommended"] is None
     assert "from 24 to 256" in said(finished, "fidelity-lab", "Small", "--plan", "--mixtures", "8")
     assert "measured in 'Small' are none" in said(finished, "fidelity-lab", "Small", "--take", "muP")
 

@@ -57,6 +57,16 @@ def test_every_mixture_and_seed_is_measured_as_it_would_be_alone(workspace, tmp_
     assert table[0, 0, 0] < table[2, 0, 0] and table[2, 0, 1] < table[0, 0, 1]
 
 
+def test_what_a_stopped_job_measured_is_not_measured_again(workspace, tmp_path):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    np.save(folder / "losses-0.npy", np.full((4, 2), 99.0))
+    run(Job(folder, workspace, task().spec()))
+    (event,) = [one for one in read_events(folder) if one["kind"] == "lab.measured"]
+    table = np.array(event["found"]["losses"]).reshape(6, 2)
+    assert (table[:4] == 99).all() and (table[4:] < 20).all()
+
+
 def test_proxies_that_diverge_have_no_losses(workspace, tmp_path):
     fast = SIZE.to_dict() | {"learning_rate": 100.0, "clip": 1e6}
     found = done(workspace, tmp_path / "job", fidelity=fast)
