@@ -42,7 +42,8 @@ def wait_for_study(client, workspace, study: str):
             bar.n = bar.total - sum(shown["counts"].get(state, 0) for state in ("planned", "running"))
             bar.set_postfix_str(doing(shown["jobs"]), refresh=True)
             check_study(shown)
-            if shown["settled"]:
+            told_before = any(job["state"] in UNFINISHED for job in shown["jobs"])  # they ended while this was told
+            if shown["settled"] and not told_before:
                 return {key: shown[key] for key in ("study", "state", "counts", "domains")}
             time.sleep(POLL_SECONDS)
 

@@ -16,6 +16,7 @@ from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.merging.checkpoints.reader import Checkpoint
 from engine.merging.config import from_dict
+from engine.merging.measuring.flips import Losses
 from engine.merging.measuring.language_models import ModelMerges, loaded
 from engine.merging.merge import merge
 from engine.spec.flips import WINDOWS
@@ -121,7 +122,7 @@ def test_bits_per_byte_count_every_byte_once(desk):
     with torch.no_grad():
         for value in merges.model.parameters():
             value.zero_()
-    nats, _ = merges._sums(merges.windows["prose"])
+    nats, _ = merges._sums("prose", Losses())
     targets = sum(len(one.ids) - 1 for one in merges.windows["prose"])
     assert nats.sum() == pytest.approx(targets * math.log(language_models.VOCABULARY), rel=1e-5)
     first = merges.windows["prose"][0]
