@@ -7,9 +7,9 @@ Laws (LAWS of effective exposure and transport: Marin, 2026; cheap pairs at equa
 - transport: theta x (what the level predicts of the early mixtures minus the late ones), of either sign.
 - line: a Gaussian process on the order with a linear kernel, which is a ridge regression.
 
-Each predicts every contrast from the others. How much better than zero it does is tested by flipping the contrasts'
-signs, which changes nothing where order does not matter: the test is exact for any noise, and holds for all laws and
-all metrics together. F phases, D domains, K contrasts, C columns: a study's metrics, and their weighted mean last.
+Each predicts every contrast from the others. How well these agree is tested by flipping the contrasts' signs, which
+changes nothing where order does not matter: the test is exact for any noise, and holds for all laws and all metrics
+together. F phases, D domains, K contrasts, C columns: a study's metrics, and their weighted mean last.
 """
 
 from collections.abc import Callable
@@ -153,18 +153,18 @@ def order_matters(contrasts: Contrasts, level: Level, fractions: np.ndarray, see
         )
     features = features_of_contrasts(contrasts, level, fractions)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (FLIPS, count))
-    gains, ridges, laws, flipped = np.empty(columns), np.zeros(columns), list[str](), np.empty((FLIPS, columns))
+    gains, seen, ridges = np.empty(columns), np.empty(columns), np.zeros(columns)
+    laws, flipped = list[str](), np.empty((FLIPS, columns))
     for c in range(columns):
         values, guesses = contrasts.values[:, c], _guesses(features, c)
         found = np.array([gain_of(values[None], guess)[0] for *_, guess in guesses])
         name, ridges[c], _ = guesses[int(first_lowest(-found))]
-        gains[c] = found.max()
+        gains[c], seen[c] = found.max(), max(agreement(values[None], guess)[0] for *_, guess in guesses)
         laws.append(name if gains[c] > 0 else NONE)
         for first in range(0, FLIPS, CHUNK):
             part = signs[first : first + CHUNK] * values
-            flipped[first : first + CHUNK, c] = np.max([gain_of(part, guess) for *_, guess in guesses], axis=0)
-    most = flipped.max(axis=1)  # of all columns: Westfall and Young's maximum
-    chance = (1 + (most[:, None] >= gains - ROUNDED).sum(axis=0)) / (1 + FLIPS)
+            flipped[first : first + CHUNK, c] = np.max([agreement(part, guess) for *_, guess in guesses], axis=0)
+    chance = chance_of(seen, flipped)
     return Order(chance, tuple(laws), ridges, gains, contrasts, features, level, fractions)
 
 
@@ -213,6 +213,31 @@ def gain_of(values: np.ndarray, guess: Guess) -> np.ndarray:
     total = (values**2).sum(axis=1)
     gain: np.ndarray = np.where(total > 0, 1 - (guess(values) ** 2).sum(axis=1) / np.maximum(total, 1e-300), 0.0)
     return gain
+
+
+def agreement(values: np.ndarray, guess: Guess) -> np.ndarray:
+    """(S,) the correlation of the signed roots of values (S, K) and of what a guess predicts of them, about zero: one
+    pair whose loss moves a hundred times as much as others' does not decide it alone."""
+    predicted = values - guess(values)
+    product = values * predicted
+    size = np.sqrt(np.abs(values).sum(axis=1) * np.abs(predicted).sum(axis=1))
+    found: np.ndarray = (np.sign(product) * np.sqrt(np.abs(product))).sum(axis=1) / np.maximum(size, 1e-300)
+    return found
+
+
+def chance_of(seen: np.ndarray, flipped: np.ndarray) -> np.ndarray:
+    """(C,) the probability of a value as large as that seen (C,), in any column, by its flips (B, C): Westfall and
+    Young's least p-value, so that a column of few large contrasts does not hide the others."""
+    rising = np.sort(flipped, axis=0)
+
+    def own(values: np.ndarray) -> np.ndarray:
+        """(n, C) the part of a column's flips that are as large as values (n, C)."""
+        below = [np.searchsorted(rising[:, c], values[:, c] - ROUNDED) for c in range(values.shape[1])]
+        return (1 + len(rising) - np.stack(below, axis=1)) / (1 + len(rising))
+
+    least = own(flipped).min(axis=1)  # (B,)
+    chance: np.ndarray = (1 + (least[:, None] <= own(seen[None])[0] + ROUNDED).sum(axis=0)) / (1 + len(flipped))
+    return chance
 
 
 # The best order ----------------------------------------------------------------------------------------------

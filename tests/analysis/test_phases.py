@@ -38,7 +38,7 @@ def test_an_order_that_matters_is_found_where_it_does():
     order = np.array([[0.1, -0.1, 0.0], [0.0, 0.0, 0.0], [-0.1, 0.0, 0.1]])
     mean, std = found.effect(phases_at(np.full((3, 3), 1 / 3), order, FRACTIONS))
     np.testing.assert_allclose(mean[:, 0], 0.3 * order @ SLOPES[:, 0], atol=4 * std[:, 0].max())
-    assert (mean[:, 1] == 0).all() and mean[1].tolist() == [0, 0, 0] and 0 < std[0, 0] < 0.02
+    assert (mean[:, 1] == 0).all() and 0 < std[0, 0] < 0.02
 
 
 def test_no_order_is_no_order():

@@ -12,7 +12,7 @@ from store import phases, studies
 from tests.support.measured_study import fit
 
 DOMAINS = ("web", "code", "books")
-RUNS = 30
+RUNS = 48
 FRACTIONS = np.array([0.8, 0.2])
 
 
