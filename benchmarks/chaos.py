@@ -47,6 +47,7 @@ ACTIONS = {
     "submit": 40,
     "kill_job": 24,
     "kill_worker": 12,
+    "kill_nursery": 8,
     "kill_page": 5,
     "cancel": 3,
     "jump": 4,
@@ -169,6 +170,15 @@ class Chaos:
     def kill_worker(self) -> None:
         if Workspace(self.root).is_held("worker"):  # one that still starts would never get anything done
             self.kill(self.worker, "kills of the worker")
+
+    def kill_nursery(self) -> None:
+        """The process that forks the worker's jobs; these go on."""
+        for words in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError, ValueError):
+                parent = int((words.parent / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == self.worker.pid and b"engine.jobs.backends.nursery" in words.read_bytes():
+                    os.kill(int(words.parent.name), signal.SIGKILL)
+                    self.counts["kills of what forks jobs"] += 1
 
     def kill_page(self) -> None:
         if self.ask("list_studies") is not None:

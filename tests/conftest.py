@@ -5,6 +5,7 @@ import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, TINY, Page, copied, engine, write_domains
 
 sys.dont_write_bytecode = False
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script: programs under test
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # would ignore Ctrl-C, too
 TRAINED = {"finished", "merged", "tasked", "learning_desk", "page"}  # fixtures that train models first
 LONGEST = (  # by CPU seconds; the first needs no trained workspace: it runs while others wait for that
     *("test_backends", "test_every_page", "test_pages", "test_candidate_pages", "test_merge_study", "test_docs"),

@@ -18,11 +18,23 @@ def jumped() -> float:
 
 
 time.time = jumped
-words = sys.orig_argv
-if "engine.jobs.run" in words:
-    name = os.path.basename(words[words.index("engine.jobs.run") + 1])
-    witness = os.open(os.path.join(os.environ["CHAOS_WITNESS"], name), os.O_RDWR | os.O_CREAT)  # until the process ends
+
+
+def begin(folder: str) -> None:
+    """Hold the job's witness until this process ends; say so if another holds it."""
+    name = os.path.basename(folder)
+    witness = os.open(os.path.join(os.environ["CHAOS_WITNESS"], name), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         open(os.path.join(os.environ["CHAOS_WITNESS"], f"doubled-{name}"), "w").close()
+
+
+words = sys.orig_argv
+if "engine.jobs.run" in words:
+    begin(words[words.index("engine.jobs.run") + 1])
+elif "engine.jobs.backends.nursery" in words:  # it forks jobs, each of which begins with `main`
+    from engine.jobs import run
+
+    main = run.main
+    run.main = lambda folder, *rest: begin(str(folder)) or main(folder, *rest)

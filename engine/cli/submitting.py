@@ -43,7 +43,7 @@ def results_in(path: Path) -> dict:
     files = list(files_in(path)) if path.is_dir() else [(path.name, path.read_bytes())]
     lines = combined(files, str(path))[0].splitlines()
     if len(lines) > 1:
-        found = listed([name for name, _ in files], 4)
+        found = listed([name for name, data in files if data], 4)
         raise Problem(f"Cannot tell which results in {path} are the run's: there are {found}. Name one file.")
     found: dict = json.loads(lines[0])
     return found

@@ -24,10 +24,16 @@ SETTINGS = {"config": ("model_args",), "config_general": ("model_name", "model_c
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The JSON files in a folder and in those within it: their paths, which begin with its name, and their bytes."""
+    """The files in a folder and in those within it: their paths, which begin with its name, and their bytes.
+
+    Results are in `.json`; others have no bytes, and are there to be named.
+    """
     root = folder.resolve()
-    for path in sorted(root.rglob("*.json")):
-        if path.is_file():
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            if path.suffix.lower() != ".json":
+                yield path.relative_to(root.parent).as_posix(), b""
+                continue
             if path.stat().st_size > JSON_BYTES:
                 raise Problem(f"Cannot read {path}: it is larger than {JSON_BYTES >> 20} MiB. Leave it out.")
             yield path.relative_to(root.parent).as_posix(), path.read_bytes()

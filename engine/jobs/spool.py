@@ -12,6 +12,7 @@ whatever the job keeps between attempts. A file `paused/<study>` pauses all jobs
 nothing of the database and go on without its owner.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,20 +21,20 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.core.errors import Problem, Stopped
 from engine.core.files import write_text
-from engine.jobs.events import Event, JobCancelled, JobProgress, JobRequeued
-from engine.jobs.journal import append, open_journal, write_event
+from engine.jobs.events import OUTCOMES, Event, JobCancelled, JobProgress, JobRequeued, JobStarted
+from engine.jobs.journal import append, last_event, open_journal, write_event
 from engine.jobs.spec import VERSION, JobSpec, Task
 
 PLACES = ("queued", "active", "ended", "sealed")
 PROGRESS_SECONDS = 0.5  # at most two progress lines per second: the page polls every two seconds
 LONGEST_ID = 200  # bytes
 OWNER = "owner"  # the owner's journal; no job is called so
+ENDS_WITHIN = 2.0  # seconds that a job's process is given to end once it has told its outcome
 HEARTBEAT = "beat"  # the heartbeat file, touched while a job makes progress
 
 
@@ -189,19 +190,29 @@ class Spool:
 
     def retry(self, job_id: str, reason: str = "somebody asked for it") -> None:
         """Queue an ended job again; it resumes from its folder. Raises Problem if it has not ended."""
-        folder = self.find(job_id)
-        if folder is None or folder.parent.name not in ("ended", "sealed"):
-            raise Problem(f"Cannot retry job {job_id!r}: it has not ended. Cancel it first, or wait.")
-        with try_lock(folder) as free:
-            if not free:
+        patience = time.monotonic() + ENDS_WITHIN
+        while (folder := self.find(job_id)) is not None and has_ended(folder):
+            with contextlib.suppress(FileNotFoundError), try_lock(folder) as free:  # else it has just been moved
+                if free is not None:
+                    (folder / "cancel").unlink(missing_ok=True)
+                    write_event(folder, JobRequeued(reason))
+                    while folder and self.move(folder, "queued") is None:  # its owner sealed it meanwhile
+                        folder = self.find(job_id)
+                    return
+            if time.monotonic() > patience:
                 raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
-            (folder / "cancel").unlink(missing_ok=True)
-            write_event(folder, JobRequeued(reason))
-            while folder and self.move(folder, "queued") is None:  # its owner sealed it meanwhile
-                folder = self.find(job_id)
+            time.sleep(0.05)
+        raise Problem(f"Cannot retry job {job_id!r}: it has not ended. Cancel it first, or wait.")
 
 
-@contextmanager
+def has_ended(folder: Path) -> bool:
+    """Whether a job is over: where it lies says so, or its journal does, before its worker has filed it away."""
+    if folder.parent.name == "active":
+        return isinstance(last_event(folder, JobStarted, JobRequeued, *OUTCOMES), OUTCOMES)
+    return folder.parent.name in ("ended", "sealed")
+
+
+@contextlib.contextmanager
 def try_lock(folder: Path) -> Iterator[int | None]:
     """Hold a job's lock inside the block; yields its descriptor, or None while a process runs the job."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)

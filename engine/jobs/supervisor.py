@@ -98,6 +98,8 @@ class Supervisor:
     def step(self) -> None:
         """One pass: watch the active jobs, then fill the free room."""
         active = self.spool.folders("active")
+        for name in self.leases.keys() - {folder.name for folder in active}:
+            self.forget(name)  # somebody retried it before it was filed away
         for folder in active:
             self.watch(folder)
         self.fill()
@@ -163,7 +165,7 @@ class Supervisor:
     def command(self, folder: Path, lease: Lease) -> tuple[list[str], dict[str, str]]:
         """The command line of a job's process, and its environment."""
         env = {**CHILD_ENVIRONMENT, "PYTHONUNBUFFERED": "1", "PYTHONPATH": search_path()}
-        env |= {"MIXDESK_GPU_MEMORY_MB": str(lease.gpu_memory_mb)} if lease.gpu_memory_mb else {}
+        env["MIXDESK_GPU_MEMORY_MB"] = str(lease.gpu_memory_mb or 0)  # always the same names: see the nursery
         workspace = str(self.spool.workspace)
         if lease.backend == "local":
             argv = ["engine.jobs.run", str(folder), workspace, lease.attempt, "--locked"]
@@ -274,9 +276,13 @@ class Supervisor:
             if not isinstance(last, JobDied):
                 write_event(folder, JobDied(reason or status.cause or "its process ended"))
             place = self.after_a_death(folder)
-        for known in (self.leases, self.specs, self.ending, self.heartbeats, self.loud):
-            known.pop(folder.name, None)
+        self.forget(folder.name)
         self.spool.move(folder, place)
+
+    def forget(self, name: str) -> None:
+        """Drop what is known of a job that is no longer active; its room is free again."""
+        for known in (self.leases, self.specs, self.ending, self.heartbeats, self.loud):
+            known.pop(name, None)
 
     def keep_log(self, folder: Path, lease: Lease) -> None:
         """Fetch the output of a job that died on a cluster before it could write its own log."""

@@ -150,10 +150,12 @@ def reading(tmp_path, root, key="run", **given):
 
 @pytest.mark.parametrize("key", ["run", "name"])
 def test_a_folder_of_results_is_joined_by_the_names_of_its_folders(tmp_path, key):
-    root = folder_of(results_of_runs(tmp_path / "results"), {"notes.json": {"a": 1}, "run-0/torn.json": "{"})
+    others = {"notes.json": {"a": 1}, "run-0/torn.json": "{", "run-0/scores.csv": "acc\n.4", ".DS_Store": "x"}
+    root = folder_of(results_of_runs(tmp_path / "results"), others)
     found, notes = reading(tmp_path, root, key)
     assert found.keys == RUNS and notes == [
-        "Not read, because they do not hold the results of a harness: results/notes.json, results/run-0/torn.json."
+        "Not read, because they do not hold the results of a harness: results/notes.json, results/run-0/scores.csv, "
+        "results/run-0/torn.json."
     ]
     objectives = {one.metric: one for one in found.mapping.objectives}
     assert list(objectives) == [

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from engine.core.errors import Problem, Stopped
-from engine.jobs.events import JobDied, JobStarted, RunsProgress
+from engine.jobs.events import JobDied, JobFailed, JobStarted, RunsProgress
 from engine.jobs.journal import cut_torn_tail, write_event
 from engine.jobs.spool import Job, Spool, try_lock
 from tests.support.working import read_events
@@ -58,6 +58,24 @@ def test_retry_only_of_what_ended(spool):
     assert spool.find("one").parent.name == "queued"
     assert not (spool.find("one") / "cancel").exists()
     assert kinds(spool.find("one")) == ["job.cancelled", "job.requeued"]
+
+
+def test_a_job_that_has_told_its_end_can_be_retried_before_its_worker_files_it_away(spool):
+    for name in ("one", "two"):
+        spool.submit({"kind": "fit"}, name)
+    folder = spool.move(spool.find("one"), "active")
+    write_event(folder, JobStarted(pid=1))
+    with pytest.raises(Problem, match="has not ended"):
+        spool.retry("one")
+    write_event(folder, JobFailed("The disk is full."))
+    with try_lock(folder), pytest.raises(Problem, match="still runs"):
+        spool.retry("one")
+    spool.retry("one")
+    assert spool.find("one").parent.name == "queued"
+    again = spool.move(spool.find("one"), "active")
+    with pytest.raises(Problem, match="has not ended"):  # the end that it told was that of its round before
+        spool.retry("one")
+    assert kinds(again) == ["job.started", "job.failed", "job.requeued"]
 
 
 def test_the_lock_shows_who_lives(spool):

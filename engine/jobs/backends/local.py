@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.jobs import devices
-from engine.jobs.backends import Backend, Status, cause_of
+from engine.jobs.backends import Backend, Status, cause_of, nursery
+from engine.jobs.backends.nursery import Nursery
 from engine.jobs.devices import Found, Lease
 from engine.jobs.spec import JobSpec
 
@@ -20,13 +21,17 @@ LOOK_SECONDS = 5.0  # between calls of nvidia-smi while a card is wanted or leas
 
 
 class Local(Backend):
-    """Each command in a session of its own, so that it outlives the supervisor and ends with all its children."""
+    """Each command in a session of its own, so that it outlives the supervisor and ends with all its children.
+
+    Jobs are forked by a nursery where that is safe, as most of a small job's time is its imports.
+    """
 
     name, local = "local", True
 
     def __init__(self, slots: int):
         self.slots = slots
         self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.nursery, self.forked = Nursery(), set[str]()
         self.found: Found = devices.find()
         self.looked = time.monotonic()
         self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards listed so far
@@ -64,6 +69,10 @@ class Local(Backend):
     ) -> str:
         visible = {"CUDA_VISIBLE_DEVICES": resources.gpu or "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         with open(log, "ab") as output:
+            if nursery.SAFE and lock is not None and tuple(argv[:3]) == nursery.COMMAND:
+                handle = str(self.nursery.start(argv[3:], {**env, **visible}, output.fileno(), lock))
+                self.forked.add(handle)
+                return handle
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -78,12 +87,11 @@ class Local(Backend):
 
     def status(self, handle: str) -> Status:
         """Only for its own children: those of an earlier supervisor are known by the job's lock."""
-        child = self.children.get(handle)
-        if child is None:
-            return Status("ended", cause="its process was gone when a new worker looked")
-        if (code := child.poll()) is None:
-            return Status("running")
-        return Status("ended", code, cause_of(code))
+        try:
+            code = self.nursery.code(int(handle)) if handle in self.forked else self.children[handle].poll()
+        except (KeyError, OSError):
+            return Status("ended", cause="its process was gone when a worker looked")
+        return Status("running") if code is None else Status("ended", code, cause_of(code))
 
     def cancel(self, handle: str, kill: bool = False) -> None:
         # It may have ended; or its supervisor was killed before it saved the handle.
