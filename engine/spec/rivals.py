@@ -34,10 +34,8 @@ def tokens_of(fidelity: Fidelity) -> int:
 
 # What the methods do how often. ------------------------------------------------------------------------------------
 
-UPDATES, PROBED = (
-    128,
-    2,
-)  # FastMix: updates of the shares; sequences of each domain that one reads, of both kinds of text
+# FastMix: updates of the shares; sequences of each domain that one reads, of both kinds of text.
+UPDATES, PROBED = 128, 2
 ROUNDS, SWEEPS, SWEPT = 8, 2, 0.25  # Aioli: rounds, the sweeps of each, and the part of it that these take
 LOOKED = 1024  # tokens of each domain on which it looks at losses
 
