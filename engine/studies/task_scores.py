@@ -49,8 +49,10 @@ def task_name(title: str) -> str:
 
 def of_task(objective: Objective, task: str) -> bool:
     """Whether a metric is of a task: measured here, or imported from a harness' results on it."""
+    if objective.task is not None or objective.domain is not None or objective.reference is not None:
+        return objective.task == task
     title, end = objective.metric[: len(task)], objective.metric[len(task) :][:1]
-    return objective.task == task or (end == " " and task_name(title) == task)
+    return end == " " and task_name(title) == task
 
 
 def answered(store: Store, study: studies.Study, task: str) -> list[str]:

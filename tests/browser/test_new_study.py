@@ -35,7 +35,7 @@ def test_the_points_of_each_design_are_shown(tab, dialog):  # noqa: F811
     ):
         choose(tab, dialog, "Design", design)
         expect(dialog.get_by_text(words)).to_be_visible()
-        expect(dialog.get_by_text("64 mixtures of the design")).to_be_visible()
+        expect(dialog.get_by_text("64 mixtures of the design")).to_have_count(1)  # the one before it is gone
         assert tab.evaluate(POINTS) == 64
     expect(dialog.get_by_text("Confirming the result afterwards")).to_contain_text("FLOPs")
 

@@ -72,7 +72,6 @@ EXPECTED: dict[str, Read | str] = {
         24,
         "arxiv cc/art_high cc/art_low wikipedia",
         "lm_eval/arc/acc lm_eval/arc/bpb lm_eval/arc/choice_logprob lm_eval/arc/choice_prob_norm",
-        ("shares",),
     ),
     "sep-line/runs.csv": Read(6, "web code", "web_loss"),
     "sizes-and-budgets/runs.csv": Read(8, "web code books", "web_loss code_loss books_loss", ("size", "budget")),

@@ -76,7 +76,7 @@ HEADLESS_READS = {
     training: {"training_jobs", "expected_roles", "vocabulary_of", "trainable", "costs"},
     proposals: set(),
     flips: {"flips_due", "flips_to_come"},
-    influence: {"influences", "row_of_metric", "judgements"},
+    influence: {"influences", "row_of_metric", "row_of_domain", "judgements"},
     overlap: {
         "overlap_jobs",
         "counted",
@@ -102,8 +102,9 @@ HEADLESS_READS = {
     },
     imports: {"imported_file", "tables_of", "preview", "fitted", "predict"},
     domain_changes: {"plan_change", "same_text", "opened", "carried", "spec_on"},
-    confirmations: {"plan_confirmation", "spread_of", "confirmations", "scale_check"},
+    confirmations: {"plan_confirmation", "labelled", "spread_of", "confirmations", "scale_check"},
     merge_questions: {
+        "known_runs",
         "merge_spec",
         "task_of",
         "checked_points",
