@@ -19,6 +19,8 @@ def add(command) -> None:
     said = "the shares of one phase, such as web=0.7,code=0.3, to predict as well; once for each phase, in their order"
     one.add_argument("--phase", action="append", default=[], metavar="NAME=SHARE,...", help=said)
     priority_option(one)
+    said = "what runs in training are predicted to measure at their end, from their curves so far"
+    priority_option(command("curves", curves, said, study=True))
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
@@ -105,6 +107,10 @@ def repetition(client, workspace, options):
 def phases(client, workspace, options):
     schedule = [numbers(part.split(",")) for part in options.phase] or None
     return client.call("phases", name=options.study, schedule=schedule, priorities=priorities(options))
+
+
+def curves(client, workspace, options):
+    return client.call("curves", name=options.study, priorities=priorities(options))
 
 
 def targets(client, workspace, options):

@@ -6,6 +6,7 @@ there or, if no page runs, in its own process. So a command behaves the same eve
 
 from engine.commands import (
     corpora,
+    curves,
     fidelity_lab,
     harness,
     imports,
@@ -26,7 +27,7 @@ from engine.commands import (
 from engine.core.people import only_reads
 
 SUBJECTS = (
-    *(corpora, tasks, harness, jobs, studies, rounds, rivals, fidelity_lab, influence, phases),
+    *(corpora, tasks, harness, jobs, studies, rounds, rivals, fidelity_lab, influence, phases, curves),
     *(ledger, merges, imports, runs, reviews, recipes, tokens),
 )
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}

@@ -16,6 +16,7 @@ from dashboard.models.wording import ROLES, RUN
 from dashboard.server import state
 from dashboard.views.measure import brushing
 from dashboard.views.measure.brushing import Ranges
+from dashboard.views.measure.endings import predicted_ends
 from dashboard.views.measure.run import MOST, POINTS, ask_look, look_at
 from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.empty import nothing_yet
@@ -57,7 +58,7 @@ def render(name: str | None) -> None:
 
 
 def progress_and_curves(name: str, aggregate: Aggregate) -> None:
-    """The study's progress, and the training curves of the runs that are brushed, or of all."""
+    """The study's progress, its training curves, and what runs in training are predicted to measure."""
     store = state.store()
     study = studies.get(store, name)
     progress = progress_of(store, study)
@@ -69,13 +70,20 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
         st.session_state.pop(CURVES_OF, None)
         st.caption(imported_from(study))
         return
-    st.header("Training curves", anchor=False)
     table, names = run_table(store, study, aggregate), named_of(study)
+    curves_so_far(study, table, names)
+    if study.kind == "mixture":
+        predicted_ends(study, aggregate, names)
+
+
+def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
+    """The training curves of the runs that are brushed, or of all."""
+    st.header("Training curves", anchor=False)
     axes = brushing.axes_of(table, names, study.kind == "merge")
     brush = brushing.brush_now(study.id, axes)
     st.session_state[CURVES_OF] = asked = brushing.asked(brush)
     kept = brushing.within(table, axes, brush)
-    lines = training_curves(store, study, np.array(table.columns["number"])[kept].tolist() if asked else None)
+    lines = training_curves(state.store(), study, np.array(table.columns["number"])[kept].tolist() if asked else None)
     if not lines:
         st.caption(
             "None of the runs that are brushed or chosen below has a curve."
