@@ -27,7 +27,7 @@ TYPICAL_SPEED = {32: 150_000.0, 64: 60_000.0, 128: 24_000.0, 256: 8_000.0}
 
 def cost_of(store: Store, fidelity: Fidelity, members: float, vocabulary: int, slots: int) -> Cost:
     """The cost of `members` proxies of a fidelity on `slots` parallel jobs; parts of a training count as parts."""
-    tokens = fidelity.steps * fidelity.batch * fidelity.context
+    tokens = fidelity.trained_tokens
     parameters = fidelity.parameters(vocabulary)
     speeds = runs.speed(store)
     own = [rate for (size, _), rate in speeds.items() if size == parameters]

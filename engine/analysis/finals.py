@@ -16,15 +16,8 @@ import numpy as np
 from engine.spec.statistics import weighted_sum
 
 FEWEST = 8  # runs that ended, for a prediction: fewer leave the interval to chance
-STRENGTHS = (
-    0.0,
-    0.1,
-    1.0,
-    10.0,
-    100.0,
-    1000.0,
-    10_000.0,
-)  # variance of what stands beside, before any run, over the noise's
+# Variance of what stands beside, before any run, over the noise's.
+STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)
 STILL = 1e-9  # of a number's size: what varies by less does not vary
 
 

@@ -206,7 +206,7 @@ def plan_confirmation(
         "mixtures": list(plan.mixtures),
         "seeds": plan.seeds,
         "runs": plan.runs,
-        "tokens": plan.runs * one.steps * one.batch * one.context,
+        "tokens": plan.runs * one.trained_tokens,
         "flops": plan.runs * one.flops(vocabulary),
         **asdict(claims(store, found, plan, aggregate_of(store, found))),
     }

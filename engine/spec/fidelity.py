@@ -75,6 +75,11 @@ class Fidelity:
         return math.ceil(self.tokens / (self.batch * self.context))
 
     @property
+    def trained_tokens(self) -> int:
+        """Tokens that one proxy is trained on: its budget in whole steps."""
+        return self.steps * self.batch * self.context
+
+    @property
     def hidden(self) -> int:
         """Width of the MLP: 4 d for GELU; for SwiGLU 8/3 d to a multiple of 8: its gate is a third matrix."""
         return 4 * self.width if self.activation == "gelu" else 8 * round(self.width / 3)
@@ -97,7 +102,7 @@ class Fidelity:
         """
         products = vocabulary * self.width + self.layers * self.layer_parameters
         attention = self.layers * self.width * self.context
-        return self.passes * 6 * (products + attention) * self.steps * self.batch * self.context
+        return self.passes * 6 * (products + attention) * self.trained_tokens
 
     def rate(self, step: int) -> float:
         """The learning rate at a step. All schedules rise linearly in the warmup; cosine then falls to a tenth

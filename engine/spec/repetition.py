@@ -65,7 +65,7 @@ def notes_on_repetition(spec: "StudySpec", frame: "Frame") -> list[str]:
         return []
     pools, fidelity, wanted = _text(frame), _fidelity(spec), _wanted(spec, frame)
     short = [name for name, tokens in zip(pools.names, wanted, strict=True) if tokens < fidelity.context + 1]
-    seen, found = _seen(fidelity), []
+    seen, found = fidelity.trained_tokens, []
     if short:
         found.append(
             f"Proxies of {seen:,} tokens are too short to see {listed(short)} as seldom cut as it should be: they keep "
@@ -150,12 +150,7 @@ def _sample(pools: Pools) -> np.ndarray:
     return pools.tokens if pools.sample is None else pools.sample
 
 
-def _seen(fidelity: Fidelity) -> int:
-    """Tokens that one proxy sees."""
-    return fidelity.steps * fidelity.batch * fidelity.context
-
-
 def _wanted(spec: "StudySpec", frame: "Frame") -> np.ndarray:
     """(D,) tokens of each domain that give a proxy the real run's epochs, NaN where its text is unknown."""
-    wanted: np.ndarray = _text(frame).tokens * min(1.0, _seen(_fidelity(spec)) / frame.budget)
+    wanted: np.ndarray = _text(frame).tokens * min(1.0, _fidelity(spec).trained_tokens / frame.budget)
     return wanted

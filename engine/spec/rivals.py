@@ -24,12 +24,7 @@ class Cost:
 
     def runs(self, fidelity: Fidelity) -> float:
         """In runs of a proxy."""
-        return (self.trained + FORWARD * self.read) / tokens_of(fidelity)
-
-
-def tokens_of(fidelity: Fidelity) -> int:
-    """Tokens of one run."""
-    return fidelity.steps * fidelity.batch * fidelity.context
+        return (self.trained + FORWARD * self.read) / fidelity.trained_tokens
 
 
 # What the methods do how often. ------------------------------------------------------------------------------------
@@ -64,25 +59,25 @@ def rounds_of(fidelity: Fidelity, domains: int) -> tuple[int, int]:
 
 def mixmin_cost(fidelity: Fidelity, domains: int, experts: bool) -> Cost:
     """One run a domain, none where a merge study has made the experts; each reads all validation text."""
-    return Cost(0 if experts else domains * tokens_of(fidelity), domains**2 * fidelity.eval_tokens)
+    return Cost(0 if experts else domains * fidelity.trained_tokens, domains**2 * fidelity.eval_tokens)
 
 
 def doremi_cost(fidelity: Fidelity, domains: int, experts: bool) -> Cost:
     """The reference and the run that is compared with it, whose text the reference reads, too."""
-    return Cost(2 * tokens_of(fidelity), tokens_of(fidelity))
+    return Cost(2 * fidelity.trained_tokens, fidelity.trained_tokens)
 
 
 def fastmix_cost(fidelity: Fidelity, domains: int, experts: bool) -> Cost:
     """One run, in which every update reads some training and validation text of each domain."""
     updates = (fidelity.steps - 1) // every(fidelity)
-    return Cost(tokens_of(fidelity), updates * domains * 2 * PROBED * fidelity.context)
+    return Cost(fidelity.trained_tokens, updates * domains * 2 * PROBED * fidelity.context)
 
 
 def aioli_cost(fidelity: Fidelity, domains: int, experts: bool) -> Cost:
     """One run, which looks at validation text before each round, and after every piece of a sweep."""
     windows = max(2, LOOKED // fidelity.context)
     looks = rounds_of(fidelity, domains)[0] * (1 + SWEEPS * domains)
-    return Cost(tokens_of(fidelity), looks * domains * windows * fidelity.context)
+    return Cost(fidelity.trained_tokens, looks * domains * windows * fidelity.context)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def costs(store: Store, study: studies.Study) -> dict[str, dict[str, float]]:
     if study.kind == "merge" or spec.fidelity is None or corpora.manifest(store, spec.corpus) is None:
         return {}
     one, vocabulary = spec.fidelity, vocabulary_of(store, spec.corpus)
-    tokens, flops = one.steps * one.batch * one.context, one.flops(vocabulary)
+    tokens, flops = one.trained_tokens, one.flops(vocabulary)
     whole = {role: (count, whole_trainings(spec, role, count)) for role, count in study.roles.items()}
     return {
         role: {"runs": count, "tokens": round(part * tokens), "flops": round(part * flops)}

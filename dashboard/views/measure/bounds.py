@@ -1,5 +1,7 @@
 """Bounds of a new study: of the shares of single domains, and of groups of them."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -20,16 +22,7 @@ def ask_bounds(domains: list[str], start: StudySpec) -> dict:
     before = {group["name"]: group for group in start.groups}
     member = {domain: name for name, group in before.items() for domain in group["domains"]}
     own = [member.get(domain, "") for domain in domains]
-    table = pd.DataFrame({"domain": domains, "min": low, "max": high, "group": own}).astype(
-        {"min": float, "max": float}
-    )
-    rows = st.data_editor(
-        table,
-        hide_index=True,
-        disabled=["domain"],
-        key=f"bounds-{'-'.join(domains)}",
-        column_config={"min": SHARE, "max": SHARE},
-    )
+    rows = edited({"domain": domains, "min": low, "max": high, "group": own}, f"bounds-{'-'.join(domains)}")
     bounds = {
         domain: [float(low), float(high)]
         for domain, low, high, _ in rows.itertuples(index=False)
@@ -46,19 +39,17 @@ def ask_groups(rows: pd.DataFrame, before: dict[str, dict]) -> tuple[dict, ...]:
     low, high = zip(*(ends(before.get(name, {}).get("share", (0.0, 1.0))) for name in named), strict=True)
     ratios = {name: before.get(name, {}).get("ratios") for name in named}
     kept = [ratios[name] is not None for name in named]
-    table = pd.DataFrame({"group": named, "min": low, "max": high, "keep ratios": kept}).astype(
-        {"min": float, "max": float}
-    )
-    groups = st.data_editor(
-        table,
-        hide_index=True,
-        disabled=["group"],
-        key=f"groups-{'-'.join(named)}",
-        column_config={"min": SHARE, "max": SHARE},
-    )
+    groups = edited({"group": named, "min": low, "max": high, "keep ratios": kept}, f"groups-{'-'.join(named)}")
     found = []
     for name, low, high, keep in groups.itertuples(index=False):
         members = [row.domain for row in rows.itertuples() if str(row.group).strip() == name]
         kept = {"ratios": ratios[name] or "prior"} if keep else {}
         found.append({"name": name, "domains": members, "share": [float(low), float(high)], **kept})
     return tuple(found)
+
+
+def edited(columns: dict[str, Sequence], key: str) -> pd.DataFrame:
+    """A table with the columns min and max as people leave it; its first column stays as it is."""
+    table = pd.DataFrame(columns).astype({"min": float, "max": float})
+    shares = {"min": SHARE, "max": SHARE}
+    return st.data_editor(table, hide_index=True, disabled=[next(iter(columns))], key=key, column_config=shares)

@@ -17,7 +17,7 @@ from engine.proxies.rivals.ask import Answer, Ask
 from engine.proxies.train import Training
 from engine.space.expert_mixture import lowest
 from engine.spec.fidelity import group_size
-from engine.spec.rivals import Cost, tokens_of
+from engine.spec.rivals import Cost
 
 
 def mixture(ask: Ask) -> Answer:
@@ -29,7 +29,7 @@ def mixture(ask: Ask) -> Answer:
     expert_tokens.save(ask.tokens_file, tokens)
     answer = lowest(*tokens.joined(ask.weights))
     read = len(ask.domains) * sum(len(one) for one, _ in found)
-    return Answer(answer.shares, Cost(0 if ask.experts else len(ask.domains) * tokens_of(ask.fidelity), read))
+    return Answer(answer.shares, Cost(0 if ask.experts else len(ask.domains) * ask.fidelity.trained_tokens, read))
 
 
 def trained(ask: Ask) -> list[dict]:
