@@ -118,22 +118,30 @@ def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndar
 
 @dataclass(frozen=True)
 class Confirmed:
-    """One run of a confirmation. losses (M,), None until it is done; fidelity as Fidelity.to_dict gives it."""
+    """One run of a confirmation. weights (D,): of all its tokens; phases (F, D) where it is a schedule; losses (M,),
+    None until it is done; fidelity as Fidelity.to_dict gives it."""
 
     id: str
     label: str
     state: str
     weights: np.ndarray
+    phases: np.ndarray | None
     seed: int
     fidelity: dict[str, Any]
     losses: np.ndarray | None
 
+    @property
+    def place(self) -> np.ndarray:
+        """What it was trained on: one mixture (D,), or a schedule (F, D)."""
+        return self.weights if self.phases is None else self.phases
 
-def confirmations(store: Store, study: str) -> list[Confirmed]:
-    """The runs that confirm a study's mixtures at other fidelities, finished or not, in the order of their numbers."""
+
+def confirmations(store: Store, study: str, schedules: bool = False) -> list[Confirmed]:
+    """The runs that confirm a study's mixtures at other fidelities, finished or not, in the order of their numbers.
+    schedules: those that confirm schedules, too, whose weights do not tell what they saw."""
     rows = store.rows(
-        "SELECT id, label, state, weights, seed, fidelity, losses FROM runs WHERE study = ? AND role = 'confirm' "
-        "ORDER BY number",
+        "SELECT id, label, state, weights, phases, seed, fidelity, losses FROM runs "
+        "WHERE study = ? AND role = 'confirm' ORDER BY number",
         [study],
     )
     return [
@@ -142,11 +150,13 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
             label,
             state,
             np.array(weights),
+            None if phases is None else np.array(phases, dtype=float),
             seed,
             json.loads(fidelity),
             np.array(losses, dtype=float) if state == "done" else None,
         )
-        for id_, label, state, weights, seed, fidelity, losses in rows
+        for id_, label, state, weights, phases, seed, fidelity, losses in rows
+        if schedules or phases is None
     ]
 
 
@@ -232,7 +242,7 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = store.rows(
         "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
-        "AND role NOT IN ('dose', 'phased') ORDER BY number",
+        "AND role NOT IN ('dose', 'phased') AND NOT (role = 'confirm' AND phases IS NOT NULL) ORDER BY number",
         [study],
     )
     weights, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(2))

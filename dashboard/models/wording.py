@@ -82,6 +82,14 @@ def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
     return f"{value} {read.unit} predicted"
 
 
+def phases_of(frozen: dict) -> dict[str, list[float]]:
+    """The shares of each phase of a candidate that is a schedule, by what it is called; empty for one mixture."""
+    if (schedule := frozen.get("schedule")) is None:
+        return {}
+    parts = zip(schedule["fractions"], schedule["phases"], strict=True)
+    return {f"phase {n}, {100 * part:.4g}%": shares for n, (part, shares) in enumerate(parts, 1)}
+
+
 def against_words(baselines: dict[str, dict], aggregate: Aggregate, read: Shown) -> str:
     """The difference to the first baseline with its interval, and whether it is within noise."""
     name, gap = next(iter(baselines.items()))

@@ -6,11 +6,13 @@ once and measured on all validation text.
 
 from dataclasses import replace
 
+import numpy as np
+
 from engine.core.errors import Problem
 from engine.core.people import acting, takes
 from engine.jobs.decisions import ReviewAdded
 from engine.jobs.runs import run_id
-from engine.review.evidence import at_point, points_of
+from engine.review.evidence import at_place
 from engine.studies import confirmations, ledger
 from engine.studies.jobs import add_to
 from engine.studies.merge_jobs import merge_jobs
@@ -66,8 +68,9 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     fidelity = replace(spec.fidelity, eval_tokens=EVERYTHING)
     there = [run for run in runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
     points = {found.frozen["name"]: found.frozen["point"]}
-    points |= {label: point for label, point in points_of(found.frozen).items() if point != found.frozen["point"]}
-    points = {label: point for label, point in points.items() if not at_point(there, point)}
+    beside = {label: one["point"] for label, one in found.frozen["baselines"].items()}
+    points |= {label: point for label, point in beside.items() if point != found.frozen["point"]}
+    points = {label: point for label, point in points.items() if not at_place(there, np.array(point, float))}
     first = runs.last_number(store, study.id) + 1
     rows = [
         {

@@ -29,7 +29,8 @@ from engine.spec.statistics import ci_half_width
 from engine.studies import confirmations
 from engine.studies.claims import claims
 from engine.studies.moments import Moment, moment_of
-from engine.studies.points import named_points, nominated_points
+from engine.studies.points import nominated_points
+from engine.studies.schedules import named_places
 from store import corpora, runs, studies
 
 OWN = "*Best predicted* and *best measured* are by the study's own priorities here."
@@ -64,7 +65,7 @@ def ask(moment: Moment, aggregate: Aggregate) -> None:
     """What to confirm, what it will cost, and what it will be able to claim; moment: by the study's own priorities."""
     study = moment.study
     a, b, c, d = st.columns(4)
-    there = {**named_points(moment), **nominated_points(state.store(), study)}
+    there = [*named_places(state.store(), moment), *nominated_points(state.store(), study)]
     candidate = choose(a, "Mixture", {name: name for name in there}, "confirm-candidate", link="mixture", help=OWN)
     times = b.select_slider(
         "Size relative to a proxy",
@@ -122,7 +123,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
             st.info(plain(one.waiting))
         else:
             verdict(one, aggregate, place)
-        nominate(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, aggregate)
+        nominate(study, dict(zip(one.names, one.places, strict=True)), f"confirm-{place}", surrogate, aggregate)
     rivals.what_runs_bought(study, aggregate)
     scale(study, aggregate)
 
