@@ -94,7 +94,7 @@ def _of_one_size(store: Store, study: str) -> Measured:
 def _measured(store: Store, study: str) -> tuple[Measured, np.ndarray]:
     found = store.arrow(
         "SELECT id, label, role, weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
-        "AND role NOT IN ('confirm', 'dose', 'phased') ORDER BY number",
+        "AND role NOT IN ('confirm', 'dose', 'phased', 'start') ORDER BY number",
         [study],
     )
     widths = (len(found.column(name)[0]) for name in ("weights", "losses")) if len(found) else shape(store, study)
@@ -137,8 +137,7 @@ class Confirmed:
 
 
 def confirmations(store: Store, study: str, schedules: bool = False) -> list[Confirmed]:
-    """The runs that confirm a study's mixtures at other fidelities, finished or not, in the order of their numbers.
-    schedules: those that confirm schedules, too, whose weights do not tell what they saw."""
+    """The runs that confirm a study's mixtures, finished or not, in the order of their numbers; its schedules, too."""
     rows = store.rows(
         "SELECT id, label, state, weights, phases, seed, fidelity, losses FROM runs "
         "WHERE study = ? AND role = 'confirm' ORDER BY number",
@@ -242,7 +241,7 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = store.rows(
         "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
-        "AND role NOT IN ('dose', 'phased') AND NOT (role = 'confirm' AND phases IS NOT NULL) ORDER BY number",
+        "AND role NOT IN ('dose', 'phased', 'start') AND NOT (role = 'confirm' AND phases IS NOT NULL) ORDER BY number",
         [study],
     )
     weights, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(2))

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS runs (
                                    -- reference | mirror (a merge at the shares of a mixture) | search | learned | submitted
                                    -- | dose (a mixture again, with a domain's text cut)
                                    -- | phased (with another mixture in each phase: engine/spec/phases.py)
+                                   -- | start (a saved proxy as it is, untrained: engine/spec/starts.py)
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains

@@ -30,6 +30,7 @@ LABELS = {
     "phases": "phases",
     "order_triples": "mixtures trained in both orders",
     "branches": "branches in the last phase",
+    "start": "weights at the start",
     "bounds": "bounds of shares",
     "groups": "groups of domains",
     "priorities": "priorities",

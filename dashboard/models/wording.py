@@ -13,6 +13,7 @@ from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
+from engine.spec.starts import START
 from engine.spec.statistics import ci_half_width
 from engine.studies.overlap import HOLDS, VANISHES, Gain
 from engine.studies.overlap import NONE as NO_GAIN
@@ -37,6 +38,7 @@ ROLES = {
     "repeat": "repeat",
     DOSE: "dose run",
     PHASED: "phased run",
+    START: "untrained start",
     PAIRED: "paired merge",
 }
 
@@ -82,12 +84,13 @@ def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
     return f"{value} {read.unit} predicted"
 
 
-def phases_of(frozen: dict) -> dict[str, list[float]]:
-    """The shares of each phase of a candidate that is a schedule, by what it is called; empty for one mixture."""
-    if (schedule := frozen.get("schedule")) is None:
-        return {}
-    parts = zip(schedule["fractions"], schedule["phases"], strict=True)
-    return {f"phase {n}, {100 * part:.4g}%": shares for n, (part, shares) in enumerate(parts, 1)}
+def places_of(one: dict, name: str) -> dict[str, list[float]]:
+    """What a candidate or baseline trains on, by what it is called: its point; of a schedule the shares of each phase,
+    then the totals."""
+    if (schedule := one.get("schedule")) is None:
+        return {name: one["point"]}
+    titles = [f"{name}: phase {n}, {100 * part:.4g}%" for n, part in enumerate(schedule["fractions"], 1)]
+    return dict(zip([*titles, f"{name}: total"], [*schedule["phases"], one["point"]], strict=True))
 
 
 def against_words(baselines: dict[str, dict], aggregate: Aggregate, read: Shown) -> str:

@@ -138,7 +138,7 @@ def decision(found: dict) -> str:
 def point(frozen: dict, names: Named) -> str:
     """The point beside its baselines, and its tokens and epochs at the budget."""
     others = {name: there["point"] for name, there in frozen["baselines"].items()}
-    shown = {**wording.phases_of(frozen), frozen["name"]: frozen["point"], **others}
+    shown = wording.places_of(frozen, frozen["name"]) | others
     drawn = bars(frozen["kind"], shown, names)
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
     seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.coordinates)

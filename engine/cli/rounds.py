@@ -20,6 +20,8 @@ def add(command) -> None:
     priority_option(one)
     said = "what runs in training are predicted to measure at their end, from their curves so far"
     priority_option(command("curves", curves, said, study=True))
+    said = "what training from a study's saved proxy is predicted to change, metric by metric"
+    priority_option(command("since-start", since_start, said, study=True))
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
@@ -105,6 +107,10 @@ def repetition(client, workspace, options):
 
 def of_phases(client, workspace, options):
     return client.call("phases", name=options.study, schedule=phases(options), priorities=priorities(options))
+
+
+def since_start(client, workspace, options):
+    return client.call("since_start", name=options.study, priorities=priorities(options))
 
 
 def curves(client, workspace, options):

@@ -11,14 +11,19 @@ which torch.compile fuses. Tests keep the three equal.
 """
 
 import math
-from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from engine.core.errors import Problem
+from engine.core.workspace import within
 from engine.proxies import cpu_forward, cpu_layers
-from engine.spec.fidelity import Fidelity
+from engine.spec.fidelity import Fidelity, shapes
 
 
 class Stack:
@@ -134,18 +139,17 @@ def stack(fidelity: Fidelity, vocabulary: int, states: list[dict[str, Tensor]], 
     return model
 
 
-def shapes(fidelity: Fidelity, vocabulary: int) -> "OrderedDict[str, tuple[int, int]]":
-    """The (out, in) shape of every weight of one member, in the order of the flat buffer."""
-    d, hidden = fidelity.width, fidelity.hidden
-    table = OrderedDict(embedding=(vocabulary, d))
-    for layer in range(fidelity.layers):
-        table[f"layers.{layer}.attention.qkv"] = (3 * d, d)
-        table[f"layers.{layer}.attention.output"] = (d, d)
-        table[f"layers.{layer}.mlp.up"] = ((2 if fidelity.activation == "swiglu" else 1) * hidden, d)
-        table[f"layers.{layer}.mlp.down"] = (d, hidden)
-    if not fidelity.tie_embeddings:
-        table["head"] = (vocabulary, d)
-    return table
+def saved_proxy(workspace: Path, path: str, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
+    """The weights of a saved proxy (Stack.member). Raises Problem where it cannot be read, or is
+    not of the shapes `wanted` (engine.spec.fidelity.shapes)."""
+    try:
+        state = load_file(within(workspace, path))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise Problem(f"Cannot read the proxy {path}: {error}. Put it back, or retry the job that wrote it.") from error
+    for name, shape in wanted.items():
+        if f"{name}.weight" not in state or tuple(state[f"{name}.weight"].shape) != shape:
+            raise Problem(f"Cannot use {path}: its {name!r} does not fit this study's proxies. Train it again.")
+    return state
 
 
 def shrinking(fidelity: Fidelity, table: dict[str, tuple[int, int]]) -> Tensor | None:

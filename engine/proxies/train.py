@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from engine import corpus as corpora
 from engine.core.checks import or_null
 from engine.core.errors import Problem, Stopped
 from engine.core.files import clear_parts, replacing
-from engine.core.workspace import within
 from engine.jobs.events import OVER, JobNote
 from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
@@ -33,11 +32,11 @@ from engine.metrics import asked_of, measured_by
 from engine.proxies.adam import KEYS, AdamW
 from engine.proxies.device import choose_device, halves, sized_to_card
 from engine.proxies.evaluate import validation_windows
-from engine.proxies.model import Stack, shrinking
+from engine.proxies.model import Stack, saved_proxy, shrinking
 from engine.proxies.reporter import Reporter
 from engine.proxies.run_checks import check_phases, check_runs
 from engine.proxies.sampling import Sampler
-from engine.spec.fidelity import Fidelity
+from engine.spec.fidelity import Fidelity, shapes
 from engine.spec.kinds.train import TrainTask
 from engine.spec.phases import phase_ends
 
@@ -72,7 +71,8 @@ class Training:
         self.ids = [run.id for run in self.runs[:first]]
         self.sampler = self.sampler_of(corpus, domains, keep, ends)
         self.take(Stack(fidelity, corpus.vocabulary, self.seeds[:first], device))
-        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.step, self.last = 0, fidelity.steps
+        self.seconds, self.cpu_seconds = 0.0, 0.0
         self.first, self.ahead = -AHEAD, ()
         self.token_bytes = torch.from_numpy(corpus.token_bytes.astype(np.float32)).to(device)  # (2 V,)
         self.nats = torch.zeros(first, device=device)  # (G,) of the steps since the last report
@@ -242,7 +242,9 @@ def run(job: Job) -> None:
     fidelity = Fidelity.from_dict(task.fidelity)
     for domain in task.domains:  # fail before the training, not after it
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
-    start = None if task.start is None else load_file(within(job.workspace, task.start))
+    start = None
+    if task.start is not None:
+        start = saved_proxy(job.workspace, task.start, shapes(fidelity, corpus.vocabulary))
     if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and task.device == "auto":
         job.emit(JobNote("torch cannot use the GPU that this job was given: training on the CPU. See its log."))
     for group in sized_to_card(job, fidelity, corpus.vocabulary, task.runs, device):
@@ -263,6 +265,8 @@ def train_group(
         training = Training(fidelity, corpus, task.domains, runs, device, task.keep, task.fractions)
         if start is not None:
             training.stack.load([start] * len(training.ids))
+        if task.untrained:
+            training.last = 0
         follow(job, task, training, corpus, over)
         return
     except torch.OutOfMemoryError:
@@ -287,7 +291,7 @@ def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]
     reporter = Reporter(job, task, training, corpus, over)
     saved, interval = time.monotonic(), task.checkpoint_seconds
     try:
-        while training.step < training.fidelity.steps and (reporter.living() or training.waiting):
+        while training.step < training.last and (reporter.living() or training.waiting):
             if training.waiting and training.step >= training.joins:
                 reporter.joined(training.join())
             training.advance()

@@ -26,13 +26,12 @@ EVERYTHING = 2**40  # validation tokens: all
 def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[confirmations.Plan]:
     """The plans that would confirm a mixture: one at the proxies' own size, one `times` as large.
 
-    Raises Problem as the plans do.
+    Where its study begins with a saved proxy, at that size alone. Raises Problem as the plans do.
     """
     found = reviews.get(store, candidate)
     study, name = studies.get(store, found.study), found.frozen["name"]
-    return [
-        confirmations.plan_confirmation(store, study, name, size, seeds, spread=0) for size in dict.fromkeys((1, times))
-    ]
+    sizes = (1,) if study.spec.get("start") else dict.fromkeys((1, times))  # a saved proxy has the study's own size
+    return [confirmations.plan_confirmation(store, study, name, size, seeds, spread=0) for size in sizes]
 
 
 @takes("operator", "confirm a candidate")

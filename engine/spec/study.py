@@ -24,6 +24,7 @@ from engine.spec.objectives import check_priorities
 from engine.spec.phases import PHASED, check_phases, fractions_of, phased_count, phased_runs, total_of
 from engine.spec.pools import check_counts
 from engine.spec.repetition import DOSE, design_centre, dose_runs
+from engine.spec.starts import LABEL, START
 
 if TYPE_CHECKING:
     from engine.spec.frame import Frame
@@ -58,10 +59,11 @@ class StudySpec:
     one domain's text cut; phases: parts of the training with mixtures of their own, {"fraction", and "shares" by domain
     where it is known what is wanted}; order_triples: how many design mixtures are also trained in both orders of the
     phases, None: 12 where there are phases; branches: how many runs leave a design mixture for another one in the last
-    phase, as copies of what was trained before (engine/spec/phases.py); bounds: domain -> [min, max] share, or one
-    fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number} for
-    fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the mean, 1
-    where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
+    phase, as copies of what was trained before (engine/spec/phases.py); start: a saved proxy of the workspace whose
+    weights every run begins with, None for random ones (engine/spec/starts.py); bounds: domain -> [min, max] share, or
+    one fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number}
+    for fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the mean,
+    1 where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
     as a byte of one script or alphabet says more than one of another; metrics: measured besides each domain's loss
     (engine/metrics/); tasks: of the workspace, whose items every model answers (engine/tasks/); flips: whether it is
     measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
@@ -94,6 +96,7 @@ class StudySpec:
     phases: tuple[dict[str, Any], ...] = ()
     order_triples: int | None = None
     branches: int = 0
+    start: str | None = None
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
@@ -129,6 +132,8 @@ class StudySpec:
         check_counts(self.available_tokens)
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
         check_phases(self)
+        fine = self.start is None or (isinstance(self.start, str) and self.fidelity is not None)
+        check(fine, "start", self.start, "a saved proxy, in a study that trains proxies of its own")
         check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
         check(not (self.relative and self.merge), "relative", self.relative, "false in a study of merges")
@@ -263,7 +268,14 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
         }
         for number, ((role, label, point), seed, dose) in enumerate(zip(rows, seeds, doses, strict=True), 1)
     ]
-    return made + phase_rows(spec, study, frame, points, made)
+    made += phase_rows(spec, study, frame, points, made)
+    return made + ([start_row(spec, study, frame, len(made) + 1)] if spec.start else [])
+
+
+def start_row(spec: StudySpec, study: str, frame: "Frame", number: int) -> dict[str, Any]:
+    """The run that measures a study's start as it is. Its weights are the prior, which it says nothing of."""
+    own = {"id": run_id(study, number), "number": number, "role": START, "label": LABEL, "seed": spec.seed}
+    return own | {"weights": frame.prior.tolist(), "doses": None}
 
 
 def phase_rows(
@@ -291,7 +303,7 @@ def phase_rows(
 def planned_roles(spec: StudySpec, frame: "Frame | None") -> dict[str, int]:
     """How many runs of each role `plan_runs` gives; without a frame at most, for baselines may turn out equal."""
     baselines = len(distinct(frame.baselines)) if frame else MOST_BASELINES
-    more = {"repeat": spec.repeats, DOSE: spec.dose_runs, PHASED: phased_count(spec)}
+    more = {"repeat": spec.repeats, DOSE: spec.dose_runs, PHASED: phased_count(spec), START: bool(spec.start)}
     return {"design": spec.runs, "baseline": baselines} | {role: count for role, count in more.items() if count}
 
 

@@ -26,6 +26,7 @@ from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
 from engine.studies.overlap import overlap_jobs
 from engine.studies.questions import search_job
+from engine.studies.starts import check_fits
 from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
 from store import corpora, jobs, studies
@@ -91,6 +92,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     """A study's coordinates, metrics, runs, and the jobs that measure them; None while it waits for another study."""
     if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
+    check_fits(store, spec, manifest)
     domains = chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
     objectives = objectives_in(store, spec, domains, frame.prior_name)

@@ -66,6 +66,11 @@ def plan_confirmation(
             f"Cannot confirm with {seeds} seeds at {times:g} times the size and a spread of {spread}: use 1 to 20 "
             "seeds, 1 to 64 times the size, and a spread of 0 to 64."
         )
+    if times != 1 and trainable(study).start is not None:
+        raise Problem(
+            f"Cannot confirm at {times:g} times the size: the runs of {study.name!r} begin with a saved proxy of their "
+            "own size. Confirm at 1 times the size."
+        )
     candidate = ALSO.get(candidate, candidate)
     place = place_of(store, study, candidate)
     mixtures: dict[str, np.ndarray] = {candidate: place}

@@ -110,6 +110,11 @@ def task_of(store: Store, study: studies.Study, method: str) -> RivalTask:
     if study.kind == "merge" or spec.fidelity is None:
         raise Problem(f"Cannot find a rival mixture in {study.name!r}: it is about merges. Ask its mixture study.")
     experts = made_experts(store, study) if method == "mixmin" else None
+    if experts is None and spec.start is not None:
+        raise Problem(
+            f"Cannot find a rival mixture in {study.name!r}: its runs begin with a saved proxy, and this method trains "
+            "from random weights. Ask a study that begins with those."
+        )
     fidelity = experts[1] if experts else replace(spec.fidelity, batches="mixed", sharpness=0.0)
     rival.cost(fidelity, len(study.domains), experts is not None)
     return RivalTask(

@@ -24,7 +24,7 @@ from store import studies
 from store.database import Store
 
 BEST_SCHEDULE = "best schedule"
-ONE_MIXTURE = "one mixture with the same totals"  # that a schedule is held against
+ONE_MIXTURE = "one mixture with the same totals"  # that a schedule is compared with
 DRAWS, KEPT = 2048, 32  # mixtures that the best schedule's totals are looked for among, and of which orders are tried
 
 

@@ -13,6 +13,7 @@ from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
 from engine.spec.phases import fractions_of, whole_trainings
 from engine.spec.repetition import kept_fractions
+from engine.spec.starts import START, folder_of
 from engine.spec.study import StudySpec, planned_roles
 from engine.studies import ledger
 from engine.studies.jobs import add_to
@@ -29,7 +30,10 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
     keep = kept_fractions(spec, frame).tolist()
     made, fractions = [], fractions_of(spec).tolist() or None
-    for group in groups_of(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
+    together = group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)
+    trained = [run for run in runs if run.get("role") != START]
+    alone = [[run] for run in runs if run.get("role") == START]
+    for group in alone + groups_of(trained, *together):
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
             run["job"] = job_id
@@ -43,6 +47,9 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
             fractions=fractions,
+            start=spec.start,
+            untrained=group[0].get("role") == START,
+            save=folder_of(study) if any(run.get("role") == "confirm" for run in group) else None,
             **spec.compute.own(),
         )
         made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})

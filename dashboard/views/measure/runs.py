@@ -18,6 +18,7 @@ from dashboard.views.measure import brushing
 from dashboard.views.measure.brushing import Ranges
 from dashboard.views.measure.endings import predicted_ends
 from dashboard.views.measure.run import MOST, POINTS, ask_look, look_at
+from dashboard.views.measure.since_start import since_start
 from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
@@ -74,6 +75,7 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
     curves_so_far(study, table, names)
     if study.kind == "mixture":
         predicted_ends(study, aggregate, names)
+        since_start(study, aggregate, names)
 
 
 def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
