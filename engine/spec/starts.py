@@ -42,7 +42,7 @@ def check_start(workspace: Path, start: str, fidelity: Fidelity, vocabulary: int
     path = within(workspace, start)
     if path.relative_to(workspace).parts[0] not in PLACES or path.suffix != ENDING or not path.is_file():
         known = listed(starts_in(workspace), 6) or "none yet: confirmed mixtures and the experts of merge studies are"
-        raise Problem(f"Cannot begin with {start!r}: it is no saved proxy of this workspace. There are: {known}.")
+        raise Problem(f"Cannot begin with {start!r}: it is not a saved proxy of this workspace. There are: {known}.")
     try:
         there = shapes_in(path)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:

@@ -46,5 +46,5 @@ def test_a_schedule_that_pays_is_nominated(tab, late, looks):
     expect(tab.locator("h1")).to_have_text(re.compile("Late d0"))
     settled(tab)
     expect(tab.get_by_text("It is a schedule of 2 phases")).to_be_visible()
-    expect(tab.locator(".mixdesk-plot").first).to_contain_text("phase 2")
+    expect(tab.locator(".mixdesk-plot").first).to_contain_text("2, 20%")
     assert in_looks(tab, looks) == {}

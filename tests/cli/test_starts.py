@@ -71,9 +71,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_queued(desk, base, tmp_
     for name, start, changes, why in (
         ("Wide", base, {"width = 16": "width = 32"}, "another architecture. Its 'embedding.weight' is 256 x 16"),
         ("Deep", base, {"layers = 1": "layers = 2"}, "'layers.1.attention.output.weight' is missing"),
-        ("Gone", base.replace(".safetensors", "-gone.safetensors"), {}, "it is no saved proxy of this workspace"),
+        ("Gone", base.replace(".safetensors", "-gone.safetensors"), {}, "it is not a saved proxy of this workspace"),
         ("Out", "../elsewhere.safetensors", {}, "elsewhere"),
-        ("Corpus", "corpora/small/manifest.json", {}, "it is no saved proxy of this workspace"),
+        ("Corpus", "corpora/small/manifest.json", {}, "it is not a saved proxy of this workspace"),
     ):
         assert why in said(desk, "start", file(tmp_path, name, start, **changes))
     damaged = desk / "exports" / "damaged.safetensors"

@@ -50,6 +50,7 @@ TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of h
 
 
 SCHEDULES, ACTIVATIONS, BATCHES = ["cosine", "wsd", "constant"], ["swiglu", "gelu"], ["mixed", "unmixed"]
+RANDOM = "random weights"
 FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
 
 
@@ -115,6 +116,8 @@ def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
             f"{part.tokens / 1e6:,.1f} million tokens, {part.flops:.2g} FLOPs"
             + (", a branch at the cost of its last phase." if spec.branches else ".")
         )
+    if spec.start is not None:  # it has one size, which is that of its confirmation too
+        return
     later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
         f"Confirming the result afterwards ({CONFIRMED} mixtures × {CONFIRMING_SEEDS} seeds at {CONFIRMING_SIZE}× the "
@@ -281,16 +284,16 @@ def ask_start(before: StudySpec) -> dict:
         there = [before.start, *there]
     if not there:
         return {"start": None}
+    models = [RANDOM, *there]
     chosen = st.selectbox(
         "Begin with",
-        [None, *there],
-        None if before.start is None else 1 + there.index(before.start),
-        format_func=lambda path: "random weights" if path is None else path,
+        models,
+        models.index(before.start or RANDOM),
         key="start-weights",
         help="A saved proxy: a base or an expert of a merge study, a confirmed mixture, or a merge. Width, layers, "
-        "heads and tokenizer must be its own. Its losses are measured as they are, too.",
+        "heads and tokenizer must be its own. It is measured as it is, too.",
     )
-    return {"start": chosen}
+    return {"start": None if chosen == RANDOM else chosen}
 
 
 def ask_switches(a, b, c, preset: Fidelity, preset_name: str) -> dict:
