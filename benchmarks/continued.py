@@ -3,11 +3,11 @@
 
 Proxies of the demo's recipe and corpus, SEEDS seeds. A base is trained on the natural mixture. Then, with the same
 tokens again: from it, with the rate risen and fallen once more, on the natural mixture, on an even mixture of TARGETS
-that keeps GENERAL of the natural one, and with a third of the tokens on each target alone, which task arithmetic merges
-at LAMBDAS; and from random weights. Last, the same experts trained with sharpness-aware minimisation. All are compared
-in the mean loss of the targets, and of the other domains that count, in bits per byte, with 95% intervals by Student's
-t over seeds. The coefficient of merges is the one that is best on the targets, on average over seeds. Writes
-benchmarks/results/continued.json and continued.md.
+that keeps GENERAL of the natural one, and with a third of the tokens on each target alone, at half the rate, which task
+arithmetic merges at LAMBDAS; and from random weights. Last, the same experts trained with sharpness-aware minimisation.
+All are compared in the mean loss of the targets, and of the other domains that count, in bits per byte, with 95%
+intervals by Student's t over seeds. The coefficient of merges is the one that is best on the targets, on average over
+seeds. Writes benchmarks/results/continued.json and continued.md.
 """
 
 import os
@@ -31,7 +31,8 @@ COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.continued"
 TARGETS = 3  # the domains with the most text that count
 GENERAL = 0.25
 RADIUS = 0.05  # of sharpness-aware minimisation
-LAMBDAS = (0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+LAMBDAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+RATE = 0.5  # of experts, in a proxy's: the default of merge studies
 
 
 class Continued(Demo):
@@ -73,7 +74,7 @@ class Continued(Demo):
 
     def experts(self, base: torch.Tensor, fidelity: Fidelity) -> list[torch.Tensor]:
         """One model for each target, from the base, with its part of the tokens."""
-        own = replace(fidelity, tokens=fidelity.tokens // TARGETS)
+        own = replace(fidelity, tokens=fidelity.tokens // TARGETS, learning_rate=RATE * fidelity.learning_rate)
         return [self.flat(own, np.eye(len(self.domains))[target], base) for target in self.targets]
 
     def merged(self, base: torch.Tensor, experts: list[torch.Tensor]) -> tuple[float, np.ndarray]:
@@ -125,7 +126,8 @@ def page(demo: Continued, found: list[dict]) -> str:
         "",
         f"Proxies of the demo's recipe, {SEEDS} seeds. The base read {DEMO.tokens:,} tokens of the natural mixture, "
         f"each way from it as many again. Targets: {names}, evenly, with {GENERAL:.0%} of the natural mixture beside "
-        f"them; experts have a third of the tokens each, on one target alone, and are merged by task arithmetic at the "
+        "them; experts have a third of the tokens each, on one target alone, at half the rate, and are merged by task "
+        "arithmetic at the "
         f"coefficient that is best on the targets, of {', '.join(f'{one:g}' for one in LAMBDAS)}. Differences in the "
         "mean loss in bits per byte, with 95% intervals over seeds; one that holds 0 is none.",
         "",
