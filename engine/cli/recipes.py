@@ -47,7 +47,7 @@ def lengths_of(one) -> None:
 def design_options(one, formats) -> None:
     one.add_argument("--format", choices=tuple(formats), required=True, help="of every run's recipe")
     said = "only this run; repeat (default: all that await results)"
-    one.add_argument("--run", action="append", default=[], metavar="ID", help=said)
+    one.add_argument("--run", dest="planned", action="append", default=[], metavar="ID", help=said)
     one.add_argument("--path", action="append", default=[], metavar="NAME=PATH", help="data path of a domain; repeat")
     one.add_argument(
         "--out", type=given_path, default=Path("design"), help="folder to write into (default: %(default)s)"
@@ -102,11 +102,12 @@ def files_in(client, options, format: str, folder: Path) -> dict[Path, bytes]:
 
 
 def export_design(client, workspace, options):
+    """Write the planned runs of a study into a folder."""
     made = client.call(
         "export_design",
         name=options.study,
         format=options.format,
-        runs=options.run or None,
+        runs=options.planned or None,
         paths=pairs(options.path) or None,
         tokens_per_document=numbers(options.tokens_per_document) or None,
     )

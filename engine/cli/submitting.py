@@ -29,7 +29,7 @@ LISTS = ("added", "filled", "in_training", "already_there", "notes")  # of an an
 
 def add(command) -> None:
     one = command("submit-runs", submit, "add results of runs that were trained elsewhere to a study", True)
-    one.add_argument("--run", help="a planned run, by its id in the manifest")
+    one.add_argument("--run", dest="planned", metavar="ID", help="a planned run, by its id in the manifest")
     one.add_argument("--id", help="your own id of a run that was not planned: the same run twice is one run")
     share = "its share of a domain, 0 where it is left out; repeat"
     one.add_argument("--weight", action="append", default=[], metavar="DOMAIN=SHARE", help=share)
@@ -51,7 +51,7 @@ def add(command) -> None:
     said = "the manifest that the runs were trained by: its mixtures, seeds and sizes are compared with the plan"
     one.add_argument("--manifest", type=given_path, metavar="PATH", help=said)
     said = "give up planned runs: their results are refused until the study is resumed"
-    command("give-up-runs", give_up, said, True).add_argument("run", metavar="ID", nargs="+", help="planned runs")
+    command("give-up-runs", give_up, said, True).add_argument("planned", metavar="ID", nargs="+", help="planned runs")
 
 
 def submit(client, workspace, options):
@@ -70,7 +70,7 @@ def submit(client, workspace, options):
 
 def check_options(options) -> None:
     """Raise Problem unless they name one run, or a file of several."""
-    given = [name for name in ("run", "id", "file") if getattr(options, name) is not None]
+    given = [name for name in ("planned", "id", "file") if getattr(options, name) is not None]
     if len(given) != 1:
         raise Problem("Cannot tell what is sent: give one of --run (a planned run), --id (one of your own) and --file.")
     if options.id is not None and not options.weight:
@@ -79,7 +79,7 @@ def check_options(options) -> None:
 
 def one_run(options) -> dict[str, Any]:
     """The run that the options tell of."""
-    run: dict[str, Any] = {"id": options.id} if options.run is None else {"run": options.run}
+    run: dict[str, Any] = {"id": options.id} if options.planned is None else {"run": options.planned}
     run |= {"weights": numbers(options.weight)} if options.weight else {}
     run |= {"losses": numbers(options.loss)} if options.loss else {}
     run |= {"results": results_in(options.results)} if options.results else {}
@@ -131,7 +131,7 @@ def by_manifest(path: Path, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def give_up(client, workspace, options):
-    return client.call("give_up_runs", name=options.study, runs=options.run)
+    return client.call("give_up_runs", name=options.study, runs=options.planned)
 
 
 def results_in(path: Path) -> dict:

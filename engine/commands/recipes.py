@@ -4,8 +4,8 @@ import base64
 
 from engine import recipes
 from engine.recipes import Files
+from engine.review import designs
 from engine.review.recipe import lengths, recipe_of
-from engine.studies import designs
 from store import studies
 from store.database import Store
 

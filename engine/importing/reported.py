@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed
 from engine.importing.layouts import widened
@@ -103,7 +104,8 @@ def metric_columns(table: Table, metrics: Sequence[Wanted], given: Mapping[str, 
         )
     found = dict(given)
     for name in [one for one in known if one not in given]:
-        may = [one for one in table.columns if table.is_numeric(one) and kind_of(one) is None]
+        own = [one for one in table.columns if one == name or table.is_numeric(one)]
+        may = [one for one in own if kind_of(one) is None]
         for called in (lambda one: one, leaf, lambda one: core(leaf(one)), core):
             fitting = [one for one in may if called(one).lower() == name.lower() and not is_training(one)]
             if len(fitting) == 1:
@@ -137,7 +139,7 @@ def _run(table: Table, name: str, rows: list[int], how: tuple[Any, ...]) -> dict
         cells = table.loose(column)[rows]
         if not np.isnan(cells).all():  # what no row has was not measured
             found = reduced(cells, value, higher[metric])
-            losses[metric] = None if math.isnan(found) else found
+            (losses[metric],) = or_null([found])
     return {"run": name, "losses": losses}
 
 
@@ -150,7 +152,7 @@ def _curve(
     at = table.loose(step)
     tokens = next((name for name in table.columns if kind_of(name) == "budget" and table.is_numeric(name)), None)
     if tokens is None and "losses" not in one:
-        return {}  # how many tokens a step is, nothing tells before the last one
+        return {}  # before the last one nothing tells the tokens per step
     training = next((name for name in table.columns if is_training(name) and table.is_numeric(name)), None)
     chosen = [rows[i * len(rows) // min(len(rows), MOST_POINTS)] for i in range(min(len(rows), MOST_POINTS))]
     points = []
@@ -159,7 +161,7 @@ def _curve(
         if tokens is not None and math.isfinite(table.loose(tokens)[place]):
             point["tokens"] = int(table.loose(tokens)[place])
         if training is not None and not math.isnan(loss := float(table.loose(training)[place])):
-            point["loss"] = loss if math.isfinite(loss) else None
+            (point["loss"],) = or_null([loss])
         losses = {metric: float(table.loose(column)[place]) for metric, column in columns.items()}
         if all(map(math.isfinite, losses.values())):
             point["losses"] = losses

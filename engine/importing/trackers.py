@@ -21,6 +21,15 @@ Columns = tuple[dict[str, list[Any]], list[int]]  # as engine.importing.text_fil
 BETWEEN, RANGES = " - ", ("__MIN", "__MAX")  # in a panel's columns
 
 
+def refuse_panel(table: Table) -> None:
+    """Raise Problem for a panel where mixtures are sought."""
+    if panel := [one for one in table.columns if BETWEEN in one and one.endswith(RANGES)]:
+        raise Problem(
+            f"Cannot import {table.name}: its columns are runs ({panel[0]!r}), as in a chart's export from Weights & "
+            "Biases, and hold no mixtures. Export the table of runs instead."
+        )
+
+
 def read_sqlite(path: Path, name: str) -> Columns:
     """The rows of Trackio's database: run_name, step, timestamp, a column for each metric, `config.KEY` for settings.
 
@@ -60,7 +69,7 @@ def _spread(name: str, rows: list[tuple[Any, ...]], settings: dict[str, dict[str
     values = [_object(text) for _, _, text in rows]
     if broken := [place for place, one in enumerate(values, 1) if not isinstance(one, dict)]:
         raise Problem(
-            f"Cannot read row {broken[0]} of {name}: its metrics are no object of values. The file is damaged."
+            f"Cannot read row {broken[0]} of {name}: its metrics are not an object of values. The file is damaged."
         )
     metrics = dict.fromkeys(key for one in values for key in one)
     configs = dict.fromkeys(key for one in settings.values() for key in one)

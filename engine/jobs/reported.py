@@ -15,7 +15,7 @@ STATES = ("running", "done", "diverged", "failed")  # of a reported run
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint(Record):
-    """A point of a training curve: the loss after a step, and the tokens until then; null where it was no number."""
+    """A point of a training curve: the loss after a step, and the tokens until then; null where it was not a number."""
 
     step: int
     tokens: int

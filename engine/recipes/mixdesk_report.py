@@ -69,14 +69,16 @@ def planned(run, manifest=None):
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"The manifest {found} cannot be read ({error!r}). Export the design again.") from error
     if run not in rows:
-        raise Refused(f"The manifest {found} has no run {run!r}. Its runs: {', '.join(list(rows)[:3])}, ...")
+        raise Refused(
+            f"The manifest {found} has no run {run!r}. It has {len(rows)} others, such as {next(iter(rows), None)}."
+        )
     row = rows[run]
     facts = {name: row[name] for name in FACTS if row.get(name) is not None}
     return {"run": run, "study": whole.get("study"), "weights": row.get("mixture"), **facts}
 
 
 def plain(value):
-    """A value as JSON has it: null for what is no number."""
+    """A value as JSON has it: null for NaN and infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -110,7 +112,7 @@ def reason(error):
 
 
 def leave(folder, study, sent):
-    """Write a file into the watched folder, whole or not at all."""
+    """Write a file into the watched folder, atomically."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     name = f"{sent['run']}-{time.time_ns()}-{os.getpid()}.json"

@@ -16,7 +16,7 @@ def losses_of(
     study: studies.Study, one: dict, said: str, notes: list[str], lenient: bool = False
 ) -> tuple[list[float | None], list[float | None] | None, list[str]]:
     """Losses (M,) of a posted run, by itself and from a harness' results, None where one is missing; their standard
-    errors (M,), None where no results tell; and the metrics that are no number, which only `lenient` allows."""
+    errors (M,), None where no results tell; and the metrics that are not numbers, which only `lenient` allows."""
     scores = scores_of(study, one["results"], said, notes) if "results" in one else {}
     given = one.get("losses", {} if scores or lenient else None)
     odd = [name for name, value in given.items() if is_odd(value)] if lenient and isinstance(given, dict) else []
@@ -35,7 +35,7 @@ def losses_of(
 
 
 def is_odd(value: Any) -> bool:
-    """Whether it stands for a loss that is no number: null, NaN or an infinity."""
+    """Whether it stands for a loss that is not a number: null, NaN or an infinity."""
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 

@@ -93,7 +93,7 @@ class Report:
             return ReportedRun(id=self.slot.id, state=self.slot.state, curve=curve, evaluations=looks)
         if state == "diverged":
             which = listed(odd) if odd else "its loss"
-            facts["message"] = facts["message"] or f"Diverged where it was trained: {which} is no number."
+            facts["message"] = facts["message"] or f"Diverged where it was trained: {which} is not a number."
         if state == "done" and not known:
             raise Problem(f"{self.said} it measured nothing. Give at least one of {', '.join(self.study.metrics)}.")
         return ReportedRun(
@@ -190,7 +190,7 @@ class Report:
                     looks[tokens] = EvaluatedPoint(tokens=tokens, losses=[values[name] for name in places])
         if missing:
             count = counted(missing, "point")
-            self.notes.append(f"The curve of {self.slot.id} is no number at {count} of {len(given)}: kept as a gap.")
+            self.notes.append(f"The curve of {self.slot.id} is not a number at {count} of {len(given)}: kept as a gap.")
         if left:
             self.notes.append("Validation losses during training are kept where each domain has one; others were not.")
         new = [one for one in curve.values() if known.get(one.step, ()) != (one.tokens, one.loss)]
@@ -212,7 +212,7 @@ class Report:
         if loss is not None and not is_number(loss):
             if not isinstance(loss, float):
                 raise Problem(f"{what} has the loss {loss!r:.80}; it must be a number, or null where it was none.")
-            loss = None  # NaN or infinite: no number
+            loss = None  # NaN or infinite
         steps, size = whole(self.given.get("steps"), f"{self.said} steps"), self.study.spec["size"]["tokens"]
         if tokens is None:
             if step is None or not steps:

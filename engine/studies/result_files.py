@@ -21,7 +21,7 @@ def runs_in(text: str, name: str) -> list[Run]:
         rows = one.get("runs") if isinstance(one, dict) and "runs" in one else [one] if isinstance(one, dict) else one
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or not rows:
             raise Problem(
-                f'Cannot read {what}: it is no run and no list of runs. Write {{"run": ID, "losses": {{...}}}}.'
+                f'Cannot read {what}: it is neither a run nor a list of runs. Write {{"run": ID, "losses": {{...}}}}.'
             )
         study = {"study": one["study"]} if isinstance(one, dict) and one.get("study") else {}
         found += [{**study, **row} for row in rows]

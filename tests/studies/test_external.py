@@ -103,7 +103,7 @@ def test_results_fill_the_planned_runs_once(store, ids):
 def test_a_run_is_followed_while_it_trains(store, ids):
     first = [{"step": 1, "tokens": 64, "loss": 3.0}, {"step": 2, "tokens": 128, "loss": math.nan}]
     told = report(store, {"run": ids[0], "curve": first})
-    assert told["in_training"] == [ids[0]] and "no number at 1 point of 2" in told["notes"][0]
+    assert told["in_training"] == [ids[0]] and "not a number at 1 point of 2" in told["notes"][0]
     look = {"tokens": 1280, "loss": 2.5, "losses": dict.fromkeys(DOMAINS, 2.0)}
     report(store, {"run": ids[0], "curve": [*first, look], "steps": 60})
     assert report(store, {"run": ids[0], "curve": [*first, look], "steps": 60})["already_there"] == [ids[0]]
@@ -121,7 +121,7 @@ def test_runs_that_diverged_or_failed_say_so(store, ids):
     report(store, {"run": ids[0], "losses": {"web": math.nan, "code": 2.0}})
     report(store, {"run": ids[1], "state": "failed", "message": "node 7 is gone"})
     there = rows(store)
-    assert there[ids[0]]["state"] == "diverged" and "web is no number" in there[ids[0]]["message"]
+    assert there[ids[0]]["state"] == "diverged" and "web is not a number" in there[ids[0]]["message"]
     assert (there[ids[1]]["state"], there[ids[1]]["message"]) == ("failed", "node 7 is gone")
     assert report(store, done(store, ids[1]))["filled"] == [ids[1]], "it was tried again"
 
@@ -150,7 +150,7 @@ def test_what_is_not_the_plan_is_refused(store, ids):
 
 def test_given_up_runs_and_cancelled_studies_take_nothing(store, ids):
     assert call(store, "give_up_runs", name="Lab", runs=[ids[3]])["awaited"] == 13
-    with pytest.raises(Problem, match="was cancelled. Resume"):
+    with pytest.raises(Problem, match="Resume the study"):
         report(store, done(store, ids[3]))
     with pytest.raises(Problem, match="awaits no results"):
         call(store, "give_up_runs", name="Lab", runs=[ids[3]])

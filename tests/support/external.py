@@ -2,6 +2,7 @@
 ours: a table of bigrams that learns by gradient descent, in plain numpy."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -54,9 +55,13 @@ def fits(store: Store) -> list[str]:
     return [job["id"] for job in call(store, "show", name="Lab")["jobs"] if job["kind"] == "fit"]
 
 
-def work(store: Store) -> None:
-    """Do the queued jobs, and what follows from them, by their own code."""
-    while folders := store.spool.folders("queued"):
+def kind_in(folder: Path) -> str:
+    return json.loads((folder / "spec.json").read_text())["kind"]
+
+
+def work(store: Store, *kinds: str) -> None:
+    """Do the queued jobs, of these kinds or of all, and what follows from them, by their own code."""
+    while folders := [one for one in store.spool.folders("queued") if not kinds or kind_in(one) in kinds]:
         for queued in folders:
             folder = store.spool.move(queued, "active")
             job = Job(folder, store.workspace.root, json.loads((folder / "spec.json").read_text()))

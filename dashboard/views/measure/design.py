@@ -13,8 +13,8 @@ from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import counted
 from engine.recipes import FORMATS
+from engine.review.designs import export_design
 from engine.review.recipe import lengths
-from engine.studies.designs import export_design
 from engine.studies.submissions import give_up
 from store import reported, studies
 
