@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.spec.sizes import at_own_size, facts
+from engine.spec.sizes import at_own_size, at_size, facts
 from store.database import Store
 
 CORRUPT_SHOWN = 50  # lines that were set aside, at most, on a page
@@ -88,6 +88,11 @@ def _of_one_size(store: Store, study: str) -> Measured:
     merged = store.rows("SELECT 1 FROM studies WHERE id = ? AND json_extract_string(spec, '$.merge') != ''", [study])
     if merged:  # merges have the size of their base; what their experts saw is another matter
         return found
+    size = "SELECT json_extract(spec, '$.size.parameters'), json_extract(spec, '$.size.tokens') FROM studies"
+    ((parameters, tokens),) = store.rows(f"{size} WHERE id = ?", [study]) or [(None, None)]
+    if parameters is not None:  # an external trainer's study says the size of its runs
+        asked = np.array([float(parameters), float(tokens)])
+        return found.take(np.flatnonzero(at_size(fidelity, asked)).tolist())
     return found.take(np.flatnonzero(at_own_size(fidelity)).tolist())
 
 

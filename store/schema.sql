@@ -79,6 +79,7 @@ ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS doses DOUBLE[]; -- the part of each domain's text that it saw; NULL: all
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS phases DOUBLE[][]; -- the shares of each phase; NULL: the same in all
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS trunk VARCHAR; -- the run that it is a copy of until the last phase
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS reported_at DOUBLE; -- when its results came from elsewhere; NULL: they did not
 ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.

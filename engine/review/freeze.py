@@ -212,6 +212,8 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
     found += lost_runs(study)
     if study.imported:
         found.append("Its runs were imported; Mixdesk did not see their training.")
+    elif study.external:
+        found.append("Its runs were trained elsewhere; predictions hold at their size.")
     if frame.pools is not None and frame.pools.unknown:
         found.append(f"How much text there is of {', '.join(frame.pools.unknown)} is unknown, and so are its epochs.")
     if frame.available is not None and frame.budget:

@@ -18,6 +18,7 @@ from engine.jobs.runs import run_id
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Space
 from engine.spec.compute import Compute
+from engine.spec.external import EXTERNAL, PROXIES, check_trainer
 from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
@@ -39,6 +40,7 @@ LISTS = {
     "tasks",
     "surrogates",
     "phases",
+    "measures",
 }  # settings that are lists in TOML and tuples in StudySpec
 
 
@@ -69,7 +71,10 @@ class StudySpec:
     measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
     repeats, or each merge than the base (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty
     means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge study varies
-    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity.
+    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity; nor has a study whose
+    trainer is "external" (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and
+    where they are not those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
+    prior: shares by domain, where neither a corpus nor available_tokens tell how much text there is.
     """
 
     name: str
@@ -107,12 +112,17 @@ class StudySpec:
     surrogates: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
+    trainer: str = PROXIES
+    size: dict[str, float] = field(default_factory=dict)
+    measures: tuple[dict[str, Any], ...] = ()
+    prior: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_plain(self, "a study's")
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
-        fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
+        planned = self.corpus is not None or self.trainer == EXTERNAL
+        fewest, most = (8, 100_000) if planned else (1, 1_000_000)  # planned here, or imported
         check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
@@ -137,6 +147,7 @@ class StudySpec:
         check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
         check(not (self.relative and self.merge), "relative", self.relative, "false in a study of merges")
+        check_trainer(self)
 
     @property
     def kind(self) -> str:
@@ -158,7 +169,9 @@ class StudySpec:
         values = dict(values)
         merge = values.pop("merge", None)
         merge = None if merge is None else MergeSpec.from_dict(merge)
-        untrained = (merge is not None and merge.external) or values.get("corpus", "") is None
+        if external := values.get("trainer") == EXTERNAL:
+            values.setdefault("corpus", None)
+        untrained = external or (merge is not None and merge.external) or values.get("corpus", "") is None
         fidelity = values.pop("fidelity", None if untrained else "demo")
         phased = bool(values.get("phases"))  # then with a stable part, and a decay at the end
         if isinstance(fidelity, str):
@@ -226,7 +239,7 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
     weighed = (
-        () if spec.metrics or spec.tasks or spec.flips else spec.priorities
+        () if spec.metrics or spec.tasks or spec.flips or spec.measures else spec.priorities
     )  # other metrics' names are checked where these are known
     named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
     missing = [name for name in named if name not in there]

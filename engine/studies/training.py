@@ -87,6 +87,17 @@ def vocabulary_of(store: Store, corpus: str) -> int:
 
 def trainable(study: studies.Study) -> StudySpec:
     """The settings of a study that trains its own proxies. Raises Problem if it cannot."""
+    spec = plannable(study)
+    if study.external:
+        raise Problem(
+            f"Cannot train here for {study.name!r}: its trainer is another one. Export the mixture, train it there, "
+            "and send the result with an id of its own, its weights and its size."
+        )
+    return spec
+
+
+def plannable(study: studies.Study) -> StudySpec:
+    """The settings of a study to which runs can be added, trained here or elsewhere. Raises Problem if none can."""
     if study.imported or not study.domains:
         why = "its runs were imported, so there is no text to train on" if study.imported else "it is not planned yet"
         raise Problem(
@@ -98,14 +109,17 @@ def trainable(study: studies.Study) -> StudySpec:
 
 @takes("operator", "add runs to a study")
 @in_turn
-def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
-    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
-    spec, first = trainable(study), runs.last_number(store, study.id) + 1
+def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity | None) -> list[str]:
+    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids. An
+    external trainer's have no fidelity and no job: they are exported."""
+    spec, first = plannable(study), runs.last_number(store, study.id) + 1
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
         size = None if own and row["role"] != "confirm" else fidelity.to_dict()
         row |= {"id": run_id(study.id, number), "number": number, "fidelity": size}
     ledger.register(store, study, rows)
+    if study.external:
+        return add_to(store, study.id, rows, [])
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )

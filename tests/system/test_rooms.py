@@ -235,10 +235,11 @@ def test_a_backend_alone_imports_its_scheduler():
 
 
 def test_sql_stands_in_the_store_only():
+    """But for the one that reads the database of a tracker, which is none of ours."""
     words = ("SELECT ", "INSERT INTO", "CREATE TABLE")
     looked = files("engine") + files("dashboard")
     assert len(looked) > 20
-    assert [path.name for path in looked if any(word in path.read_text() for word in words)] == []
+    assert [path.name for path in looked if any(word in path.read_text() for word in words)] == ["trackers.py"]
 
 
 def test_pages_take_fit_and_search_from_one_moment():

@@ -225,8 +225,8 @@ def regressions(study: studies.Study, found: dict) -> None:
     chosen = st.selectbox("Candidate", list(ids), now, format_func=ids.get)
     st.query_params["text"] = chosen
     sizes = flips_against(state.store(), chosen, found)
-    if not sizes and study.imported:
-        st.info("The runs of this study were imported, so their losses on single text windows are not known.")
+    if not sizes and study.elsewhere:
+        st.info("The runs of this study were trained elsewhere, so their losses on single text windows are not known.")
         return
     if not sizes:
         st.info(

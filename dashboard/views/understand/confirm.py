@@ -50,8 +50,8 @@ def render(name: str | None) -> None:
         "A mixture is chosen on predictions for small proxies. Before you rely on it, train it at a **larger size** "
         "with several seeds, next to the baselines and a range of other mixtures."
     )
-    if study.imported:
-        words = "The runs of this study were imported, so nothing can be trained here."
+    if study.elsewhere:
+        words = "The runs of this study were trained elsewhere, so nothing can be trained here."
         nothing_yet(words, study, export="To Export", explore="To Explore")
     elif study.kind == "merge":
         st.info("Merges need no training: confirm a candidate on its own page.")
