@@ -103,7 +103,7 @@ def estimated(method: str, folder: Path) -> float:
     """Preflight's estimate of the merge's memory, in megabytes."""
     from engine.merging.config import from_dict
     from engine.merging.layout import opened, plan
-    from engine.merging.preflight import memory
+    from engine.merging.cost import memory
 
     config = from_dict(config_of(method, folder), folder)
     models = opened(config)
