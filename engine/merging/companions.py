@@ -6,12 +6,14 @@ from pathlib import Path
 
 from engine.merging.checkpoints.adapter_kinds import CONFIG
 from engine.merging.checkpoints.adapters import Adapted
+from engine.merging.checkpoints.aligned import Aligned
 from engine.merging.checkpoints.files import INDEX, PICKLES
 from engine.merging.checkpoints.reader import HEAD, LAYERS, TIED
 from engine.merging.checkpoints.retokenized import Retokenized
 from engine.merging.checkpoints.vocabulary import READERS, RULES, UNREAD
 from engine.merging.config import MergeConfig
 from engine.merging.layout import Model, Planned, lead_in, lead_of
+from engine.merging.lineage import Family, family_of, head
 from engine.merging.templates import chosen, with_template
 
 KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # suffixes of a model's files beside its weights
@@ -123,7 +125,7 @@ def companions(config: MergeConfig, models: dict[str, Model], planned: list[Plan
         found = with_template(found, template) if template else found
     if lead.config is not None:
         found["config.json"] = json.dumps(changed(config, models, planned), indent=2).encode()
-    found["README.md"] = card(config).encode()
+    found["README.md"] = card(config, family(models)).encode()
     return found
 
 
@@ -161,9 +163,9 @@ def relayered(settings: dict, parts: list[tuple[dict, tuple[int, int]]]) -> dict
     return found
 
 
-def card(config: MergeConfig) -> str:
-    """The model card: what was merged, and how."""
-    lines = ["---", "tags: [merge, mixdesk]", "---", "", f"# {config.title or 'A merge'}", ""]
+def card(config: MergeConfig, family: Family) -> str:
+    """The model card: what was merged, and how; licences and ancestors."""
+    lines = ["---", "tags: [merge, mixdesk]", *head(family), "---", "", f"# {config.title or 'A merge'}", ""]
     lines += [f"Method: {config.method.title} (`{config.name}`, {config.method.paper}).", ""]
     lines += [f"Base: `{config.base}`.", ""] if config.base else []
     lines += ["| model | parameters |", "|---|---|"]
@@ -171,4 +173,18 @@ def card(config: MergeConfig) -> str:
         lines += [f"| `{one.model}` | `{json.dumps(one.parameters)}` |" for one in piece.sources]
     if config.parameters:
         lines += ["", f"Shared parameters: `{json.dumps(config.parameters)}`."]
+    lines += ["", "## Where it comes from", "", *family.graph(), ""]
+    lines += [f"- {sentence}" for sentence in (*family.conflicts(), *family.unknown())]
     return "\n".join([*lines, "", f"Seed {config.seed}. Written by Mixdesk.", ""])
+
+
+def family(models: dict[str, Model]) -> Family:
+    """The models of a merge with their ancestors."""
+    return family_of({name: folders_of(model) for name, model in models.items()})
+
+
+def folders_of(model: Model) -> tuple[Path, ...]:
+    """A model's folder, and that of the adapter on it."""
+    inner = model.model if isinstance(model, Retokenized) else model
+    inner = inner.model if isinstance(inner, Aligned) else inner
+    return (inner.path, inner.folder) if isinstance(inner, Adapted) else (inner.path,)

@@ -18,10 +18,11 @@ from engine.merging.ancestry import Ancestry, Scan, scan
 from engine.merging.checkpoints import vocabulary
 from engine.merging.checkpoints.aligned import is_copy
 from engine.merging.checkpoints.retokenized import Retokenized
-from engine.merging.companions import files_to_copy, lost
+from engine.merging.companions import family, files_to_copy, lost
 from engine.merging.config import MergeConfig
 from engine.merging.cost import memory, rehearse, seconds
 from engine.merging.layout import Layout, Model, fitted, lead_of, opened
+from engine.merging.lineage import Family
 from engine.merging.merge import misplaced
 from engine.merging.parameters import idle_filters
 from engine.merging.templates import chosen
@@ -64,6 +65,7 @@ class Preflight:
     warnings: list[str] = field(default_factory=list)
     vocabularies: list[vocabulary.Difference] = field(default_factory=list)
     tokens: list[dict] = field(default_factory=list)
+    family: Family | None = None
     ancestry: list[Ancestry] = field(default_factory=list)
     tensors: int = 0
     parameters: int = 0
@@ -85,6 +87,7 @@ class Preflight:
             "cpu_seconds": round(self.seconds, 2),
             "vocabularies": [one.to_dict() for one in self.vocabularies],
             "tokens": {"count": len(self.tokens), "rows": self.tokens[: vocabulary.LISTED]},
+            "family": self.family.to_dict() if self.family else None,
             "ancestry": [one.to_dict() for one in self.ancestry],
         }
 
@@ -104,6 +107,8 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     architecture(config, models, found)
     token_facts(config, models, found)
     template_facts(config, models, found)
+    found.family = family(models)
+    found.warnings += found.family.conflicts()
     layout = fitted(config, models)
     found.refusals += first_of(layout.refusals)
     found.warnings += layout.warnings + lost(models[lead_of(config)], out)
@@ -197,6 +202,7 @@ def token_facts(config: MergeConfig, models: dict[str, Model], found: Preflight)
             found.warnings += vocabulary.unknown(reference, model.home, lead.home)
             continue
         found.vocabularies.append(model.difference)
+        found.tokens += model.difference.rows(lead_of(config))
         refused = vocabulary.refusal(model.difference)
         found.refusals += [refused] if refused else []
         found.warnings += vocabulary.warnings(model.difference)

@@ -85,6 +85,7 @@ def test_renamed_reserved_tokens_by_choice(zoo):
     base, expert = (tensors_of(zoo / name)[EMBEDDING] for name in ("reserved", "renamed"))
     found = preflight(merging(zoo, "renamed", base="reserved"), zoo / "out")
     assert found.refusals == [] and "'<|im_start|>' for '<|reserved_0|>'" in found.warnings[0]
+    assert [one["row"].split("calls it ")[1] for one in found.tokens] == [repr(token) for token in CHATML]
     sources = {"none": None, "bases": "reserved", "theirs": "renamed", "both": "union"}
     for name, source in sources.items():
         merge(merging(zoo, "renamed", base="reserved", tokenizer_source=source), zoo / name)

@@ -44,6 +44,17 @@ class Difference:
     def same(self) -> bool:
         return not (self.moved or self.extra or self.lacking or self.renamed)
 
+    def rows(self, lead: str) -> list[dict]:
+        """What becomes of each token that differs, in the form of `engine.merging.tokens.told`."""
+        kinds = [(token, None, None, own, "left out") for token, own in self.extra]
+        kinds += [(token, number, number, None, f"that of {lead}") for token, number in self.lacking]
+        kinds += [(old, n, n, n, f"each model's own; {self.model} calls it {new!r}") for n, old, new in self.renamed]
+        kinds += [(token, there, there, own, "refused: rows meet by number") for token, own, there in self.moved]
+        return [
+            {"token": token, "number": number, "models": {lead: base, self.model: own}, "row": row}
+            for token, number, base, own, row in kinds
+        ]
+
     def to_dict(self) -> dict:
         """Counts, and the first thousand of each kind."""
         kinds = {"moved": self.moved, "extra": self.extra, "lacking": self.lacking, "renamed": self.renamed}
