@@ -13,9 +13,11 @@ from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
 from engine.merging.checkpoints.naming import meeting
 from engine.merging.checkpoints.reader import HEAD, Checkpoint
+from engine.merging.checkpoints.retokenized import Retokenized
 from engine.merging.checkpoints.tying import Tie
 from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
+from engine.merging.tokens import retokenized
 from engine.spec.stacks import LAYER, layer_of, stack_of
 
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
@@ -23,7 +25,7 @@ EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to th
 BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
 # Experts of a mixture of experts: a tensor each, or all of a layer in one.
 EXPERTS, SPLIT = re.compile(r"\.experts\."), re.compile(r"\.experts\.\d+\.")
-Model = Checkpoint | Adapted | Aligned
+Model = Checkpoint | Adapted | Aligned | Retokenized
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,18 @@ def opened(config: MergeConfig) -> dict[str, Model]:
         if isinstance(model, Adapted) and model.tie and model.tie.saved:
             for one in models.values():
                 untied(one, model.tie)
-    return {
-        reference: model
-        if model is lead
-        else Aligned(model, lead, vocabulary.compared(reference, model.home, lead.home))
-        for reference, model in models.items()
+    aligned: dict[str, Checkpoint | Adapted | Aligned] = {
+        name: model if model is lead else beside(config, name, model, lead) for name, model in models.items()
     }
+    if config.tokens is None:
+        return aligned
+    return retokenized(config, aligned, lead_of(config), lambda name: EMBEDDING.search(name) is not None)
+
+
+def beside(config: MergeConfig, reference: str, model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> Aligned:
+    """A model aligned to the lead; where the merge file asks for a tokenizer, its rows of tokens stay its own."""
+    compared = None if config.tokens else vocabulary.compared(reference, model.home, lead.home)
+    return Aligned(model, lead, compared)
 
 
 def untied(model: Checkpoint | Adapted, tie: Tie) -> None:
@@ -281,7 +289,7 @@ def misfit(model: Model, theirs: str, lead: Model, name: str) -> str | None:
     if found.shape != wanted.shape:
         vocabulary = len(found.shape) == 2 and found.shape[1:] == wanted.shape[1:]
         hint = (
-            "Their vocabularies differ: resize one embedding to the other's tokens first."
+            "Their vocabularies differ: give `tokenizer: {source: union}` (or base) in the merge file, or resize one."
             if vocabulary
             else "They are not of one architecture: leave that model out."
         )

@@ -49,7 +49,7 @@ ROOMS = {
     ),
     "engine/merging": Room(
         NOUNS | {f"engine/{name}" for name in ("corpus", "tasks", "search", "importing", "metrics", "proxies")},
-        {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml", "lm_eval"},
+        {*("torch", "numpy", "scipy", "safetensors", "transformers", "yaml", "lm_eval"), "tokenizers", "jinja2"},
     ),
     "store": Room({"engine/core", "engine/jobs", "engine/spec"}, {"duckdb", "numpy", "pyarrow"}),
     "engine/studies": Room(NOUNS | NUMPY | {"store", "engine/metrics"}, {*ARRAYS, "yaml"}),
