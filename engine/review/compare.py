@@ -19,7 +19,7 @@ from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.surrogates import Surrogate
 from engine.surrogates.prediction import difference_std
-from store import reviews, runs
+from store import confirm_runs, reviews
 from store.database import Store
 
 FEWEST, MOST = 2, 6
@@ -166,7 +166,7 @@ def measured_since(store: Store, rows: list[dict], base: dict, aggregate: Aggreg
     study = reviews.get(store, rows[0]["id"]).study
     for row in rows:
         row["measured"] = []
-    for fidelity, there in by_size(runs.confirmations(store, study, schedules=True)):
+    for fidelity, there in by_size(confirm_runs.confirmations(store, study, schedules=True)):
         losses, reference = [losses_at(there, row) for row in rows], losses_at(there, base)
         noise, t = noise_of([aggregate.of(one)[:, None] for one in (*losses, reference) if len(one)])
         for row, own in zip(rows, losses, strict=True):
@@ -183,7 +183,7 @@ def measured_since(store: Store, rows: list[dict], base: dict, aggregate: Aggreg
             row["measured"].append(entry)
 
 
-def losses_at(rows: list[runs.Confirmed], candidate: dict) -> np.ndarray:
+def losses_at(rows: list[confirm_runs.Confirmed], candidate: dict) -> np.ndarray:
     """Losses (S, M) of the finished runs at a candidate's or baseline's point; empty if there are none."""
     return np.array([run.losses for run in of_candidate(rows, candidate) if run.losses is not None])
 

@@ -17,7 +17,7 @@ from engine.studies import confirmations, ledger
 from engine.studies.jobs import add_to
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merges.questions import merge_spec
-from store import reviews, runs, studies
+from store import confirm_runs, reviews, runs, studies
 from store.database import Store, in_turn
 
 EVERYTHING = 2**40  # validation tokens: all
@@ -65,7 +65,7 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
             "bytes of each domain in this study. Start a merge study with more (eval_bytes), and measure it there."
         )
     fidelity = replace(spec.fidelity, eval_tokens=EVERYTHING)
-    there = [run for run in runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
+    there = [run for run in confirm_runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
     points = {found.frozen["name"]: found.frozen["point"]}
     beside = {label: one["point"] for label, one in found.frozen["baselines"].items()}
     points |= {label: point for label, point in beside.items() if point != found.frozen["point"]}

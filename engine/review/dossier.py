@@ -10,7 +10,7 @@ from engine.review.evidence import evidence, measured_runs, of_candidate
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
 from engine.spec.statistics import ordered
-from store import reviews, runs, studies
+from store import confirm_runs, reviews, studies
 from store.database import Store
 
 
@@ -58,7 +58,7 @@ def overview(store: Store, study: studies.Study) -> dict:
     "votes_open": whether who acts sees others' votes, and so the first two at all (engine/review/ballots.py)}."""
     found, (events, opened) = reviews.of_study(store, study.id), seen_by(store, study)
     rules, stand = rules_of(events), standings(events)
-    done = [run for run in runs.confirmations(store, study.id, schedules=True) if run.losses is not None]
+    done = [run for run in confirm_runs.confirmations(store, study.id, schedules=True) if run.losses is not None]
     said: dict[str, int] = {}
     last: dict[str, int] = {}
     for event in events:

@@ -15,7 +15,7 @@ from engine.review.evidence import of_candidate
 from engine.spec.fidelity import Fidelity
 from engine.spec.statistics import ci_half_width, lowest
 from engine.studies.corpora import opened
-from store import runs
+from store import confirm_runs
 from store.database import Store
 
 BY_CHANCE = 0.025
@@ -32,7 +32,7 @@ def flips(store: Store, study: str, corpus: str | None, candidate: dict, referen
     "examples": [{"place", "change", "text"}]}]}. Empty if no windows were saved.
     """
     both: dict[str, list] = {}
-    rows = [run for run in runs.confirmations(store, study, schedules=True) if run.losses is not None]
+    rows = [run for run in confirm_runs.confirmations(store, study, schedules=True) if run.losses is not None]
     here, there = of_candidate(rows, candidate), of_candidate(rows, reference)
     for one in here:
         for other in there:

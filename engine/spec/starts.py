@@ -7,10 +7,14 @@ models"). What text keeps it from forgetting is a domain of the mixture like any
 
 import struct
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.core.workspace import checked_name, within
+from engine.jobs.runs import run_id
 from engine.spec.fidelity import Fidelity, shapes
 from engine.spec.stacks import shapes_in
 
@@ -35,6 +39,12 @@ def study_of(start: str) -> str | None:
     """The id of the study that trained a start; None of a merge in exports/, whose path does not tell."""
     parts = Path(start).parts
     return parts[1] if parts[0] == "experts" else None
+
+
+def start_row(study: str, prior: np.ndarray, seed: int, number: int) -> dict[str, Any]:
+    """The run that measures a study's start as it is. Its weights are the prior (D,), which it says nothing of."""
+    own = {"id": run_id(study, number), "number": number, "role": START, "label": LABEL, "seed": seed}
+    return own | {"weights": prior.tolist(), "doses": None}
 
 
 def check_start(workspace: Path, start: str, fidelity: Fidelity, vocabulary: int) -> None:

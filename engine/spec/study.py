@@ -25,7 +25,7 @@ from engine.spec.objectives import check_priorities
 from engine.spec.phases import PHASED, check_phases, fractions_of, phased_count, phased_runs, total_of
 from engine.spec.pools import check_counts
 from engine.spec.repetition import DOSE, design_centre, dose_runs
-from engine.spec.starts import LABEL, START
+from engine.spec.starts import START, start_row
 
 if TYPE_CHECKING:
     from engine.spec.frame import Frame
@@ -282,13 +282,7 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
         for number, ((role, label, point), seed, dose) in enumerate(zip(rows, seeds, doses, strict=True), 1)
     ]
     made += phase_rows(spec, study, frame, points, made)
-    return made + ([start_row(spec, study, frame, len(made) + 1)] if spec.start else [])
-
-
-def start_row(spec: StudySpec, study: str, frame: "Frame", number: int) -> dict[str, Any]:
-    """The run that measures a study's start as it is. Its weights are the prior, which it says nothing of."""
-    own = {"id": run_id(study, number), "number": number, "role": START, "label": LABEL, "seed": spec.seed}
-    return own | {"weights": frame.prior.tolist(), "doses": None}
+    return made + ([start_row(study, frame.prior, spec.seed, len(made) + 1)] if spec.start else [])
 
 
 def phase_rows(

@@ -12,7 +12,7 @@ from engine.studies.measured import Noise, aggregate_noise, frame_of_study, nois
 from engine.studies.moments import moment_of
 from engine.studies.phases import phases_of
 from engine.studies.schedules import ONE_MIXTURE, predicted_difference, totals
-from store import runs, studies
+from store import confirm_runs, studies
 from store.database import Store
 
 REPEATS, CONFIRMED = "repeats at the proxies' size", "confirmations of that size"
@@ -56,7 +56,7 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
 
 def seeds_noise(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate) -> tuple[Noise | None, str]:
     """The noise of an aggregate between seeds, of earlier runs at the plan's size where there are, else of repeats."""
-    own = [run for run in runs.confirmations(store, study.id) if run.fidelity == plan.fidelity.to_dict()]
+    own = [run for run in confirm_runs.confirmations(store, study.id) if run.fidelity == plan.fidelity.to_dict()]
     done = [run for run in own if run.losses is not None]
     if done:
         weights, losses = np.stack([run.weights for run in done]), np.stack([run.losses for run in done])

@@ -20,7 +20,7 @@ from engine.studies.phases import phases_of
 from engine.studies.points import ALSO
 from engine.studies.schedules import ONE_MIXTURE, place_of, predicted_at, totals
 from engine.studies.training import add_runs, trainable
-from store import runs, studies
+from store import confirm_runs, runs, studies
 from store.database import Store, in_turn
 
 ORDINARY = 0.85  # fraction of the runs, best first, that the range is taken from: poor ones would inflate a correlation
@@ -90,7 +90,7 @@ def plan_confirmation(
 def labelled(store: Store, study: studies.Study, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The mixtures of rivals by the label of their confirmation: the method's title, with a number where one that it
     found before, by other priorities or a longer recipe, was confirmed already."""
-    there = runs.confirmations(store, study.id)
+    there = confirm_runs.confirmations(store, study.id)
     found = {}
     for title, point in rival_mixtures.mixtures_of(store, study, names).items():
         label, number = title, 1
@@ -110,7 +110,7 @@ def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
     """
     first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
     alive = ("planned", "running", "done")
-    there = [one for one in runs.confirmations(store, study.id, schedules=True) if one.state in alive]
+    there = [one for one in confirm_runs.confirmations(store, study.id, schedules=True) if one.state in alive]
     there = [one for one in there if one.fidelity == plan.fidelity.to_dict()]
     rows = [
         {
@@ -153,14 +153,14 @@ def confirmations(
 ) -> list[Confirmation]:
     """Every confirmation of a study, the largest models first, compared with the surrogate's predictions."""
     moment = moment_of(store, study, aggregate_of(store, study, priorities), surrogate)
-    by_size: dict[tuple, list[runs.Confirmed]] = {}
-    for run in runs.confirmations(store, study.id, schedules=True):
+    by_size: dict[tuple, list[confirm_runs.Confirmed]] = {}
+    for run in confirm_runs.confirmations(store, study.id, schedules=True):
         by_size.setdefault(tuple(sorted(run.fidelity.items())), []).append(run)
     found = [_confirmation(store, moment, rows) for rows in by_size.values()] if moment.fit else []
     return sorted(found, key=lambda one: -one.fidelity.flops(256))
 
 
-def _confirmation(store: Store, moment: Moment, rows: list[runs.Confirmed]) -> Confirmation:
+def _confirmation(store: Store, moment: Moment, rows: list[confirm_runs.Confirmed]) -> Confirmation:
     known = phases_of(store, moment) if any(run.phases is not None for run in rows) else None
     labels = list(dict.fromkeys(run.label for run in rows))
     done = {name: [run for run in rows if run.label == name and run.losses is not None] for name in labels}

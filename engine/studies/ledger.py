@@ -18,7 +18,7 @@ from engine.studies.fits import Fit, fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.schedules import place_in
 from engine.surrogates.prediction import difference, predict
-from store import ledger, reviews, runs, studies
+from store import confirm_runs, ledger, reviews, studies
 from store.database import Store
 from store.ledger import Registered
 
@@ -151,11 +151,11 @@ def entries(store: Store, study: str | None = None) -> list[Entry]:
     """Every registered prediction of a study, or of all, with what is known of it now; the latest last."""
     found = ledger.registered(store, study)
     own = {one.id: one.spec.get("fidelity") for one in studies.all_studies(store)}
-    confirmed = {name: runs.confirmations(store, name) for name in {one.study for one in found}}
+    confirmed = {name: confirm_runs.confirmations(store, name) for name in {one.study for one in found}}
     return [_entry(one, confirmed[one.study], own[one.study]) for one in found if one.study in own]
 
 
-def _entry(one: Registered, confirmed: list[runs.Confirmed], fidelity: dict[str, Any] | None) -> Entry:
+def _entry(one: Registered, confirmed: list[confirm_runs.Confirmed], fidelity: dict[str, Any] | None) -> Entry:
     said = one.prediction
     weights = np.array(said.weights)
     total = None if one.losses is None else _total(one.losses, weights)

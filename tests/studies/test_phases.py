@@ -15,9 +15,9 @@ from engine.spec.phases import furthest, order_of, phases_at, random_order
 from engine.studies.measured import for_fitting
 from engine.studies.schedules import ONE_MIXTURE
 from store import studies
+from store.confirm_runs import Confirmed
 from store.database import Store
 from store.from_journals import rebuild
-from store.runs import Confirmed
 from tests.support.measured_study import fit, measured_study
 
 FRACTIONS = np.array([0.8, 0.2])
