@@ -22,7 +22,7 @@ from torch import Tensor
 
 from engine.core.errors import Problem
 from engine.core.workspace import within
-from engine.proxies import cpu_forward, cpu_layers
+from engine.proxies import chunked, cpu_forward, cpu_layers
 from engine.spec.fidelity import Fidelity, shapes
 
 
@@ -92,6 +92,11 @@ class Stack:
 
         Tokens from V on are read and never predicted (engine/corpus/shards.py): they are no targets.
         """
+        inputs, targets = tokens[..., :-1], tokens[..., 1:].flatten(1)  # (G, B, T), (G, N)
+        if chunked.is_large(*targets.shape, self.vocabulary, tokens.device.type):
+            counted = (targets < self.vocabulary).float()
+            weight = counted / counted.sum(1, keepdim=True).clamp(min=1)
+            return chunked.mean_loss(self.hidden(inputs), self.head, targets % self.vocabulary, weight)
         nats, counted = self.target_losses(tokens)
         return (nats * counted).sum(1) / counted.sum(1).clamp(min=1)
 
@@ -113,7 +118,8 @@ class Stack:
         counted, ids = tokens[..., 1:] < self.vocabulary, tokens % self.vocabulary
         inputs, targets = ids[..., :-1], ids[..., 1:]
         if tokens.device.type != "cpu":
-            return PLAIN.nll(self.hidden(inputs), self.head, targets.flatten(1)).view(targets.shape) * counted
+            nats = chunked.token_losses(self.hidden(inputs), self.head, targets.flatten(1))
+            return nats.view(targets.shape) * counted
         turns = self.rotary[: inputs.shape[-1]]
         members = [{name: weight[g] for name, weight in self.weights.items()} for g in range(self.members)]
         pairs = zip(members, ids, strict=True)
@@ -189,7 +195,9 @@ class PLAIN:
     @staticmethod
     def embed(table: Tensor, tokens: Tensor) -> Tensor:
         """The row of each token in its member's table: table (G, V, d), tokens (G, N) ids -> (G, N, d)."""
-        return table.gather(1, tokens.unsqueeze(-1).expand(-1, -1, table.shape[-1]))
+        members, vocabulary, d = table.shape
+        first = vocabulary * torch.arange(members, device=tokens.device).unsqueeze(1)  # (G, 1) row of each one's table
+        return F.embedding(tokens + first, table.reshape(-1, d))
 
     @staticmethod
     def normed(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,7 +30,7 @@ from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import asked_of, measured_by
 from engine.proxies.adam import KEYS, AdamW
-from engine.proxies.device import choose_device, halves, sized_to_card
+from engine.proxies.device import choose_device, halves, sized_to_memory
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack, saved_proxy, shrinking
 from engine.proxies.reporter import Reporter
@@ -144,7 +144,9 @@ class Training:
         if not 0 <= step - self.first < AHEAD:
             size, self.first = self.fidelity.batch, step
             tokens = torch.from_numpy(self.sampler.tokens(step * size, (step + AHEAD) * size, len(self.ids)))
-            self.ahead = tokens.to(self.device).split(size, 1)
+            if self.device == "cuda":  # the copy goes on while the card computes
+                tokens = tokens.pin_memory()
+            self.ahead = tokens.to(self.device, non_blocking=True).split(size, 1)
         return self.ahead[step - self.first]
 
     def advance(self) -> None:
@@ -202,24 +204,48 @@ class Training:
         with replacing(path) as part:
             save_file(tensors, part, {"training": json.dumps(notes)})
 
-    @torch.no_grad()
     def resume(self, path: Path) -> None:
-        """Resume from a checkpoint of the same runs; without one, start at step 0."""
+        """Resume from a checkpoint of the same runs, or from the one of a larger stack that they were members of, where
+        that is as far; without one, start at step 0."""
         clear_parts(path)
-        if not path.exists():
-            return
+        own, found = [run.id for run in self.runs], []
+        for file in {path, *path.parent.glob(CHECKPOINTS)}:
+            if file.exists() and (notes := notes_of(file)) is not None:
+                ids = own if set(own) <= set(notes["ids"]) else self.ids  # before branches joined, or after
+                if set(ids) <= set(notes["ids"]):
+                    found.append((notes["step"], file == path, file, ids))
+        if found:
+            self.load(*max(found, key=lambda one: one[:2])[2:])
+
+    @torch.no_grad()
+    def load(self, path: Path, ids: list[str]) -> None:
+        """Go on from these members of a checkpoint."""
+        if len(ids) > len(self.ids):
+            self.join()
         with safe_open(path, "pt", device=self.device) as file:
             notes = json.loads(file.metadata()["training"])
-            if self.waiting and notes["ids"] == [run.id for run in self.runs]:
-                self.join()
-            if notes["ids"] != self.ids:
-                return
-            self.stack.flat.copy_(file.get_tensor("weights"))
-            self.diverged_at = file.get_tensor("diverged_at")
+            rows = torch.tensor([notes["ids"].index(name) for name in self.ids], device=self.device)
+            self.stack.flat.copy_(file.get_tensor("weights")[rows])
+            self.diverged_at = file.get_tensor("diverged_at")[rows]
             moments = {name: file.get_tensor(name) for name in KEYS}
+        moments = {name: value[rows] if value.dim() else value for name, value in moments.items()}
         self.optimiser.state[self.stack.flat] = moments
         self.alive = self.diverged_at < 0
-        self.step, self.seconds, self.cpu_seconds = notes["step"], notes["seconds"], notes["cpu_seconds"]
+        part = len(rows) / len(notes["ids"])  # of what the larger stack has cost
+        self.step, self.seconds, self.cpu_seconds = notes["step"], part * notes["seconds"], part * notes["cpu_seconds"]
+
+
+CHECKPOINTS = "checkpoint-*.safetensors"
+
+
+def notes_of(path: Path) -> dict | None:
+    """What a checkpoint says of itself: "step", "ids" and what it has cost; None for one that cannot be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            found: dict = json.loads(file.metadata()["training"])
+            return found
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
 
 
 # The job -------------------------------------------------------------------------------------------------
@@ -247,8 +273,10 @@ def run(job: Job) -> None:
         start = saved_proxy(job.workspace, task.start, shapes(fidelity, corpus.vocabulary))
     if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and task.device == "auto":
         job.emit(JobNote("torch cannot use the GPU that this job was given: training on the CPU. See its log."))
-    for group in sized_to_card(job, fidelity, corpus.vocabulary, task.runs, device):
+    for group in sized_to_memory(job, fidelity, corpus.vocabulary, task.runs, device):
         train_group(job, task, corpus, fidelity, group, device, start)
+    for left in job.folder.glob(CHECKPOINTS):
+        left.unlink()
 
 
 def train_group(
@@ -286,7 +314,7 @@ def train_group(
 
 def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]) -> None:
     """Train a stack to its end: steps, reports, checkpoints, final losses. Finished members are not reported again."""
-    path = job.folder / f"checkpoint-{training.ids[0]}.safetensors"
+    path = job.folder / CHECKPOINTS.replace("*", f"{training.ids[0]}-{len(training.runs)}")  # its halves have others
     training.resume(path)
     reporter = Reporter(job, task, training, corpus, over)
     saved, interval = time.monotonic(), task.checkpoint_seconds
@@ -301,8 +329,9 @@ def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]
                 training.save(path)
                 saved = time.monotonic()
         reporter.finish()
-    except Stopped:
+    except (Stopped, torch.OutOfMemoryError):  # its halves go on from there, too
         reporter.clock()
-        training.save(path)
+        if training.step:
+            training.save(path)
         raise
     path.unlink(missing_ok=True)

@@ -28,9 +28,10 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
     """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses", "phases", "trunk"}; sets each
     run's "job". Branches are trained with their trunks."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
+    memory = devices.machine().get("memory_mb", 0)
     keep = kept_fractions(spec, frame).tolist()
     made, fractions = [], fractions_of(spec).tolist() or None
-    together = group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)
+    together = group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1, memory)
     trained = [run for run in runs if run.get("role") != START]
     alone = [[run] for run in runs if run.get("role") == START]
     for group in alone + groups_of(trained, *together):
