@@ -8,12 +8,12 @@ from engine.merging.checkpoints.adapter_kinds import CONFIG
 from engine.merging.checkpoints.adapters import Adapted
 from engine.merging.checkpoints.aligned import Aligned
 from engine.merging.checkpoints.files import INDEX, PICKLES
-from engine.merging.checkpoints.reader import HEAD, LAYERS, TIED
 from engine.merging.checkpoints.retokenized import Retokenized
 from engine.merging.checkpoints.vocabulary import READERS, RULES, UNREAD
 from engine.merging.config import MergeConfig
-from engine.merging.layout import Model, Planned, lead_in, lead_of
+from engine.merging.layout import Model, Planned, lead_of
 from engine.merging.lineage import Family, family_of, head
+from engine.merging.output_config import output_config
 from engine.merging.templates import chosen, with_template
 
 KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # suffixes of a model's files beside its weights
@@ -21,8 +21,6 @@ DROPPED = (INDEX, "pytorch_model.bin.index.json", "consolidated.safetensors.inde
 TOKENIZER = (*READERS, *UNREAD, *RULES, "tokenizer_config.json", "special_tokens_map.json", "chat_template.json")
 GENERATION = "generation_config.json"
 MODULES, TEMPLATES = "modules.json", "additional_chat_templates"  # what names folders, and a folder of a tokenizer's
-# Lists in config.json with one entry per layer.
-BY_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers")
 
 
 def files_to_copy(lead: Model) -> dict[str, Path]:
@@ -124,42 +122,8 @@ def companions(config: MergeConfig, models: dict[str, Model], planned: list[Plan
         )
         found = with_template(found, template) if template else found
     if lead.config is not None:
-        found["config.json"] = json.dumps(changed(config, models, planned), indent=2).encode()
+        found["config.json"] = json.dumps(output_config(config, models, planned), indent=2).encode()
     found["README.md"] = card(config, family(models)).encode()
-    return found
-
-
-def changed(config: MergeConfig, models: dict[str, Model], planned: list[Planned]) -> dict:
-    """The lead's config.json, adapted to the merge."""
-    lead = models[lead_of(config)]
-    settings = dict(lead.config or {})
-    if asked := config.out_dtype or config.dtype:
-        settings["dtype" if "dtype" in settings else "torch_dtype"] = asked  # transformers 5 and earlier
-    written = {one.slot.name for one in planned}
-    if lead.is_tied is None and any(HEAD.search(name) and name not in written for name in lead.tensors):
-        settings[TIED] = True  # the head was left out for that, whatever the architecture's default
-    parts = []
-    for piece in config.slices:
-        name = lead_in(piece)
-        parts.append((models[name].config or settings, next(one.layers for one in piece.sources if one.model == name)))
-    if all(layers for _, layers in parts):
-        settings = relayered(settings, parts)
-        if isinstance(inner := settings.get("text_config"), dict):
-            own = [(part.get("text_config", part), layers) for part, layers in parts]
-            settings["text_config"] = relayered(inner, own)
-    return settings
-
-
-def relayered(settings: dict, parts: list[tuple[dict, tuple[int, int]]]) -> dict:
-    """A config with other layers. parts: of each slice, the config of the model that leads it, and its layers."""
-    count = sum(last - first for _, (first, last) in parts)
-    found = settings | {key: count for key in LAYERS if key in settings}
-    for key in BY_LAYER:
-        lists = [(part.get(key), layers) for part, layers in parts]
-        if isinstance(settings.get(key), list) and all(
-            isinstance(own, list) and len(own) >= last for own, (_, last) in lists
-        ):
-            found[key] = [one for own, (first, last) in lists for one in own[first:last]]
     return found
 
 

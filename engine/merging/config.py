@@ -40,12 +40,13 @@ class Source:
 @dataclass(frozen=True)
 class Slice:
     """Layers of the output: one source per model, of equal length; base: of this slice; parameters: of the slice;
-    shared: of its module."""
+    module: which part of the model it is of, None for all of it; shared: the module's parameters."""
 
     sources: tuple[Source, ...]
     base: str | None
     parameters: dict
     shared: dict = field(default_factory=dict)
+    module: str | None = None
 
 
 @dataclass(frozen=True)
@@ -192,18 +193,15 @@ def slices_of(values: dict, base: str | None, reading: Reading) -> tuple[Slice, 
         raise Problem("Cannot read the merge: give `models`, `slices` or `modules`, and only one of them.")
     if not (modules := values.get("modules")):
         return pieces_of(values, base, reading, {})
-    if len(table("`modules`", modules)) > 1:
-        raise Problem(
-            f"Cannot merge the modules {', '.join(map(str, modules))} apart: one is read, of models with one stack of "
-            "layers. Give `models` to merge all modules alike, by weights with filters where they differ."
-        )
-    ((name, module),) = modules.items()
-    where = f"the module {name}"
-    reading.unused(where, table(where, module), ("models", "slices", "parameters"), "a module has no such setting")
-    if bool(module.get("models")) == bool(module.get("slices")):
-        raise Problem(f"Cannot read {where}: give `models` or `slices`, and not both.")
-    shared = table(f"the parameters of {where}", module.get("parameters") or {})
-    return pieces_of(module, base, reading, shared)
+    found: list[Slice] = []
+    for name, module in table("`modules`", modules).items():
+        where = f"the module {name}"
+        reading.unused(where, table(where, module), ("models", "slices", "parameters"), "a module has no such setting")
+        if bool(module.get("models")) == bool(module.get("slices")):
+            raise Problem(f"Cannot read {where}: give `models` or `slices`, and not both.")
+        shared = table(f"the parameters of {where}", module.get("parameters") or {})
+        found += [replace(one, module=str(name)) for one in pieces_of(module, base, reading, shared)]
+    return tuple(found)
 
 
 def pieces_of(values: dict, base: str | None, reading: Reading, shared: dict) -> tuple[Slice, ...]:

@@ -75,7 +75,7 @@ class Look:
     def __iter__(self) -> Iterator[tuple[Tensors, dict]]:
         total = sum(one.slot.bytes for one in self.planned)
         for one in self.planned:
-            if one.slot.dtype.is_floating_point and one.slot.size:
+            if one.slot.dtype.is_floating_point and one.slot.size and not one.is_copy:
                 if self.progress:
                     self.progress(0, total, f"first pass: {one.slot.name}")
                 yield inputs_of(self.config, self.models, one)
@@ -96,6 +96,10 @@ def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, fi
         for sentence in differing(models, one):
             raise Problem(sentence)
         reference, name = next(iter(one.inputs.items()))
+        file.put(one.slot.name, 0, models[reference].flat(name))
+        return
+    if one.is_copy:
+        ((reference, name),) = one.inputs.items()
         file.put(one.slot.name, 0, models[reference].flat(name))
         return
     x, arguments = inputs_of(config, models, one)

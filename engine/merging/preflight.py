@@ -24,6 +24,8 @@ from engine.merging.cost import memory, rehearse, seconds
 from engine.merging.layout import Layout, Model, fitted, lead_of, opened
 from engine.merging.lineage import Family
 from engine.merging.merge import misplaced
+from engine.merging.modules import kind_of
+from engine.merging.output_config import pattern_of, unruled
 from engine.merging.parameters import idle_filters
 from engine.merging.templates import chosen
 from engine.merging.tokens import told
@@ -66,6 +68,7 @@ class Preflight:
     vocabularies: list[vocabulary.Difference] = field(default_factory=list)
     tokens: list[dict] = field(default_factory=list)
     family: Family | None = None
+    stacks: list[dict] = field(default_factory=list)
     ancestry: list[Ancestry] = field(default_factory=list)
     tensors: int = 0
     parameters: int = 0
@@ -87,6 +90,7 @@ class Preflight:
             "cpu_seconds": round(self.seconds, 2),
             "vocabularies": [one.to_dict() for one in self.vocabularies],
             "tokens": {"count": len(self.tokens), "rows": self.tokens[: vocabulary.LISTED]},
+            "stacks": self.stacks,
             "family": self.family.to_dict() if self.family else None,
             "ancestry": [one.to_dict() for one in self.ancestry],
         }
@@ -112,6 +116,8 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     layout = fitted(config, models)
     found.refusals += first_of(layout.refusals)
     found.warnings += layout.warnings + lost(models[lead_of(config)], out)
+    found.warnings += unruled(config, models)
+    found.stacks = stack_facts(models)
     found.warnings += idle_filters(config, [one.slot.name for one in layout.planned])
     if not layout.refusals:
         weights = scan(config, models, layout.planned, progress)
@@ -225,6 +231,21 @@ def template_facts(config: MergeConfig, models: dict[str, Model], found: Preflig
         found.refusals.append(str(problem))
 
 
+def stack_facts(models: dict[str, Model]) -> list[dict]:
+    """The stacks of layers of every model: how many each has, and of which kinds, where config.json lists them."""
+    return [
+        {
+            "model": name,
+            "stack": stack,
+            "kind": kind_of(stack),
+            "layers": count,
+            "pattern": pattern_of(model.config, count),
+        }
+        for name, model in models.items()
+        for stack, count in model.stacks.items()
+    ]
+
+
 def inherited(weights: Scan, found: Preflight) -> None:
     """Report what comparing the experts with the base and with each other means for the merge."""
     for one in found.ancestry:
@@ -263,8 +284,9 @@ def add_cost(config: MergeConfig, models: dict[str, Model], layout: Layout, out:
         )
     if planned:
         found.memory = memory(config, models, planned)
+        merged = [one for one in planned if not one.is_copy]
         try:
-            rehearse(config, planned)
-            found.seconds = 0.0 if found.refusals else seconds(config, planned)
+            rehearse(config, merged)
+            found.seconds = 0.0 if found.refusals or not merged else seconds(config, merged)
         except Problem as problem:
             found.refusals.append(str(problem))

@@ -72,8 +72,9 @@ CASES = {  # case: (what must come out, the file and the test)
         (f"{MERGING}stacks.py", "test_gradients_run_over_each_stack"),
     ),
     "vl_slices": (
-        "slices of a model of several stacks are refused",
+        "slices of a model of several stacks are refused where no module says which is meant",
         (f"{MERGING}stacks.py", "test_slices_are_refused"),
+        (f"{MERGING}modules.py", "test_stacks_are_assembled_apart"),
     ),
     "added_tokens": (
         "rows of tokens that only one knows are told; a union keeps them, with the tensors of mergekit",
