@@ -106,17 +106,17 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def speed(training: Training, steps: int = STEPS) -> float:
+def speed(training: Training) -> float:
     """Tokens a second of all members, after the first steps."""
     for _ in range(WARM):
         training.advance()
     wait(training.device)
     began = time.monotonic()
-    for _ in range(steps):
+    for _ in range(STEPS):
         training.advance()
     wait(training.device)
     fidelity = training.fidelity
-    return len(training.ids) * steps * fidelity.batch * fidelity.context / (time.monotonic() - began)
+    return len(training.ids) * STEPS * fidelity.batch * fidelity.context / (time.monotonic() - began)
 
 
 # The parts ---------------------------------------------------------------------------------------------------
