@@ -99,7 +99,7 @@ def more_runs(store: Store) -> None:
     sent = SubmittedRun(id=f"{MIXTURE}-sent", label="sent", weights=point, **told)
     store.write(RunsSubmitted(MIXTURE, [sent]))
     elsewhere = [run_id(MIXTURE, RUNS + n) for n in (4, 5, 6)]
-    own = {"role": "design", "seed": 1}
+    own = {"role": "design", "seed": 1, "fidelity": roles["fidelity"]}
     made = [PlannedRun(id=run, number=RUNS + n, weights=point, **own) for n, run in enumerate(elsewhere, 4)]
     store.write(RunsAdded(MIXTURE, made, []))
     curve = [CurvePoint(step=1, tokens=64, loss=3.0), CurvePoint(step=2, tokens=128, loss=None)]
