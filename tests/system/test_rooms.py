@@ -67,7 +67,7 @@ FLOORS, ARROWS = 10, 134
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
 TRAINED = {"network.py", "train.py", "shipping.py"}  # of in_context: what makes its weights, which no page imports
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
-SLOW = {"scipy.stats"}  # and what it, like every command, loads only where an answer needs it: half a second
+SLOW = {"scipy.stats", "scipy.special"}  # and what it, like every command, loads only where an answer needs it
 INSIDE_DASHBOARD = {  # folder of dashboard -> packages and rooms that its files do without
     "dashboard/models": {"streamlit", "plotly"},
     "dashboard/charts": {"streamlit", "store"},
