@@ -56,7 +56,10 @@ class MeanLoss(Function):
                 grad.scatter_add_(-1, here[..., None], -torch.ones_like(nll)[..., None])
                 grad = grad.mul_(weight[piece][..., None]).to(x.dtype)
                 grad_x[piece] = torch.bmm(grad, own)
-                grad_head[piece[0]] += torch.bmm(grad.mT, x[piece])
+                if grad.dtype == head.dtype:
+                    grad_head[piece[0]].baddbmm_(grad.mT, x[piece])  # no copy of the head for each chunk
+                else:
+                    grad_head[piece[0]] += torch.bmm(grad.mT, x[piece])
         ctx.save_for_backward(grad_x, grad_head)
         return loss
 
@@ -68,9 +71,9 @@ class MeanLoss(Function):
 
 
 def scored(x: Tensor, head: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The log-probabilities of every token (g, n, V) in fp32, and the loss of the targets (g, n)."""
+    """The log-probabilities of every token (g, n, V) in fp32, and the loss of the targets (g, n). Without gradients."""
     logits = torch.bmm(x, head.mT).float()
-    scores = torch.log_softmax(logits, -1)
+    scores = torch.log_softmax(logits, -1, out=logits)
     return scores, -scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.proxies import cpu_matmul as products
-from engine.proxies.cpu_layers import columns, rms, turn
+from engine.proxies.cpu_layers import joined, parted, rms, turn
 from engine.proxies.cpu_matmul import activated, gated, product
 from engine.spec.fidelity import Fidelity
 
@@ -22,11 +22,10 @@ def token_nll(weights: dict[str, Tensor], fidelity: Fidelity, turns: Tensor, tok
     weights: of one proxy, name -> (out, in); turns: rotary positions (T, head / 2) complex.
     """
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
-    mask = torch.full((len(turns), len(turns)), float("-inf")).triu_(1)  # (T, T), added to the scores
     x = normed(weights["embedding"].index_select(0, inputs.reshape(-1)))  # (N, d)
     for layer in range(fidelity.layers):
         name = f"layers.{layer}."
-        mixed = attention(normed(x), weights[name + "attention.qkv"], turns, fidelity.heads, mask)
+        mixed = attention(normed(x), weights[name + "attention.qkv"], turns, fidelity.heads)
         x = product(mixed, weights[name + "attention.output"], added=x)
         hidden = active(normed(x), weights[name + "mlp.up"], fidelity.activation == "swiglu")
         x = product(hidden, weights[name + "mlp.down"], added=x)
@@ -49,16 +48,11 @@ def normed(x: Tensor) -> Tensor:
     return rms(x)[0]
 
 
-def attention(x: Tensor, qkv: Tensor, turns: Tensor, heads: int, mask: Tensor) -> Tensor:
+def attention(x: Tensor, qkv: Tensor, turns: Tensor, heads: int) -> Tensor:
     """Causal attention before its output matrix: x (N, d) normalised, qkv (3 d, d) -> (N, d)."""
-    packed, positions = product(x, qkv), len(turns)  # (N, 3 d)
-    turn(packed[None], turns, heads)
-    mixed = torch.empty_like(x)
-    sequences = packed.view(-1, positions, packed.shape[-1]), mixed.view(-1, positions, x.shape[-1])
-    for q, k, v, out in columns(*sequences, heads):  # (B, T, head) each
-        scores = torch.baddbmm(mask, q, k.mT, alpha=q.shape[-1] ** -0.5)
-        torch.bmm(torch.softmax(scores, -1, out=scores), v, out=out)
-    return mixed
+    packed = product(x, qkv)[None]  # (1, N, 3 d)
+    turn(packed, turns, heads)
+    return joined(F.scaled_dot_product_attention(*parted(packed, len(turns), heads), is_causal=True), x)
 
 
 def active(x: Tensor, up: Tensor, swiglu: bool) -> Tensor:

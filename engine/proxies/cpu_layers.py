@@ -13,6 +13,7 @@ from torch.autograd import Function
 from engine.proxies.cpu_matmul import outer_products, products, products_back
 
 EPSILON = 1e-6  # of RMSNorm
+aten = torch.ops.aten
 
 
 def rms(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,49 +64,49 @@ class Normed(Function):
 
 
 class Attend(Function):
-    """x + attention(norm(x)), projections and rotary positions included."""
+    """x + attention(norm(x)), projections and rotary positions included.
+
+    It goes block by block (Dao et al. 2022, arXiv:2205.14135; torch's own kernel), keeps a number a row instead of
+    (T, T) weights, and leaves out the masked half.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int, mask: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int) -> Tensor:
         normal, factor = rms(x)
         packed = products(normal, qkv)  # (G, N, 3 d)
         turn(packed, turns, heads)
-        sequences = packed.view(-1, len(turns), packed.shape[-1])  # (S, T, 3 d)
-        mixed = torch.empty_like(x)  # (G, N, d)
-        weights = []  # per head (S, T, T)
-        for q, k, v, out in columns(sequences, mixed.view(-1, len(turns), x.shape[-1]), heads):
-            scores = torch.baddbmm(mask, q, k.mT, alpha=q.shape[-1] ** -0.5)
-            weights.append(torch.softmax(scores, -1, out=scores))
-            torch.bmm(weights[-1], v, out=out)
+        mixed, total = aten._scaled_dot_product_flash_attention_for_cpu(*parted(packed, len(turns), heads), 0.0, True)
         ctx.heads = heads
-        ctx.save_for_backward(normal, factor, packed, mixed, qkv, output, turns, *weights)
-        return products(mixed, output, added=x)
+        ctx.save_for_backward(normal, factor, packed, mixed, total, qkv, output, turns)
+        return products(joined(mixed, x), output, added=x)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        normal, factor, packed, mixed, qkv, output, turns, *weights = ctx.saved_tensors
-        positions, d = len(turns), mixed.shape[-1]
-        grad_output = outer_products(gradient, mixed)  # (G, d, d)
-        grad_mixed = products_back(gradient, output).view(-1, positions, d)  # (S, T, d)
-        grad_packed = torch.empty_like(packed)  # (G, N, 3 d)
-        parts = zip(
-            columns(packed.view(-1, positions, 3 * d), grad_mixed, ctx.heads),
-            columns(grad_packed.view(-1, positions, 3 * d), grad_mixed, ctx.heads),
-            weights,
-            strict=True,
+        normal, factor, packed, mixed, total, qkv, output, turns = ctx.saved_tensors
+        positions, heads = len(turns), ctx.heads
+        grad_output = outer_products(gradient, joined(mixed, gradient))  # (G, d, d)
+        grad_mixed = products_back(gradient, output).view(-1, positions, heads, mixed.shape[-1]).transpose(1, 2)
+        grads = aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad_mixed, *parted(packed, positions, heads), mixed, total, 0.0, True
         )
-        for (q, k, v, grad), (grad_q, grad_k, grad_v, _), attention in parts:
-            scale = q.shape[-1] ** -0.5
-            torch.bmm(attention.mT, grad, out=grad_v)
-            scores = torch.bmm(grad, v.mT)  # gradient at the attention weights, then at the scores: (S, T, T)
-            torch._softmax_backward_data(scores, attention, -1, scores.dtype, grad_input=scores)
-            scores.mul_(scale)
-            torch.bmm(scores, k, out=grad_q)
-            torch.bmm(scores.mT, q, out=grad_k)
-        turn(grad_packed, turns.conj(), ctx.heads)
+        grad_packed = torch.empty_like(packed)  # (G, N, 3 d)
+        for into, grad in zip(parted(grad_packed, positions, heads), grads, strict=True):
+            into.copy_(grad)
+        turn(grad_packed, turns.conj(), heads)
         grad_qkv = outer_products(grad_packed, normal)  # (G, 3 d, d)
         grad_x = rms_backward(normal, factor, products_back(grad_packed, qkv)).add_(gradient)
-        return grad_x, grad_qkv, grad_output, None, None, None
+        return grad_x, grad_qkv, grad_output, None, None
+
+
+def parted(packed: Tensor, positions: int, heads: int) -> tuple[Tensor, ...]:
+    """Queries, keys and values of packed (G, N, 3 d), as views: (S, heads, T, d / heads) each."""
+    width = packed.shape[-1] // 3 // heads
+    return packed.view(-1, positions, 3, heads, width).transpose(1, 3).unbind(2)
+
+
+def joined(mixed: Tensor, like: Tensor) -> Tensor:
+    """What the heads (S, heads, T, d / heads) make together, as rows like x (G, N, d)."""
+    return mixed.transpose(1, 2).reshape(like.shape)
 
 
 def turn(packed: Tensor, turns: Tensor, heads: int) -> None:
@@ -113,11 +114,6 @@ def turn(packed: Tensor, turns: Tensor, heads: int) -> None:
     d = packed.shape[-1] // 3
     pairs = torch.view_as_complex(packed.view(-1, len(turns), 3 * heads, d // heads // 2, 2))  # (S, T, 3 H, pairs)
     pairs[:, :, : 2 * heads].mul_(turns.unsqueeze(1))
-
-
-def columns(packed: Tensor, mixed: Tensor, heads: int):
-    """The head-wide column slices q, k, v of packed (S, T, 3 d) and of mixed (S, T, d), head by head."""
-    return zip(*(part.chunk(heads, -1) for part in (*packed.chunk(3, -1), mixed)), strict=True)
 
 
 class Mlp(Function):
@@ -188,8 +184,7 @@ def normed(x: Tensor) -> Tensor:
 
 def attend(x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int) -> Tensor:
     """x + attention(norm(x)): x (G, N, d); qkv (G, 3 d, d); output (G, d, d); turns (T, head / 2) complex."""
-    mask = torch.full((len(turns), len(turns)), float("-inf")).triu_(1)  # (T, T), added to the scores
-    return Attend.apply(x, qkv, output, turns, heads, mask)
+    return Attend.apply(x, qkv, output, turns, heads)
 
 
 def mlp(x: Tensor, up: Tensor, down: Tensor, gated: bool) -> Tensor:

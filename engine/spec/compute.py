@@ -103,12 +103,12 @@ def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int, device
 
 def stack_bytes(fidelity: Fidelity, vocabulary: int, members: int, device: str = "cuda") -> int:
     """Training memory of a stack: of each member weights, gradients twice and two moments in fp32, and per token and
-    layer what the backward pass needs (12 d + 4 h values); on a CPU also the attention's weights of each head, (T, T).
-    Logits once, or a chunk of them three times. On a CPU measured within a sixth (benchmarks/results/memory.md); on a
-    card it is not measured yet."""
+    layer what the backward pass needs (12 d + 4 h values). Logits once, or a chunk of them three times.
+
+    On a CPU measured within a tenth (benchmarks/results/memory.md); on a card it is not measured yet.
+    """
     targets = fidelity.batch * fidelity.context
     kept = 12 * fidelity.width + 4 * fidelity.hidden
-    kept += fidelity.heads * fidelity.context if device == "cpu" else 0
     own = 20 * fidelity.parameters(vocabulary) + 4 * targets * fidelity.layers * kept
     limit = CHUNK_CPU if device == "cpu" else CHUNK_CARD
     logits = 4 * members * targets * vocabulary

@@ -1,6 +1,7 @@
 """The stacked model: members are independent, hand-written passes equal plain ones, sizes are true."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -56,10 +57,36 @@ def test_evaluation_measures_what_training_does(fidelity, onednn, monkeypatch):
     if onednn and not products.ONEDNN:
         pytest.skip("this torch was built without oneDNN")
     monkeypatch.setattr(products, "ONEDNN", onednn)
+    monkeypatch.setattr(products, "pays_in_stacks", lambda: True)
     model, batch = shaken(fidelity, [1, 2, 3]), tokens(3)
     measured = model.token_nll(batch)
     assert measured.shape == (3, 2, 16)
     torch.testing.assert_close(measured.mean((1, 2)), model.losses(batch).detach(), rtol=1e-5, atol=1e-6)
+
+
+@variants
+def test_stacks_are_trained_alike_by_either_library(fidelity, monkeypatch):
+    batch, found = tokens(3), []
+    for pays in (True, False):
+        monkeypatch.setattr(products, "pays_in_stacks", lambda pays=pays: pays)
+        found.append(gradients(shaken(fidelity, [1, 2, 3]), batch))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_faster_library_is_timed_once_a_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ask, times = products.pays_in_stacks.__wrapped__, []
+    monkeypatch.setattr(products, "timed", lambda: bool(times.append(1)) or True)
+    assert ask() and ask() and len(times) == 1
+    (tmp_path / "mixdesk" / "products.json").write_text('{"another machine": false')
+    assert ask() and len(times) == 2, "a damaged file is written again"
+    monkeypatch.setattr(products, "processor", lambda: "another machine")
+    assert ask() and ask() and len(times) == 3
+    assert len(json.loads((tmp_path / "mixdesk" / "products.json").read_text())) == 2, "of a home that machines share"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert ask() and ask() and len(times) == 5, "where nothing can be kept"
+    assert isinstance(products.processor(), str)
 
 
 @variants
