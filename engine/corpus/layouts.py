@@ -32,11 +32,13 @@ NOTES = re.compile(  # files about a folder, not of it
 
 
 class SourceFile(NamedTuple):
-    """A file of a domain: where it is, what it is called in the manifest, its side ("" : by hash)."""
+    """A file of a domain: where it is, what it is called in the manifest, its side ("" : by hash); only: the values by
+    which records of it belong to the domain (domain_columns.py), none where all do."""
 
     path: Path
     name: str
     side: str = ""
+    only: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -45,6 +45,7 @@ def test_there_is_a_line_of_every_kind(told):
 # What reads, and what it is asked: of every study, of every candidate and job, or of the workspace.
 OF_A_STUDY: dict[str, dict] = {
     "export": {"format": "csv"},
+    "export_design": {"format": "csv"},
     "plan_runs": {"parameters": 1e6, "tokens": 1e8, "flops": 1e15},
 }
 PLAIN = ("show", "list_runs", "list_searches", "list_proposals", "list_candidates", "history", "ballot", "list_jobs")
