@@ -36,6 +36,8 @@ def corpus_options(one) -> None:
     one.add_argument(
         "--without", action="append", metavar="DOMAIN", help="a domain of the folder that stays out; repeat"
     )
+    levels = "2: the folder's sub-folders are sources, and what is in each its topics"
+    one.add_argument("--levels", type=int, choices=(1, 2), help=levels)
     said = "a column of the records that says their domain; twice for two levels, such as source and topic"
     one.add_argument("--domain-column", action="append", metavar="COLUMN", help=said)
     one.add_argument("--text-column", help="the text column of records and tables (default: text)")
@@ -91,10 +93,13 @@ def source_of(options) -> dict:
         column["domain"] = options.domain_column
         if not (options.folder or options.file):
             raise Problem("Cannot tell domains apart by a column here: name a folder or files.")
+    if options.levels == 2 and not options.folder:
+        raise Problem("Cannot read two levels of files or data sets that are named: give a folder.")
     if options.without and not options.folder:
         raise Problem("Cannot leave out domains of files or data sets that are named: name only those that are wanted.")
     if options.folder:
         without = {"without": options.without} if options.without else {}
+        without |= {"levels": options.levels} if options.levels == 2 else {}
         return {"type": "folder", "path": str(options.folder.resolve()), **column, **without}
     if options.file:
         return {

@@ -116,6 +116,27 @@ def of_folder(folder: str) -> Scan:
     return scan
 
 
+def of_levels(folder: str) -> Scan:
+    """What is two levels below a folder: source/topic/... is the domain `source.topic`. Raises Problem when there is no
+    text."""
+    root, scan = existing(folder, "the folder"), Scan()
+    for source in sorted(place for place in root.iterdir() if not place.name.startswith(".")):
+        if not real_folder(source):
+            scan.left.append(Left(source.name, reason_of(source) or "it is next to the folders of sources"))
+            continue
+        inner = grouped(source, {"": source})
+        for domain, files in inner.domains.items():
+            named = [file._replace(name=f"{source.name}/{file.name}") for file in files]
+            scan.domains[f"{source.name}.{domain}"] = named
+        for path, reason, domain in inner.left:
+            scan.left.append(Left(f"{source.name}/{path}", reason, domain and f"{source.name}.{domain}"))
+    if not scan.domains:
+        raise Problem(
+            f"Cannot find text in {root}: it has no folder of a source with a folder, or file, for each topic."
+        )
+    return scan
+
+
 def real_folder(path: Path) -> bool:
     """Whether there is a folder, and not by a link."""
     return path.is_dir() and not path.is_symlink()

@@ -15,7 +15,7 @@ VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, s
 # Required and optional fields of each kind of source and tokenizer, besides its "type".
 SOURCES = {
     "default": ((), ()),
-    "folder": (("path",), ("text", "template", "without", "domain")),
+    "folder": (("path",), ("text", "template", "without", "domain", "levels")),
     "files": (("files",), ("text", "template", "domain")),
     "huggingface": (("datasets",), ()),
 }
@@ -35,6 +35,7 @@ class CorpusSpec:
         | {"type": "folder", "path": folder, "text": column, "template": name or jinja, "without": [domain]}
           a sub-folder, or a file, per domain; without: domains that stay out, as those must that cannot be read;
           domain: a column of the records that says their domain, or two (engine/corpus/domain_columns.py);
+          levels: 2 where sub-folders are sources, and what is in them topics: source.topic;
           template: by which records that hold a conversation are written out (engine/corpus/templates.py)
         | {"type": "files", "files": {domain: path or [paths]}, "text": column, "template": name or jinja}
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text", "template"}}}
@@ -57,6 +58,8 @@ class CorpusSpec:
         check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
         check_templates(self.source)
         check_columns(self.source.get("domain"))
+        if self.source.get("levels", 1) not in (1, 2):
+            raise Problem(f"Cannot read {self.source['levels']!r:.80} levels of folders: there are 1, or 2.")
         if self.tokenizer["type"] == "rule":
             check_rule(self.tokenizer["rule"])
         without = self.source.get("without", [])

@@ -94,7 +94,7 @@ def scan_of(spec: CorpusSpec) -> Scan:
         return apart(scan, columns_of(options)) if columns_of(options) else scan
     if options["type"] != "folder":
         return Scan()
-    scan = layouts.of_folder(options["path"])
+    scan = (layouts.of_levels if options.get("levels") == 2 else layouts.of_folder)(options["path"])
     scan = apart(scan, columns_of(options)) if columns_of(options) else scan
     without = set(options.get("without", ()))
     if unknown := sorted(without - {*scan.domains, *scan.lost}):

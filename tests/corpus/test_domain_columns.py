@@ -110,6 +110,29 @@ def test_a_table_without_the_column_says_which_it_has(tmp_path, rows):
         scan_of(spec(tmp_path / "text", "source"))
 
 
+def test_folders_of_sources_and_topics_are_two_levels(tmp_path, rows):
+    for source in SOURCES[:2]:
+        (tmp_path / "text" / source / "law").mkdir(parents=True)
+        as_json(tmp_path / "text" / source / "law" / "a.jsonl", rows[:9])
+        as_json(tmp_path / "text" / source / "maths.jsonl", rows[:9])
+    (tmp_path / "text" / "web" / "law" / "x.bin").write_bytes(b"x")
+    (tmp_path / "text" / "stray.jsonl").write_text("{}")
+    scan = scan_of(
+        CorpusSpec({"type": "folder", "path": str(tmp_path / "text"), "levels": 2, "without": ["web.maths"]})
+    )
+    assert list(scan.domains) == ["code.law", "code.maths", "web.law"]
+    assert [file.name for file in scan.domains["web.law"]] == ["web/law/a.jsonl"]
+    assert {one.path: one.domain for one in scan.left} == {
+        "stray.jsonl": "",
+        "web/law/x.bin": "web.law",
+        "web/maths.jsonl": "web.maths",
+    }
+    with pytest.raises(Problem, match="there are 1, or 2"):
+        CorpusSpec({"type": "folder", "path": "x", "levels": 3})
+    with pytest.raises(Problem, match="no folder of a source"):
+        scan_of(CorpusSpec({"type": "folder", "path": str(tmp_path / "text" / "web" / "law"), "levels": 2}))
+
+
 def test_the_command_line_names_columns(tmp_path, rows):
     (tmp_path / "text").mkdir()
     as_json(tmp_path / "text" / "rows.jsonl", rows)
