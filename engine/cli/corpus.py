@@ -36,6 +36,10 @@ def corpus_options(one) -> None:
     one.add_argument(
         "--without", action="append", metavar="DOMAIN", help="a domain of the folder that stays out; repeat"
     )
+    levels = "2: the folder's sub-folders are sources, and what is in each its topics"
+    one.add_argument("--levels", type=int, choices=(1, 2), help=levels)
+    said = "a column of the records that says their domain; twice for two levels, such as source and topic"
+    one.add_argument("--domain-column", action="append", metavar="COLUMN", help=said)
     one.add_argument("--text-column", help="the text column of records and tables (default: text)")
     one.add_argument(
         "--template",
@@ -74,8 +78,8 @@ def template_of(given: str) -> str:
         raise Problem(f"Cannot read the template {given}: {why}") from error
 
 
-def corpus_spec(options) -> dict:
-    """The corpus that the command line describes, as engine.corpus.spec reads it."""
+def source_of(options) -> dict:
+    """Where the text comes from, as the command line says."""
     named = pairs(options.file or options.huggingface or ())
     if options.file and (piped := [name for name, path in named.items() if Path(path).expanduser().is_fifo()]):
         raise Problem(
@@ -85,25 +89,35 @@ def corpus_spec(options) -> dict:
     column = {"text": options.text_column} if options.text_column else {}
     if options.template:
         column["template"] = template_of(options.template)
+    if options.domain_column:
+        column["domain"] = options.domain_column
+        if not (options.folder or options.file):
+            raise Problem("Cannot tell domains apart by a column here: name a folder or files.")
+    if options.levels == 2 and not options.folder:
+        raise Problem("Cannot read two levels of files or data sets that are named: give a folder.")
     if options.without and not options.folder:
         raise Problem("Cannot leave out domains of files or data sets that are named: name only those that are wanted.")
     if options.folder:
         without = {"without": options.without} if options.without else {}
-        source = {"type": "folder", "path": str(options.folder.resolve()), **column, **without}
-    elif options.file:
-        source = {
+        without |= {"levels": options.levels} if options.levels == 2 else {}
+        return {"type": "folder", "path": str(options.folder.resolve()), **column, **without}
+    if options.file:
+        return {
             "type": "files",
             "files": {name: str(Path(path).expanduser().resolve()) for name, path in named.items()},
             **column,
         }
-    elif options.huggingface:
-        source = {
+    if options.huggingface:
+        return {
             "type": "huggingface",
             "datasets": {name: {"name": value, **column} for name, value in named.items()},
         }
-    else:
-        source = {"type": "default"}
-    spec = {"source": source}
+    return {"type": "default"}
+
+
+def corpus_spec(options) -> dict:
+    """The corpus that the command line describes, as engine.corpus.spec reads it."""
+    spec: dict = {"source": source_of(options)}
     if options.tokenizer == "bpe":
         spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary or 2048}
     elif options.tokenizer in RULES:

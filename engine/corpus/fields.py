@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.core.short_names import listed
 from engine.corpus.document import PIECE_BYTES, Written
+from engine.corpus.labels import label_of
 from engine.corpus.templates import Refused, Turn, Writes, writer
 
 TEXT, TEMPLATE = "text", "chatml"  # unless another column, or template, is asked for
@@ -34,16 +35,33 @@ class Unsaid(Exception):
 
 
 class Fields:
-    """What is read of every record: the text in a column, else a conversation by a template."""
+    """What is read of every record: the text in a column, else a conversation by a template; of records that say their
+    domain in columns, only those that say `only`."""
 
-    def __init__(self, column: str = TEXT, template: str = TEMPLATE) -> None:
-        self.column, self.template = column, template
+    def __init__(
+        self,
+        column: str = TEXT,
+        template: str = TEMPLATE,
+        domain: Sequence[str] = (),
+        only: tuple[str, ...] = (),
+    ) -> None:
+        self.column, self.template, self.domain, self.only = column, template, tuple(domain), only
         self._writes: Writes | None = None
+
+    def of(self, only: tuple[str, ...]) -> "Fields":
+        """The same for one domain."""
+        return Fields(self.column, self.template, self.domain, only) if only else self
+
+    def keeps(self, record: dict[str, Any]) -> bool:
+        """Whether a record belongs to the domain."""
+        return not self.only or label_of(record, self.domain) == self.only
 
     def written(self, record: Any) -> tuple[Written, str]:
         """(the text of a record, "") or (nothing, why not). A list of texts is joined by line ends."""
         if not isinstance(record, dict):
             return Written(""), f"not an object but {type(record).__name__}"
+        if not self.keeps(record):
+            return Written(""), ""
         text = record.get(self.column)
         if isinstance(text, list) and text and all(isinstance(part, str) for part in text):
             text = "\n".join(text)

@@ -15,7 +15,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.corpus.parts import is_finished, write_part
 from engine.corpus.spec import CorpusSpec
-from engine.corpus.texts import cap_of, sources_of
+from engine.corpus.texts import Source, cap_of, sources_of
 
 REPORT_BYTES = 100_000  # a reader reports each time it has read so much more
 NAMED = 5  # of the domains that cannot be read, so many stand in a message with their reasons
@@ -72,6 +72,7 @@ class Readers:
 
     def __init__(self, spec: CorpusSpec, folder: Path, waiting: list[str], report: Report):
         self.spec, self.folder, self.waiting, self.report = spec, folder, list(waiting), report
+        self.sources = sources_of(spec)  # once: where records say their domain, that is a pass over all files
         self.running: dict[Connection, tuple[str, multiprocessing.Process]] = {}
         self.sizes = dict.fromkeys(waiting, 0)
         self.faults: dict[str, str] = {}  # domain -> why it cannot be read
@@ -97,7 +98,7 @@ class Readers:
         """Start a reader. It is spawned, not forked: a fork of a process with threads may hang."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
-        arguments = (self.spec.to_dict(), domain, self.folder / domain, theirs)
+        arguments = (self.sources[domain], cap_of(self.spec, domain), self.folder / domain, theirs)
         process = context.Process(target=reader, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -126,7 +127,7 @@ class Readers:
             self.sizes[domain] = message
 
 
-def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
+def reader(source: Source, cap: int, folder: Path, pipe: Connection) -> None:
     """The whole life of a reader process."""
     reported = 0
 
@@ -137,8 +138,7 @@ def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
             reported = size
 
     try:
-        parsed = CorpusSpec.from_dict(spec)
-        read_domain(sources_of(parsed)[domain], folder, cap_of(parsed, domain), progress)
+        read_domain(source, folder, cap, progress)
     except Problem as problem:
         pipe.send(str(problem))
     except BrokenPipeError:

@@ -1,11 +1,11 @@
 """Own data: fields in which the records of one file name domains, so that nobody takes it for one domain unaware.
 
-They are named, and not followed.
+They are named, and followed where somebody says which of them tells the domain (domain_columns.py).
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.core.short_names import listed
@@ -17,6 +17,9 @@ MOST, LONGEST = 64, 80  # values of a field, characters of a value: with more it
 DEEPEST = 3  # objects inside objects
 FEWEST = 4  # records for each value: with fewer it names the records
 NAMED = 5
+
+
+Label = tuple[str, ...]  # a value of each column that says the domain
 
 
 class Labels:
@@ -62,3 +65,19 @@ def labels(record: dict[str, Any], before: str = "", depth: int = DEEPEST) -> It
 def is_label(name: str) -> bool:
     """Whether a field is named like a domain."""
     return len(name) <= LONGEST and LABEL.fullmatch(name) is not None
+
+
+def label_of(record: Mapping[str, Any], columns: Sequence[str]) -> Label | None:
+    """What a record says in the columns; None where it says nothing in one. `meta.source` is a field of an object."""
+    found = []
+    for column in columns:
+        outer, _, inner = column.partition(".")
+        value = record.get(column, record.get(outer) if inner else None)
+        if isinstance(value, dict):
+            value = value.get(inner)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            return None
+        found.append(str(value))
+    return tuple(found)

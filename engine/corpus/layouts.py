@@ -32,11 +32,13 @@ NOTES = re.compile(  # files about a folder, not of it
 
 
 class SourceFile(NamedTuple):
-    """A file of a domain: where it is, what it is called in the manifest, its side ("" : by hash)."""
+    """A file of a domain: where it is, what it is called in the manifest, its side ("" : by hash); only: the values by
+    which records of it belong to the domain (domain_columns.py), none where all do."""
 
     path: Path
     name: str
     side: str = ""
+    only: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -110,6 +112,27 @@ def of_folder(folder: str) -> Scan:
             f"Cannot take {', '.join(scan.domains)} for domains: they are the splits of one data set. Put a "
             "sub-folder, or a file, for each domain into the folder; its training and validation parts may stand in "
             "train/ and valid/."
+        )
+    return scan
+
+
+def of_levels(folder: str) -> Scan:
+    """What is two levels below a folder: source/topic/... is the domain `source.topic`. Raises Problem when there is no
+    text."""
+    root, scan = existing(folder, "the folder"), Scan()
+    for source in sorted(place for place in root.iterdir() if not place.name.startswith(".")):
+        if not real_folder(source):
+            scan.left.append(Left(source.name, reason_of(source) or "it is next to the folders of sources"))
+            continue
+        inner = grouped(source, {"": source})
+        for domain, files in inner.domains.items():
+            named = [file._replace(name=f"{source.name}/{file.name}") for file in files]
+            scan.domains[f"{source.name}.{domain}"] = named
+        for path, reason, domain in inner.left:
+            scan.left.append(Left(f"{source.name}/{path}", reason, domain and f"{source.name}.{domain}"))
+    if not scan.domains:
+        raise Problem(
+            f"Cannot find text in {root}: it has no folder of a source with a folder, or file, for each topic."
         )
     return scan
 

@@ -57,7 +57,7 @@ def documents(domain: str, files: list[SourceFile], fields: Fields, tally: Tally
     some = False
     for file in sorted(files, key=lambda file: salted_hash("sample", file.name)):
         tally.files_begun += 1
-        for number, document in enumerate(of_file(file, fields, whole_files, tally, done)):
+        for number, document in enumerate(of_file(file, fields.of(file.only), whole_files, tally, done)):
             if not number:
                 some = True
                 tally.gave_text(file.name)
@@ -119,6 +119,8 @@ def placed_documents(
             yield Document(file.name if whole_files else f"{file.name}#{number}", piece, file.side), raw.tell()
     else:
         for number, text in enumerate(record_texts(kind, stream, fields, faults)):
+            if not text.text:  # of another domain
+                continue
             for document in documents_of(f"{file.name}#{number}", text, file.side, tally):
                 yield document, raw.tell()
     if inside.fault:

@@ -99,7 +99,7 @@ def line_value(line: bytes | None) -> tuple[Any, str]:
 
 def field_text(value: Any, fields: Fields, labels: Labels) -> tuple[Written, str]:
     """(text, "") of a record that was parsed, or (nothing, why not)."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not fields.only:
         labels.see(value)
     return fields.written(value)
 

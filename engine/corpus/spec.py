@@ -15,8 +15,8 @@ VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, s
 # Required and optional fields of each kind of source and tokenizer, besides its "type".
 SOURCES = {
     "default": ((), ()),
-    "folder": (("path",), ("text", "template", "without")),
-    "files": (("files",), ("text", "template")),
+    "folder": (("path",), ("text", "template", "without", "domain", "levels")),
+    "files": (("files",), ("text", "template", "domain")),
     "huggingface": (("datasets",), ()),
 }
 TOKENIZERS = {
@@ -34,6 +34,8 @@ class CorpusSpec:
     source: {"type": "default"}
         | {"type": "folder", "path": folder, "text": column, "template": name or jinja, "without": [domain]}
           a sub-folder, or a file, per domain; without: domains that stay out, as those must that cannot be read;
+          domain: a column of the records that says their domain, or two (engine/corpus/domain_columns.py);
+          levels: 2 where sub-folders are sources, and what is in them topics: source.topic;
           template: by which records that hold a conversation are written out (engine/corpus/templates.py)
         | {"type": "files", "files": {domain: path or [paths]}, "text": column, "template": name or jinja}
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text", "template"}}}
@@ -55,6 +57,9 @@ class CorpusSpec:
         check_choice(self.source, SOURCES, "source")
         check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
         check_templates(self.source)
+        check_columns(self.source.get("domain"))
+        if self.source.get("levels", 1) not in (1, 2):
+            raise Problem(f"Cannot read {self.source['levels']!r:.80} levels of folders: there are 1, or 2.")
         if self.tokenizer["type"] == "rule":
             check_rule(self.tokenizer["rule"])
         without = self.source.get("without", [])
@@ -94,6 +99,14 @@ class CorpusSpec:
     def cap_bytes(self) -> int:
         """The cap in bytes."""
         return int(self.cap_mb * 1e6)
+
+
+def check_columns(domain: Any) -> None:
+    """Raise Problem unless the columns that say the domain are one or two names."""
+    names = [domain] if isinstance(domain, str) else domain
+    fine = isinstance(names, list) and all(isinstance(one, str) and one for one in names)
+    if domain is not None and not (fine and 1 <= len(names) <= 2 and len(set(names)) == len(names)):
+        raise Problem(f"Cannot tell domains apart by {domain!r:.80}: give the name of a column of the records, or two.")
 
 
 def check_templates(source: dict[str, Any]) -> None:

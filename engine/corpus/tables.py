@@ -29,16 +29,31 @@ def parquet_texts(raw: BinaryIO, fields: Fields, faults: Faults) -> Iterator[tup
         texts = [one.path for one in leaves if one.physical_type == "BYTE_ARRAY"]
         with parquet.ParquetFile(raw, metadata=about, read_dictionary=texts) as file:
             schema = about.schema.to_arrow_schema()
-            read, done, named = columns_read(schema, fields), 0, label_fields(schema)
-            columns = [*read, *(name for name in named if name not in read)]
+            read, done = columns_read(schema, fields), 0
+            named = [] if fields.only else label_fields(schema)
+            own = [one if one in schema.names else one.partition(".")[0] for one in fields.domain if fields.only]
+            columns = list(dict.fromkeys([*read, *named, *own]))
             for batch in batches(file, ROWS, partial(delta_batches, raw, file, columns), columns=columns):
                 see_labels(batch, named, faults)
-                for text in batch_texts(batch, read, fields, faults, done):
+                kept = [fields.keeps(row) for row in batch.select(own).to_pylist()] if own else [True] * len(batch)
+                told = Kept(faults, kept, done) if own else faults
+                for text, keeps in zip(batch_texts(batch, read, fields, told, done), kept, strict=True):
                     done += 1
-                    if text.text:
+                    if text.text and keeps:
                         yield text, done / about.num_rows
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
+
+
+class Kept:
+    """Faults of those rows of a batch that belong to the domain. before: rows of the file before the batch."""
+
+    def __init__(self, faults: Faults, kept: list[bool], before: int):
+        self.faults, self.kept, self.before = faults, kept, before
+
+    def add(self, reason: str, number: int) -> None:
+        if self.kept[number - self.before - 1]:
+            self.faults.add(reason, number)
 
 
 def delta_batches(raw: BinaryIO, file: Any, columns: list[str], group: int) -> Iterator[Any]:
@@ -84,7 +99,7 @@ def columns_read(schema: Any, fields: Fields) -> list[str]:
     return [fields.column]
 
 
-def batch_texts(batch: Any, read: list[str], fields: Fields, faults: Faults, before: int) -> Iterator[Written]:
+def batch_texts(batch: Any, read: list[str], fields: Fields, faults: Faults | Kept, before: int) -> Iterator[Written]:
     """The text of each row of a batch that may be damaged; "" where it has none, which is counted."""
     places = [batch.schema.get_field_index(name) for name in read]
     if read == [fields.column]:
@@ -191,7 +206,7 @@ def checked(values: Any) -> Any:
     return values
 
 
-def column_texts(values: Any, faults: Faults, before: int) -> Iterator[str]:
+def column_texts(values: Any, faults: Faults | Kept, before: int) -> Iterator[str]:
     """The text of each row; "" where it has none, which is counted."""
     nested = is_list(values.type)
     at = None if nested else value_at(values)

@@ -10,6 +10,7 @@ from engine.core.short_names import listed
 from engine.core.workspace import NAME
 from engine.corpus import layouts, readers, sources
 from engine.corpus.document import Document, Tally, printable
+from engine.corpus.domain_columns import apart
 from engine.corpus.fields import TEMPLATE, TEXT, Fields
 from engine.corpus.hub import of_dataset
 from engine.corpus.layouts import Scan
@@ -44,8 +45,7 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
         raise Problem(
             f"Cannot make a mixture of {len(found)} domain ({', '.join(found) or 'none'}): it needs at least "
             f"{FEWEST_DOMAINS}. {inner_folder(options, found)}Give a folder with a sub-folder, or a file, for each "
-            "domain. Where a field of the records says the domain, write the records of each into a file of their own "
-            "first."
+            "domain; or name the field of the records that says it (`domain`)."
         )
     if odd := [domain for domain in found if not NAME.fullmatch(domain)]:
         raise Problem(
@@ -60,7 +60,13 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
 
 def fields_of(options: dict) -> Fields:
     """What a source says to read of records."""
-    return Fields(options.get("text", TEXT), options.get("template", TEMPLATE))
+    return Fields(options.get("text", TEXT), options.get("template", TEMPLATE), columns_of(options))
+
+
+def columns_of(options: dict) -> list[str]:
+    """The columns in which records say their domain; none where files do."""
+    columns = options.get("domain", [])
+    return [columns] if isinstance(columns, str) else list(columns)
 
 
 def inner_folder(options: dict, domains: Iterable[str]) -> str:
@@ -84,10 +90,12 @@ def scan_of(spec: CorpusSpec) -> Scan:
     """
     options = spec.source
     if options["type"] == "files":
-        return layouts.of_files(checked_dict(options["files"]))
+        scan = layouts.of_files(checked_dict(options["files"]))
+        return apart(scan, columns_of(options)) if columns_of(options) else scan
     if options["type"] != "folder":
         return Scan()
-    scan = layouts.of_folder(options["path"])
+    scan = (layouts.of_levels if options.get("levels") == 2 else layouts.of_folder)(options["path"])
+    scan = apart(scan, columns_of(options)) if columns_of(options) else scan
     without = set(options.get("without", ()))
     if unknown := sorted(without - {*scan.domains, *scan.lost}):
         raise Problem(

@@ -35,7 +35,7 @@ class Scored:
 def tasks_of(store: Store, study: studies.Study) -> list[str]:
     """The tasks that a study measures, and those of which samples of a harness were added to its runs."""
     own = [one.task for one in study.objectives if one.task]
-    if study.imported is None:
+    if not study.elsewhere:
         return list(dict.fromkeys(own))
     kept = [path for run in runs.ids(store, study.id) if (path := outcomes.file_of(store.workspace.root, run)).exists()]
     return list(dict.fromkeys([*own, *(task for path in kept for task in outcomes.tasks_in(path))]))

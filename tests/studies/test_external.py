@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from engine.core.errors import Problem
+from engine.importing.harness_samples import Sample, Sampled
 from engine.spec.study import StudySpec
-from engine.studies import advance, refits
+from engine.studies import advance, refits, task_scores
+from engine.studies.harness_samples import add_samples
 from store import runs, studies
 from store.database import Store
 from store.from_journals import rebuild
@@ -215,3 +217,15 @@ def test_old_settings_are_read_as_they_were():
         del old[name]
     assert json.dumps(StudySpec.from_dict(old).to_dict()) == json.dumps(StudySpec.from_dict({"name": "Old"}).to_dict())
     assert np.isfinite(StudySpec.from_dict(old).fidelity.tokens)
+
+
+def test_samples_of_a_harness_join_its_runs(store, ids):
+    report(store, *(done(store, run) for run in ids[:2]))
+    asked = ("2 + 2 =", "1 + 3 =")
+    samples = [[Sample(one, ["4"], said, float(said == "4")) for one in asked] for said in ("4", "5")]
+    given = [Sampled([run], "2026-11-30", "sums", "acc", one) for run, one in zip(ids[:2], samples, strict=True)]
+    study = studies.get(store, "Lab")
+    assert add_samples(store, study, given)["tasks"] == {"sums": 2}
+    assert task_scores.tasks_of(store, study) == ["sums"] and task_scores.answered(store, study, "sums") == ids[:2]
+    with pytest.raises(Problem, match="called after one of its runs"):
+        add_samples(store, study, [Sampled([ids[5]], "2026-11-30", "sums", "acc", samples[0])])

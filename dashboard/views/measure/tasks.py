@@ -44,7 +44,7 @@ def render(name: str | None) -> None:
     )
     show_refusal(ACTS)
     study = study_of(name) if name else None
-    if study is not None and study.imported is not None:
+    if study is not None and study.elsewhere:
         samples.ask(study)
     if study is not None and (own := task_scores.tasks_of(state.store(), study)):
         of_study(study, own)
@@ -67,7 +67,7 @@ def of_study(study: studies.Study, own: list[str]) -> None:
     st.subheader("Scores", anchor=False)
     task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
     found = task_scores.scored(state.store(), study, task)
-    there, only = (None, False) if study.imported is not None else task_overlap.ask(study, task)
+    there, only = (None, False) if study.elsewhere else task_overlap.ask(study, task)
     for one in found:
         known = np.isfinite(one.values)
         title, unit = one.objective.metric, one.objective.unit
@@ -94,7 +94,7 @@ def of_study(study: studies.Study, own: list[str]) -> None:
 def answers(study: studies.Study, task: str, scored: list[task_scores.Scored], there: TaskOverlap | None) -> None:
     """What two runs answered to the same items, and what is left of the one's gain without those in training text."""
     st.subheader("Answers of two runs", anchor=False)
-    ids = scored[0].ids if study.imported is None else task_scores.answered(state.store(), study, task)
+    ids = task_scores.answered(state.store(), study, task) if study.elsewhere else scored[0].ids
     if len(ids) < 2:
         st.caption("This takes two finished runs.")
         return
