@@ -104,6 +104,7 @@ GLOSSARY = {
     "target": "The real run that the study is for: its tokens and its size.",
     "task": "A set of items with known answers, and how answers are scored; each is a metric of a study.",
     "task vector": "An expert's weights minus those of its base.",
+    "Thompson sampling": "A way to choose next runs: each is the best point of one draw of what may be true.",
     "token": "A piece of text as a model reads it: some letters or a word.",
     "top-k overlap": "Of the k mixtures that are predicted best, how many measure among the best k.",
     "trust": "Whether proxies rank mixtures as larger models do.",

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.surrogates.gp import GP, WARPS
+from engine.surrogates.gp import GP
+from engine.surrogates.warps import WARPS
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0)  # in standard deviations of the features of all points
 AMPLITUDES = (0.3, 0.6, 1.2, 2.4)  # probits

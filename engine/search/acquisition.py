@@ -48,14 +48,9 @@ def improvement(
     does not raise the bar. The batch is chosen greedily: each next mixture is the one that adds most to those chosen.
     """
     rng = np.random.default_rng(seed)
-    score = weighted_sum(surrogate.mean(pool), metric_weights)
-    best = pool[lowest(score, CANDIDATES // 2)]
-    others = pool[rng.choice(len(pool), min(len(pool), CANDIDATES - len(best)), replace=False)]
-    candidates = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
+    candidates = _candidates(surrogate, space, metric_weights, pool, runs, rng)
     measured = np.unique(runs, axis=0)
-    aggregates = weighted_sum(surrogate.mean(measured), metric_weights)
-    candidates = candidates[is_informed(surrogate, candidates, metric_weights, aggregates.std())]
-    measured = measured[lowest(aggregates, INCUMBENTS)]
+    measured = measured[lowest(weighted_sum(surrogate.mean(measured), metric_weights), INCUMBENTS)]
     drawn = draws(surrogate, np.concatenate([measured, candidates]), metric_weights, rng)  # (S, I + N)
     bar, drawn = drawn[:, : len(measured)].min(axis=1), drawn[:, len(measured) :]
     chosen: list[int] = []
@@ -68,6 +63,46 @@ def improvement(
         chosen.append(pick)
         bar = np.minimum(bar, drawn[:, pick])
     return Proposal(candidates[chosen], np.cumsum(gain))
+
+
+def _candidates(
+    surrogate: Surrogate,
+    space: Space,
+    metric_weights: np.ndarray,
+    pool: np.ndarray,
+    runs: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(N, D) different mixtures, half of them the predicted best, of which the surrogate knows something."""
+    best = pool[lowest(weighted_sum(surrogate.mean(pool), metric_weights), CANDIDATES // 2)]
+    others = pool[rng.choice(len(pool), min(len(pool), CANDIDATES - len(best)), replace=False)]
+    found = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
+    spread = weighted_sum(surrogate.mean(np.unique(runs, axis=0)), metric_weights).std()
+    known: np.ndarray = found[is_informed(surrogate, found, metric_weights, spread)]
+    return known
+
+
+def thompson(
+    surrogate: Surrogate,
+    space: Space,
+    metric_weights: np.ndarray,
+    pool: np.ndarray,
+    runs: np.ndarray,
+    count: int,
+    seed: int,
+) -> Proposal:
+    """Thompson sampling (1933): each next mixture is the best of one joint draw of what may be true.
+
+    A draw that a mixture is chosen by may be thought of as its measurement, and the next as drawn given that one: for
+    joint draws of a posterior that is the same as drawing each by itself (Kandasamy et al., arXiv:1705.09236).
+    """
+    rng = np.random.default_rng(seed)
+    candidates = _candidates(surrogate, space, metric_weights, pool, runs, rng)
+    chosen: list[int] = []
+    for one in draws(surrogate, candidates, metric_weights, rng)[: min(count, len(candidates))]:
+        one[chosen] = np.inf
+        chosen.append(int(first_lowest(one)))
+    return Proposal(candidates[chosen], None)
 
 
 def climb(
@@ -129,9 +164,15 @@ def sources(
     return Proposal(space.project(pool[chosen]), None)
 
 
-PROPOSERS: dict[str, Callable[..., Proposal]] = {"improvement": improvement, "climb": climb, "sources": sources}
+PROPOSERS: dict[str, Callable[..., Proposal]] = {
+    "improvement": improvement,
+    "thompson": thompson,
+    "climb": climb,
+    "sources": sources,
+}
 TITLES = {
     "improvement": "Expected improvement: where the best may still be",
+    "thompson": "Thompson sampling: each the best of a draw of what may be true",
     "climb": "CLIMB: spread over the predicted best",
     "sources": "Relevant sources: what tells most of a new target's effects",
 }

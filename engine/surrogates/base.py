@@ -100,6 +100,11 @@ class Surrogate(ABC):
         return self
 
     @property
+    def caveats(self) -> list[str]:
+        """What to know before relying on its predictions, as sentences; most have nothing to say."""
+        return []
+
+    @property
     def sees_repetition(self) -> bool:
         """Whether predictions change with how often text is read: else `at` gives the surrogate itself."""
         return False

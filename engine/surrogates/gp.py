@@ -23,16 +23,16 @@ The average of the two predicts better than either. Its uncertainty is that of a
 of their covariances plus that of their disagreement. R runs, N points, D domains, M metrics.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from engine.surrogates.base import Surrogate, centre_and_spread, in_blocks
+from engine.surrogates.base import Surrogate, in_blocks
+from engine.surrogates.warps import lines_of, scales_of, warped
 
-FLOOR = 1e-3  # shares below count as this
-DEPTH = 1.0  # standard deviations of a loss between its floor and the lowest run
 ROUNDS = 60  # of L-BFGS
 ENOUGH = 192  # runs that set the hyperparameters; all of them are conditioned on. On 512 runs: 8 times faster
 JITTER = 1e-8
@@ -45,8 +45,6 @@ BLOCK = 2**15  # kernel entries at once: fits in the cache
 # standard deviations of the features and losses.
 PRIOR_MEAN, PRIOR_SPREAD = (3.0, 1.5, -2.5, -2.0, -2.0), (1.5, 1.5, 1.0, 2.0, 2.0)
 NO_LINE = -30.0  # log size of a line that is not there, as in processes saved before there was one
-WARPS = (lambda shares: np.log(shares + FLOOR), np.sqrt)
-LINES = (lambda shares: shares, lambda shares: np.log(shares + FLOOR))
 
 
 class Process(NamedTuple):
@@ -90,7 +88,7 @@ class GP(Surrogate):
 
     def __post_init__(self):
         super().__post_init__()
-        missing = self.weights.shape[1] + 4 - self.theta.shape[-1]
+        missing = max(0, self.weights.shape[1] + 4 - self.theta.shape[-1])
         self.theta = np.pad(self.theta, ((0, 0), (0, 0), (0, missing)), constant_values=NO_LINE)
 
     @staticmethod
@@ -112,10 +110,10 @@ class GP(Surrogate):
 
     @classmethod
     def _learn(cls, weights, losses, seed):
-        mean, spread, floor = _scales(losses)
+        mean, spread, floor = scales_of(losses)
         targets = (np.log(losses - floor) - mean) / spread
-        lines = _lines(weights, weights)
-        theta = np.array([[cls._likeliest(z, lines, t) for t in targets.T] for z in _features(weights, weights)])
+        lines = lines_of(weights, weights)
+        theta = np.array([[cls._likeliest(z, lines, t) for t in targets.T] for z in warped(weights, weights)])
         slopes = np.nanmean((losses - floor) ** 2, axis=0) * spread**2  # of a loss by its target, squared
         noise = np.exp(2 * theta[:, :, weights.shape[1] + 1]).mean(axis=0) * slopes
         return cls(noise=noise, weights=weights, losses=losses, theta=theta)
@@ -126,10 +124,10 @@ class GP(Surrogate):
     @cached_property
     def _processes(self) -> list[list[Process]]:
         """[warp][metric], conditioned on the runs."""
-        mean, spread, floor = _scales(self.losses)
+        mean, spread, floor = scales_of(self.losses)
         targets = (np.log(self.losses - floor) - mean) / spread
-        lines = _lines(self.weights, self.weights)
-        pairs = zip(_features(self.weights, self.weights), self.theta, strict=True)
+        lines = lines_of(self.weights, self.weights)
+        pairs = zip(warped(self.weights, self.weights), self.theta, strict=True)
         return [
             [self._condition(z, lines, t, one) for t, one in zip(targets.T, theta, strict=True)] for z, theta in pairs
         ]
@@ -138,16 +136,21 @@ class GP(Surrogate):
     def _condition(cls, z: np.ndarray, lines: np.ndarray, targets: np.ndarray, theta: np.ndarray) -> Process:
         """The process of hyperparameters theta (D + 4,), given features (R, D), those of the lines (R, 2 D) and targets
         (R,), NaN left out."""
+        counted, domains = ~np.isnan(targets), z.shape[1]
+        sizes, noise = np.exp(theta[domains + 2 :]).repeat(domains), np.exp(2 * theta[domains + 1])
+        return cls._given(z[counted], lines[counted], targets[counted], theta[: domains + 1], sizes, noise)
+
+    @classmethod
+    def _given(cls, z, lines, targets, theta: np.ndarray, sizes: np.ndarray, noise: "np.ndarray | float") -> Process:
+        """The process with logs of length scales and amplitude theta (D + 1,), sizes (2 D,) of lines, and a noise for
+        all runs, or one for each."""
         from scipy.linalg import cho_solve
 
-        counted = ~np.isnan(targets)
-        z, targets, domains = z[counted], targets[counted], z.shape[1]
-        rates, sizes = np.exp(-theta[:domains]), np.exp(theta[domains + 2 :]).repeat(domains)
-        amplitude, noise = np.exp(2 * theta[domains : domains + 2])
-        known, right, ridge = lines[counted] * sizes, cls._right(z * rates), noise + JITTER
+        rates, amplitude = np.exp(-theta[:-1]), np.exp(2 * theta[-1])
+        known, right, ridge = lines * sizes, cls._right(z * rates), noise + JITTER
         kernel = amplitude * cls.correlate(cls._distances(z * rates))
         cholesky = np.linalg.cholesky(kernel + known @ known.T + ridge * np.eye(len(z)))
-        if len(z) <= INDUCING:
+        if len(z) <= INDUCING or np.ndim(ridge):
             dual = cho_solve((cholesky, True), targets)
             chosen, slopes = slice(None), known.T @ dual
         else:
@@ -157,7 +160,7 @@ class GP(Surrogate):
         )
 
     def mean(self, weights: np.ndarray) -> np.ndarray:
-        mean, spread, floor = _scales(self.losses)
+        mean, spread, floor = scales_of(self.losses)
         return floor + np.exp(mean + spread * self._targets(weights).mean(axis=0))
 
     def _targets(self, weights: np.ndarray) -> np.ndarray:
@@ -172,8 +175,8 @@ class GP(Surrogate):
         slopes = [np.array([p.slopes for p in row]).T.astype(dtype, copy=False) for row in self._processes]
 
         def score(block: slice) -> None:
-            lines = _lines(weights[block], self.weights).astype(dtype, copy=False)
-            for warp, z in enumerate(_features(weights[block], self.weights)):
+            lines = lines_of(weights[block], self.weights).astype(dtype, copy=False)
+            for warp, z in enumerate(warped(weights[block], self.weights)):
                 z = z.astype(dtype, copy=False)
                 scores[warp, block] = lines @ slopes[warp]
                 for metric, (rates, inducing, dual) in enumerate(ready[warp]):
@@ -183,8 +186,8 @@ class GP(Surrogate):
         return scores
 
     def moments(self, weights):
-        mean, spread, floor = _scales(self.losses)
-        lines = _lines(np.asarray(weights, float), self.weights)
+        mean, spread, floor = scales_of(self.losses)
+        lines = lines_of(np.asarray(weights, float), self.weights)
         both = [[self._moments(process, z, lines) for process in row] for row, z in self._warped(weights)]
         means, own = np.array(both).transpose(2, 0, 3, 1)  # each (2, N, M)
         gap = (means[0] - means[1]) / 2
@@ -195,8 +198,8 @@ class GP(Surrogate):
         return self.joint(weights)[1]
 
     def joint(self, weights):
-        mean, spread, floor = _scales(self.losses)
-        lines = _lines(np.asarray(weights, float), self.weights)
+        mean, spread, floor = scales_of(self.losses)
+        lines = lines_of(np.asarray(weights, float), self.weights)
         own = np.array([[self._between(process, z, lines) for process in row] for row, z in self._warped(weights)])
         log, root = self._targets(weights)
         gap, above = (log - root) / 2, np.exp(mean + spread * (log + root) / 2)
@@ -205,7 +208,7 @@ class GP(Surrogate):
 
     def _warped(self, weights: np.ndarray):
         """[(processes of a warp, features of the points in it)]."""
-        return zip(self._processes, _features(np.asarray(weights, float), self.weights), strict=True)
+        return zip(self._processes, warped(np.asarray(weights, float), self.weights), strict=True)
 
     def _moments(self, process: Process, z: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance (N,) of one process at points of features z (N, D) and lines (N, 2 D)."""
@@ -241,19 +244,30 @@ class GP(Surrogate):
         return cls.OFFSET + cls.STRETCH * np.maximum(squares[:, None] + squares - 2 * scaled @ scaled.T, 0)
 
     @classmethod
-    def _likeliest(cls, z: np.ndarray, lines: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """The MAP theta (D + 4,), for sorted features (R, D), lines (R, 2 D) and targets (R,), NaN left out."""
+    def _likeliest(
+        cls,
+        z: np.ndarray,
+        lines: np.ndarray,
+        targets: np.ndarray,
+        prior: tuple[Sequence[float], Sequence[float]] = (PRIOR_MEAN, PRIOR_SPREAD),
+        doubt: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
+        """The MAP theta (D + 4,), for sorted features (R, D), lines (R, 2 D) and targets (R,), NaN left out.
+
+        prior: means and spreads of the five; doubt (R,): logs of what multiplies each run's noise.
+        """
         from scipy.optimize import minimize
 
         rows = np.flatnonzero(~np.isnan(targets))
         if len(rows) > ENOUGH:  # runs are sorted: even steps spread over the shares
             rows = rows[np.linspace(0, len(rows) - 1, ENOUGH).astype(int)]
         shape = (z.shape[1], 1, 1, 1, 1)
-        mean, spread = np.repeat(PRIOR_MEAN, shape), np.repeat(PRIOR_SPREAD, shape)
+        mean, spread = (np.repeat(one, shape) for one in prior)
+        times = np.exp(np.broadcast_to(doubt, targets.shape))[rows]
         found = minimize(
             cls._misfit,
             mean,
-            args=(z[rows], lines[rows], targets[rows], mean, spread),
+            args=(z[rows], lines[rows], targets[rows], mean, spread, times),
             jac=True,
             method="L-BFGS-B",
             bounds=np.stack([mean - 5 * spread, mean + 5 * spread], axis=1),
@@ -262,8 +276,9 @@ class GP(Surrogate):
         return found.x
 
     @classmethod
-    def _misfit(cls, theta, z, lines, targets, prior_mean, prior_spread) -> tuple[float, np.ndarray]:
-        """Negative log posterior of theta (D + 4,) and its gradient; targets (R,), features (R, D), lines (R, 2 D)."""
+    def _misfit(cls, theta, z, lines, targets, prior_mean, prior_spread, times) -> tuple[float, np.ndarray]:
+        """Negative log posterior of theta (D + 4,) and its gradient; targets (R,), features (R, D), lines (R, 2 D),
+        times (R,) the noise of each run."""
         from scipy.linalg.lapack import dpotrf, dpotri
 
         runs, domains = z.shape
@@ -274,7 +289,7 @@ class GP(Surrogate):
         pull = amplitude * cls.pull(distances)
         kernel = amplitude * cls.correlate(distances)
         noisy = kernel + own @ own.T
-        noisy.flat[:: runs + 1] += noise + JITTER
+        noisy.flat[:: runs + 1] += noise * times + JITTER
         cholesky, failed = dpotrf(noisy, lower=1, clean=1)
         if failed:  # the kernel is numerically singular here: send the line search back
             return 1e10, np.zeros_like(theta)
@@ -289,7 +304,7 @@ class GP(Surrogate):
             (scaled**2 * pull.sum(axis=1)[:, None]).sum(axis=0) - (scaled * (pull @ scaled)).sum(axis=0)
         )
         gradient[domains] += 2 * (inward * kernel).sum()
-        gradient[domains + 1] += 2 * noise * np.trace(inward)
+        gradient[domains + 1] += 2 * noise * (np.diag(inward) * times).sum()
         gradient[domains + 2 :] += 2 * (own * (inward @ own)).sum(axis=0).reshape(2, domains).sum(axis=1)
         misfit = targets @ dual / 2 + np.log(np.diag(cholesky)).sum()
         return misfit + (((theta - prior_mean) / prior_spread) ** 2).sum() / 2, gradient
@@ -307,34 +322,6 @@ def _projected(kernel: np.ndarray, known: np.ndarray, ridge: float, targets: np.
     normal = across.T @ across + ridge * prior + jitter * np.eye(len(prior))
     found = np.linalg.solve(normal, across.T @ targets)
     return chosen, found[:INDUCING], found[INDUCING:]
-
-
-def _scales(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and standard deviation (M,) of the targets log(loss - floor), and the floor (M,) of losses (R, M)."""
-    _, spread = centre_and_spread(losses)
-    floor = np.nanmin(losses, axis=0) - DEPTH * spread
-    return *centre_and_spread(np.log(losses - floor)), floor
-
-
-def _features(weights: np.ndarray, runs: np.ndarray) -> list[np.ndarray]:
-    """The warped shares, [(N, D)], centred on the runs (R, D); one scale for all domains keeps their
-    proportions.
-    """
-    warped = []
-    for warp in WARPS:
-        known = warp(runs)
-        warped.append((warp(np.maximum(weights, 0)) - known.mean(axis=0)) / max(known.std(), 1e-9))
-    return warped
-
-
-def _lines(weights: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """(N, 2 D) features of the lines, centred on the runs (R, D); each D have a mean square of 1 / D over the runs."""
-    columns = []
-    for warp in LINES:
-        known = warp(runs)
-        scale = max(known.std(), 1e-9) * np.sqrt(runs.shape[1])
-        columns.append((warp(np.maximum(weights, 0)) - known.mean(axis=0)) / scale)
-    return np.concatenate(columns, axis=1)
 
 
 def _left(scaled: np.ndarray) -> np.ndarray:

@@ -26,6 +26,10 @@ class OnBox(Surrogate):
         return self.member.title
 
     @property
+    def caveats(self) -> list[str]:
+        return self.member.caveats
+
+    @property
     def convex(self) -> bool:
         return self.member.convex
 

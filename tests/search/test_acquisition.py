@@ -35,7 +35,7 @@ def pool(fitted):
     return search(fitted, SPACE, PRIOR, [1, 1], n=20_000)[1].points
 
 
-@pytest.mark.parametrize("name", ["improvement", "climb"])
+@pytest.mark.parametrize("name", ["improvement", "thompson", "climb"])
 def test_proposals_are_new_mixtures_near_the_optimum(name, fitted, pool, measured):
     found = PROPOSERS[name](fitted, SPACE, METRIC_WEIGHTS, pool, measured[0], 6, 0)
     assert found.points.shape == (6, 3) and SPACE.contains(found.points, 1e-9).all()

@@ -251,7 +251,8 @@ def test_gp_gradients(name):
 
     rng = np.random.default_rng(7)
     z, lines, targets = rng.normal(size=(15, 3)), rng.normal(size=(15, 6)), rng.normal(size=15)
-    theta, rest = np.array([0.3, 0.8, 1.2, 0.2, -1.5, -0.4, 0.3]), (z, lines, targets, np.zeros(7), np.ones(7))
+    theta, rest = np.array([0.3, 0.8, 1.2, 0.2, -1.5, -0.4, 0.3]), (z, lines, targets)
+    rest += (np.zeros(7), np.ones(7), rng.uniform(0.5, 2.0, 15))
     numeric = [(_misfit(theta + step, *rest)[0] - _misfit(theta - step, *rest)[0]) / 2e-5 for step in np.eye(7) * 1e-5]
     np.testing.assert_allclose(_misfit(theta, *rest)[1], numeric, rtol=1e-4, atol=1e-6)
 

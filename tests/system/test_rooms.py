@@ -37,7 +37,7 @@ ROOMS = {
     "engine/spec": Room({"engine/core", "engine/jobs", "engine/space"}, {*ARRAYS, "yaml"}),
     "engine/corpus": Room(NOUNS, {"numpy", "pyarrow", "tokenizers", "datasets", "jinja2"}),
     "engine/tasks": Room(NOUNS | {"engine/corpus"}, {"numpy", "reasoning_gym"}),
-    "engine/surrogates": Room(NOUNS, {*ARRAYS, "sklearn", "lightgbm"}),
+    "engine/surrogates": Room(NOUNS, {*ARRAYS, "sklearn", "lightgbm", "safetensors", "torch"}),  # torch: TRAINED
     "engine/search": Room(NOUNS | {"engine/surrogates"}, {*ARRAYS, "sklearn", "cmaes"}),
     "engine/league": Room(NOUNS | {"engine/surrogates", "engine/search"}, ARRAYS),
     "engine/analysis": Room(NOUNS | {"engine/surrogates"}, ARRAYS),
@@ -65,8 +65,9 @@ ROOMS = {
 # At most: 121 were planned, 9 are for tasks, 2 for commands, 1 for harnesses; 14 and 322 before rooms were folders.
 FLOORS, ARROWS = 10, 134
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
+TRAINED = {"network.py", "train.py", "shipping.py"}  # of in_context: what makes its weights, which no page imports
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
-SLOW = {"scipy.stats"}  # and what it, like every command, loads only where an answer needs it: half a second
+SLOW = {"scipy.stats", "scipy.special"}  # and what it, like every command, loads only where an answer needs it
 INSIDE_DASHBOARD = {  # folder of dashboard -> packages and rooms that its files do without
     "dashboard/models": {"streamlit", "plotly"},
     "dashboard/charts": {"streamlit", "store"},
@@ -234,11 +235,17 @@ def test_a_backend_alone_imports_its_scheduler():
     assert importers == {"engine/jobs/backends"}
 
 
+def test_of_surrogates_the_training_of_weights_alone_imports_torch():
+    found = {path for path in files("engine/surrogates") if {name.split(".")[0] for name in imports(path)} & {"torch"}}
+    assert {path.name for path in found} == TRAINED and {path.parent.name for path in found} == {"in_context"}
+
+
 def test_sql_stands_in_the_store_only():
+    """But for the one that reads the database of a tracker, which is none of ours."""
     words = ("SELECT ", "INSERT INTO", "CREATE TABLE")
     looked = files("engine") + files("dashboard")
     assert len(looked) > 20
-    assert [path.name for path in looked if any(word in path.read_text() for word in words)] == []
+    assert [path.name for path in looked if any(word in path.read_text() for word in words)] == ["trackers.py"]
 
 
 def test_pages_take_fit_and_search_from_one_moment():
