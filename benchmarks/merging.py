@@ -31,7 +31,14 @@ CASES = {
     "ties": {"density": 0.5},
     "breadcrumbs": {"density": 0.5, "gamma": 0.01},
     "della": {"density": 0.5, "epsilon": 0.1},
+    "passthrough": {},
+    "arcee_fusion": {},
+    "ram": {},
+    "ramplus_tl": {},
+    "union": {},  # linear, of models that added tokens of their own, with the tokens of all
 }
+SINGLE = ("slerp", "arcee_fusion", "passthrough")  # they take one expert
+UNWEIGHTED = (*SINGLE, "ram", "ramplus_tl")
 TARGETS = {
     "linear": 2.5,
     "task_arithmetic": 2.5,
@@ -85,14 +92,41 @@ def make(folder: Path, layers: int) -> None:
         save_file(tensors, folder / model / "model.safetensors")
 
 
+def make_spoken(folder: Path) -> None:
+    """ua, ub, uc: a, b and c with two layers, and with tokens of their own behind a vocabulary that all share."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    for model in "abc":
+        tensors = load_file(folder / model / "model.safetensors")
+        kept = {name: value for name, value in tensors.items() if ".layers." not in name or int(name.split(".")[2]) < 2}
+        tokenizer = Tokenizer(WordLevel({f"word{n}": n for n in range(VOCABULARY)}, unk_token="word0"))
+        tokenizer.add_special_tokens([f"<{model}{n}>" for n in range(4)])
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            kept[name] = torch.cat([kept[name], kept[name][:4]])
+        out = folder / f"u{model}"
+        out.mkdir()
+        config = json.loads((folder / model / "config.json").read_text())
+        config |= {"num_hidden_layers": 2, "vocab_size": VOCABULARY + 4}
+        (out / "config.json").write_text(json.dumps(config))
+        (out / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        tokenizer.save(str(out / "tokenizer.json"))
+        save_file(kept, out / "model.safetensors")
+
+
 def config_of(method: str, folder: Path) -> dict:
     """The merge file of a method; weights that do not cancel."""
-    experts = "a" if method == "slerp" else "abc"
-    weights = {} if method == "slerp" else {"weight": 0.4}
+    if method == "union":
+        models = [{"model": str(folder / f"u{one}"), "parameters": {"weight": 0.4}} for one in "abc"]
+        return {"merge_method": "linear", "models": models, "dtype": "bfloat16", "tokenizer_source": "union"}
+    experts = "a" if method in SINGLE else "abc"
+    weights = {} if method in UNWEIGHTED else {"weight": 0.4}
     own = {} if method == "slerp" else CASES.get(method, {})
     models = [{"model": str(folder / one), "parameters": {**weights, **own}} for one in experts]
     made = {"merge_method": method, "models": models, "dtype": "bfloat16"}
-    if method != "linear":
+    if method not in ("linear", "passthrough"):
         made["base_model"] = str(folder / "base")
     if method == "slerp" or method in ALONE:
         made["parameters"] = CASES.get(method) or ALONE[method]
@@ -171,10 +205,12 @@ def measure(who: str, method: str, folder: Path, out: Path) -> dict:
 
 def main(methods: list[str]) -> None:
     """Measure both in turn, and ours with twice the layers; write the results."""
-    rows = {}
+    before = RESULTS / "merging.json"
+    rows = json.loads(before.read_text())["rows"] if before.is_file() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make(folder / "models", LAYERS)
+        make_spoken(folder / "models")
         for method in methods:
             whose = ("mixdesk",) if method in ALONE else ("mixdesk", "mergekit")
             pairs = [[measure(who, method, folder / "models", folder / "out") for who in whose] for _ in range(REPEATS)]
@@ -183,6 +219,7 @@ def main(methods: list[str]) -> None:
                 "ratio": ratios[len(ratios) // 2] if ratios else None,
                 "ratios": ratios,
                 "target": TARGETS.get(method),
+                "date": date.today().isoformat(),
                 "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(len(whose))],
                 "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(len(whose))],
                 "estimated_mb": estimated(method, folder / "models"),
@@ -190,6 +227,7 @@ def main(methods: list[str]) -> None:
             print(method, json.dumps(rows[method]), flush=True)
         shutil.rmtree(folder / "models")
         make(folder / "models", 2 * LAYERS)
+        make_spoken(folder / "models")
         for method in methods:
             rows[method]["anonymous_mb_twice"] = measure("mixdesk", method, folder / "models", folder / "out")[
                 "anonymous_mb"
@@ -205,14 +243,16 @@ def page(report: dict) -> str:
     lines = [
         "# Merging against mergekit 0.1.5",
         "",
-        f"`{report['command']}`, {report['date']}. A base and 3 experts (slerp: 1) of 217 million parameters, bf16, "
-        f"one thread each, {REPEATS} pairs in turn: median ratio of CPU seconds (least to greatest), least CPU "
+        f"`{report['command']}`; each row on its date. A base and 3 experts (slerp, "
+        "arcee_fusion, passthrough: 1) of 217 million parameters, bf16, one thread each; union: three models of two "
+        "layers with 32,000 tokens they share and 4 of their own each, without a base. "
+        f"Measured {REPEATS} pairs in turn: median ratio of CPU seconds (least to greatest), least CPU "
         "seconds, and the peak of anonymous memory above the start; estimated is what preflight says. Methods without "
         "mergekit's figures are not in mergekit.",
         "",
         "| method | times less CPU | aim | CPU s, ours | CPU s, mergekit | MB, ours | MB, ours, twice the layers | "
-        "MB, estimated | MB, mergekit |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "MB, estimated | MB, mergekit | date |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for method, row in report["rows"].items():
         alone = row["ratio"] is None
@@ -221,7 +261,7 @@ def page(report: dict) -> str:
         lines.append(
             f"| {method} | {ratio} | {row['target'] or ''} | {row['cpu_seconds'][0]:.2f} | {theirs[0]} | "
             f"{row['anonymous_mb'][0]:.0f} | {row['anonymous_mb_twice']:.0f} | {row['estimated_mb']:.0f} | "
-            f"{theirs[1]} |"
+            f"{theirs[1]} | {row['date']} |"
         )
     return "\n".join(lines) + "\n"
 

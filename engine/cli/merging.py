@@ -1,7 +1,9 @@
-"""The command `merge`: a merge file in, a checkpoint out. Needs no workspace, no server and no worker."""
+"""The commands `merge` (a merge file in, a checkpoint out) and `extract-lora`. They need no workspace, no server and no
+worker."""
 
 import json
 import sys
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
@@ -14,6 +16,14 @@ def add(command) -> None:
     one.add_argument("out", type=given_path, metavar="OUT", help="a folder, or a file that ends in .safetensors")
     one.add_argument("--check", action="store_true", help="dry run: validate and estimate; writes nothing")
     one.set_defaults(alone=True)
+    one = command("extract-lora", run_extraction, "write what a model has learned over its base as a LoRA adapter")
+    one.add_argument("model", metavar="MODEL", help="the fine-tuned model's folder, or base+adapter")
+    one.add_argument("base", metavar="BASE", help="the folder of the model that it was tuned from")
+    one.add_argument("out", type=given_path, metavar="OUT", help="the adapter's folder, as peft reads it")
+    size = one.add_mutually_exclusive_group(required=True)
+    size.add_argument("--rank", type=int, help="of every matrix, at most")
+    size.add_argument("--energy", type=float, help="part of each matrix' squared change that its rank must reach")
+    one.set_defaults(alone=True)
 
 
 def run(client, workspace, options):
@@ -23,16 +33,7 @@ def run(client, workspace, options):
 
     merges = read_documents(options.config)
     folder = options.config.parent
-    with tqdm(total=1, unit="B", unit_scale=True, file=sys.stderr) as bar:
-
-        def progress(done: float, total: float, note: str) -> None:
-            bar.total, bar.n = total, done
-            bar.set_postfix_str(note)
-
-        def tell(sentence: str) -> None:
-            bar.clear()
-            print(sentence, file=sys.stderr)
-
+    with told() as (tell, progress):
         if not options.check:
             return answer(merge_all(merges, folder, options.out, tell, progress))
         found = check_all(merges, folder, options.out, progress)
@@ -49,3 +50,27 @@ def answer(found: list[dict]) -> dict:
     if len(found) > 1:
         return {"merges": found}
     return {key: value for key, value in found[0].items() if key != "name"}
+
+
+def run_extraction(client, workspace, options):
+    """Extract an adapter, in this process."""
+    from engine.merging.extract import extract
+
+    with told("weights") as (tell, progress):
+        return extract(options.model, options.base, options.out, options.rank, options.energy, tell, progress)
+
+
+@contextmanager
+def told(unit: str = "B"):
+    """A bar on standard error: how to tell a sentence beside it, and how to move it."""
+    with tqdm(total=1, unit=unit, unit_scale=True, file=sys.stderr) as bar:
+
+        def progress(done: float, total: float, note: str) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(note)
+
+        def tell(sentence: str) -> None:
+            bar.clear()
+            print(sentence, file=sys.stderr)
+
+        yield tell, progress

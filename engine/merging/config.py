@@ -7,7 +7,7 @@ other methods use the same syntax with their own parameter names.
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.core.checks import check, is_whole
+from engine.core.checks import check, is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.safe_yaml import parsed
 from engine.core.settings_text import text_of
@@ -20,7 +20,7 @@ from engine.spec.merge_learners import refuse_without_data
 
 TOP = (
     *("merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype", "seed", "name"),
-    *("tokenizer_source", "tokenizer", "chat_template"),
+    *("tokenizer_source", "tokenizer", "chat_template", "svc"),
 )
 INPUTS = ("models", "slices", "modules")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -52,7 +52,8 @@ class Slice:
 @dataclass(frozen=True)
 class MergeConfig:
     """A merge as its file describes it. slices: a single one with all layers if the file has `models`; title: its name
-    in the file; tokens, chat_template: of the result, None: the lead's; notes: what is in the file without effect."""
+    in the file; tokens, chat_template: of the result, None: the lead's; svc: alpha of a calibration after the method;
+    notes: what is in the file without effect."""
 
     name: str
     base: str | None
@@ -64,6 +65,7 @@ class MergeConfig:
     title: str | None = None
     tokens: TokenRules | None = None
     chat_template: str | None = None
+    svc: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -123,6 +125,7 @@ def from_dict(values: dict, folder: Path, made: dict[str, Path] | None = None) -
         title=None if values.get("name") is None else str(values["name"]),
         tokens=token_rules(values, reading),
         chat_template=template_of(values),
+        svc=svc_of(values, name),
     )
     check_inputs(config, reading)
     return replace(config, notes=tuple(dict.fromkeys(reading.notes)))
@@ -139,8 +142,8 @@ def refuse_other_files(values: dict) -> None:
         )
     if any(key in values for key in MOE):
         raise Problem(
-            "Cannot merge: it is a file of mergekit-moe (experts, gate_mode), which makes a mixture of experts. Run "
-            "mergekit-moe on it; what it writes can be merged here."
+            "Cannot merge: it is a file of mergekit-moe (experts, gate_mode), which makes a mixture of experts: the "
+            "command `mixdesk merge` makes it."
         )
 
 
@@ -163,6 +166,17 @@ def dtype_of(values: dict, key: str) -> str | None:
     if plain not in DTYPES:
         raise Problem(f"Cannot use {asked!r:.80} as {key}: it is one of {', '.join(DTYPES)}.")
     return plain
+
+
+def svc_of(values: dict, method: str) -> float | None:
+    """Alpha of the calibration after the method; None if the file asks for none."""
+    alpha = values.get("svc")
+    if alpha is None:
+        return None
+    check(is_number(alpha, 1e-6, 1e6), alpha, "svc (its alpha)", "a number above 0")
+    if METHODS[method].base == "none" or values.get("base_model") is None:
+        raise Problem(f"Cannot calibrate a merge by {method}: svc needs a method with a base, and a base_model.")
+    return float(alpha)
 
 
 def template_of(values: dict) -> str | None:

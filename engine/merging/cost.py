@@ -7,6 +7,7 @@ import torch
 
 from engine.core.errors import Problem
 from engine.merging.config import MergeConfig, experts_of
+from engine.merging.finishes import BYTES, finished
 from engine.merging.layout import Model, Planned
 from engine.merging.methods import Tensors
 from engine.merging.methods.base import CHUNK
@@ -24,6 +25,7 @@ def memory(config: MergeConfig, models: dict[str, Model], planned: list[Planned]
     """Peak anonymous memory in bytes: buffers, and the method's own for the largest tensor."""
     count = max(len(experts_of(config, piece)) for piece in config.slices)
     once, each = config.method.peak_memory
+    once += BYTES if config.svc is not None else 0
     largest = max(one.slot.size for one in planned)
     if config.method.cubic:
         largest = max((one.slot.size for one in planned if len(one.slot.shape) == 2), default=0)
@@ -49,9 +51,9 @@ def rehearse(config: MergeConfig, planned: list[Planned]) -> None:
 
 def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     """CPU seconds of one core: the method is timed on random weights and scaled up. Excludes reading."""
-    method = config.method
+    cubic = config.method.cubic or config.svc is not None
     matrix = max(planned, key=lambda one: one.slot.size)
-    shape = probed(matrix.slot.shape, len(experts_of(config, matrix.piece)), method.cubic)
+    shape = probed(matrix.slot.shape, len(experts_of(config, matrix.piece)), cubic)
     x = drawn(config, matrix, shape, torch.Generator().manual_seed(0))
     arguments = values_for(config, matrix.piece, matrix.slot.name, matrix.inputs, matrix.t)
     more = max(1, arguments.get("steps", 0) / STEPS)
@@ -61,7 +63,7 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     merged(config, [(x, arguments)], STEPS)
     spent = (time.thread_time() - started) * more
     torch.set_num_threads(threads)
-    return spent * sum(work(one.slot.shape, method.cubic) for one in planned) / work(shape, method.cubic)
+    return spent * sum(work(one.slot.shape, cubic) for one in planned) / work(shape, cubic)
 
 
 def drawn(config: MergeConfig, one: Planned, shape: tuple[int, ...], generator: torch.Generator) -> Tensors:
@@ -79,7 +81,7 @@ def merged(config: MergeConfig, looks: list[tuple[Tensors, dict]], steps: int) -
     stats = run_first_pass(config.method, looks)
     for x, arguments in looks:
         x.global_stats = stats
-        at = config.method.merge(x, **arguments)
+        at = finished(config, x, config.method.merge(x, **arguments))
         for part in x.chunks():
             at(part)
 

@@ -13,8 +13,10 @@ from engine.core.safe_yaml import documents
 from engine.core.settings_text import text_of
 from engine.core.system import UNREADABLE, read_fault
 from engine.jobs.parts import WHOLE, part_of, placed
-from engine.merging.config import MergeConfig, from_dict
+from engine.merging.config import from_dict
 from engine.merging.merge import merge
+from engine.merging.moe_build import build, check
+from engine.merging.moe_file import is_moe, moe_of
 from engine.merging.preflight import Preflight, preflight
 
 Progress = Callable[[float, float, str], None]
@@ -58,7 +60,7 @@ def used(values: object, names: list[str | None]) -> tuple[str, ...]:
     if isinstance(values, dict):
         for key, value in values.items():
             whole = value.partition("+")[0] if isinstance(value, str) else value
-            is_model = key in ("model", "base_model", "path", "source", "tokenizer_source")
+            is_model = key in ("model", "base_model", "path", "source", "tokenizer_source", "source_model")
             found += [whole] if is_model and isinstance(whole, str) and whole in names else used(value, names)
     elif isinstance(values, list):
         found += [name for one in values for name in used(one, names)]
@@ -112,6 +114,8 @@ def made(
     progress: Progress | None,
 ) -> dict:
     """Make one merge."""
+    if is_moe(one.values):
+        return {"name": one.name, **build(moe_of(one.values, folder, places), out, tell, progress)}
     config = from_dict(one.values, folder, places)
     checked = preflight(config, out, progress)
     for sentence in checked.warnings:
@@ -126,11 +130,16 @@ def check_all(merges: list[Document], folder: Path, out: Path, progress: Progres
     what they use is there. Writes nothing."""
     found = []
     for one in merges:
-        config: MergeConfig = from_dict(one.values, folder, {name: folder / name for name in one.uses})
+        made = {name: folder / name for name in one.uses}
+        place = out if one.name is None else out / one.name
+        if is_moe(one.values):
+            found.append({"name": one.name, **check(moe_of(one.values, folder, made), place)})
+            continue
+        config = from_dict(one.values, folder, made)
         if one.uses:
             later = f"Its weights are checked once {', '.join(one.uses)} is made."
             checked = Preflight(warnings=[*config.notes, later])
         else:
-            checked = preflight(config, out if one.name is None else out / one.name, progress)
+            checked = preflight(config, place, progress)
         found.append({"name": one.name, **checked.to_dict()})
     return found

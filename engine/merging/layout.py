@@ -148,6 +148,8 @@ def fitted(config: MergeConfig, models: dict[str, Model]) -> Layout:
             ends = place == 0, place == len(pieces) - 1
             parts = {one.model: Part(models[one.model], one.layers, *ends, module, owners) for one in piece.sources}
             offset += placed(config, models, piece, parts, offset, found)
+    if not found.refusals:
+        found.refusals += [said for model in models.values() for said in experts.miscounted(model.tensors, model.path)]
     if None not in modules and (left := [name for name in lead.tensors if name not in owners]):
         found.warnings.append(f"No module names {tensors(left)}: taken from {lead.path} as they are.")
         found.planned += [copied(config, lead, name) for name in left]

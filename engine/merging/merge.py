@@ -17,6 +17,7 @@ from engine.merging.ancestry import differing, not_finite
 from engine.merging.checkpoints.writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.companions import companions
 from engine.merging.config import MergeConfig, experts_of
+from engine.merging.finishes import finished
 from engine.merging.layout import Model, Planned, opened, plan
 from engine.merging.methods import Tensors
 from engine.merging.methods.global_stats import run_first_pass
@@ -106,7 +107,7 @@ def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, fi
     if x.n == 0:
         return
     x.global_stats = stats
-    at = config.method.merge(x, **arguments)
+    at = finished(config, x, config.method.merge(x, **arguments))
     try:
         for part in x.chunks():
             file.put(one.slot.name, part.start, at(part))

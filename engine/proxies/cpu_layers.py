@@ -66,8 +66,8 @@ class Normed(Function):
 class Attend(Function):
     """x + attention(norm(x)), projections and rotary positions included.
 
-    It goes block by block (Dao et al. 2022, arXiv:2205.14135; torch's own kernel), keeps a number a row instead of
-    (T, T) weights, and leaves out the masked half.
+    It goes block by block (Dao et al. 2022, arXiv:2205.14135; torch's own kernel), keeps one number of each row instead
+    of (T, T) weights, and leaves out the masked half.
     """
 
     @staticmethod

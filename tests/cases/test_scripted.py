@@ -92,6 +92,7 @@ CASES = {  # case: (what must come out, the file and the test)
         (f"{MERGING}refused.py", "test_a_bad_merge_file_is_a_sentence"),
         (f"{MERGING}mergekit_files.py", "test_a_file_of_mergekit_gives_its_tensors"),
         (f"{MERGING}documents.py", "test_later_merges_use_earlier_ones_whatever_their_order"),
+        (f"{MERGING}moe.py", "test_a_mixture_has_the_tensors_of_mergekit"),
     ),
     "litgpt-shared-loader": (
         "what the loader delivers is what was asked: counted, chunk by chunk",

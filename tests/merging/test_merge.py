@@ -210,3 +210,24 @@ def test_a_method_that_looks_at_the_whole_model_gives_the_same_from_files_and_in
     assert any(note.startswith("first pass: ") for note in told)
     for key, value in known.items():
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_calibrated_merge_counts_what_experts_share_once(zoo, tmp_path):
+    """Two copies of one expert at weight 1 add its change twice; calibrated, it counts once: the expert itself."""
+    for name in ("one", "again"):
+        shutil.copytree(zoo / "one", tmp_path / name)
+    models = [{"model": str(tmp_path / name), "parameters": {"weight": 1.0}} for name in ("one", "again")]
+    told = {"merge_method": "task_arithmetic", "base_model": "base", "models": models, "svc": 0.1}
+    merge(from_dict(told, zoo), tmp_path / "out")
+    found, base, one = (tensors_of(folder) for folder in (tmp_path / "out", zoo / "base", zoo / "one"))
+    for name, value in one.items():
+        known = value if value.ndim == 2 else base[name] + 2 * (value - base[name])
+        torch.testing.assert_close(found[name], known, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("change", "said"), [({"svc": 0}, "above 0"), ({"merge_method": "linear"}, "with a base")])
+def test_what_cannot_be_calibrated(zoo, change, said):
+    models = [{"model": "one", "parameters": {"weight": 1.0}}]
+    told = {"merge_method": "task_arithmetic", "base_model": "base", "models": models, "svc": 0.1} | change
+    with pytest.raises(Problem, match=said):
+        from_dict(told, zoo)

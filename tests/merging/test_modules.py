@@ -81,8 +81,19 @@ dtype: float32
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_whole_models_merge_and_load(families, tmp_path, kind):
+    merge(from_dict(yaml.safe_load(BOTH), families / kind), tmp_path / "ours")
+    found, a, b = (tensors_of(folder) for folder in (tmp_path / "ours", families / kind / "a", families / kind / "b"))
+    assert found.keys() == a.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, 0.3 * a[name] + 0.7 * b[name], rtol=1e-5, atol=1e-6)
+    loads(tmp_path / "ours")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS)
 def test_whole_models_merge_as_mergekit_merges_them(families, tmp_path, monkeypatch, kind):
-    """Or merge where mergekit refuses: it knows architectures by a list."""
+    """Where it takes them: it knows architectures by a list."""
     pytest.importorskip("mergekit", reason="mergekit is not installed")
     from mergekit.config import MergeConfiguration
     from mergekit.io.tasks import LoaderCache
@@ -90,18 +101,14 @@ def test_whole_models_merge_as_mergekit_merges_them(families, tmp_path, monkeypa
     from mergekit.options import MergeOptions
 
     merge(from_dict(yaml.safe_load(BOTH), families / kind), tmp_path / "ours")
-    found, a, b = (tensors_of(folder) for folder in (tmp_path / "ours", families / kind / "a", families / kind / "b"))
-    assert found.keys() == a.keys()
-    for name, value in found.items():
-        torch.testing.assert_close(value, 0.3 * a[name] + 0.7 * b[name], rtol=1e-5, atol=1e-6)
-    loads(tmp_path / "ours")
     monkeypatch.chdir(families / kind)
     LoaderCache.loaders.clear()
     try:
         options = MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False)
         run_merge(MergeConfiguration.model_validate(yaml.safe_load(BOTH)), str(tmp_path / "theirs"), options)
-    except Exception:  # it raises bare ones
-        return
+    except Exception as error:  # it raises bare ones
+        pytest.skip(f"mergekit does not merge {kind}: {error}")
+    found = tensors_of(tmp_path / "ours")
     for name, value in tensors_of(tmp_path / "theirs").items():
         if name in found:
             torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5)

@@ -88,6 +88,7 @@ ONE = "models: [{model: one, parameters: {weight: 1, density: 0.5}}]"
             "{model: two, parameters: {weight: -1}}]",
             "weights [1.0, -1.0] sum to 0",
         ),
+        ("genome: {models: [one]}\ntasks: [{name: arc}]", "a file of mergekit-evolve"),
         ("just words", "just words"),
         ("a: [", "bad.yml"),
     ],

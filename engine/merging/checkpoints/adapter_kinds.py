@@ -14,7 +14,6 @@ BY_INPUT = "It acts on some inputs only, which no merged weights can do: leave i
 BESIDE = "It acts beside the weights, and no merged weights can do that: leave it out."
 # Settings under which the weights are not base + scale B A -> the kind, and what can be done.
 UNREADABLE = {
-    "use_dora": ("DoRA", BY_PEFT),
     "use_qalora": ("QA-LoRA", BY_PEFT),
     "use_bdlora": ("a block-diagonal LoRA", BY_PEFT),
     "lora_bias": ("a LoRA with biases of its own", BY_PEFT),
@@ -36,7 +35,7 @@ STILL = ("none", "true", "false", "gaussian", "eva", "orthogonal", "mica")  # be
 HARMLESS = (
     *("peft_type", "task_type", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode"),
     *("r", "lora_alpha", "lora_dropout", "rank_pattern", "alpha_pattern", "use_rslora", "fan_in_fan_out", "bias"),
-    *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern"),
+    *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern", "use_dora"),
     *("init_lora_weights", "eva_config", "loftq_config", "corda_config", "lora_ga_config", "velora_config"),
     *("megatron_config", "megatron_core", "qalora_group_size", "runtime_config", "ensure_weight_tying"),
     *("merge_weights", "peft_version", "unsloth_fixed"),

@@ -23,6 +23,7 @@ from engine.merging.checkpoints.adapter_kinds import (
     settings_of,
     unknown_settings,
 )
+from engine.merging.checkpoints.dora import check_magnitudes, directed, is_magnitude, magnitude_of
 from engine.merging.checkpoints.files import ADAPTER, NAMED, left_unread, unread
 from engine.merging.checkpoints.naming import meeting
 from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, resized
@@ -36,12 +37,14 @@ PAIRS = {".lora_A.weight": ".lora_B.weight", ".lora_embedding_A": ".lora_embeddi
 
 @dataclass(frozen=True)
 class Low:
-    """A tensor's update: scale x B A, transposed if the base stores (in, out). a, b: names in the adapter's file."""
+    """A tensor's update: scale x B A, transposed if the base stores (in, out). a, b: names in the adapter's file, and
+    magnitude for DoRA's lengths of the rows."""
 
     a: str
     b: str
     scale: float
     flipped: bool
+    magnitude: str | None = None
 
 
 class Adapted:
@@ -78,6 +81,7 @@ class Adapted:
         """The adapter's tensors (of pairs, the first) and the base's tensors that they change. Raises Problem for those
         of another kind of adapter, before any is looked up in the base."""
         seconds = {second for first in self.weights.tensors for second in [partner(first)] if second}
+        seconds |= {name for name in self.weights.tensors if self.settings.get("use_dora") and is_magnitude(name)}
         named = {name: named_by(name) for name in self.weights.tensors if name not in seconds}
         for name, target in named.items():
             is_whole = target.endswith((".weight", ".bias")) or target in self.base.tensors
@@ -122,7 +126,18 @@ class Adapted:
             raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is not a pair of matrices. Copy it again.")
         module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
         scale = self._scale(module.removeprefix(PREFIX), self.weights.tensors[name].shape[0], name)
-        self.changes.setdefault(target, []).append(Low(name, second, scale, name.endswith("_A")))
+        change = Low(name, second, scale, name.endswith("_A"), self._magnitude(module, name, second))
+        self.changes.setdefault(target, []).append(change)
+
+    def _magnitude(self, module: str, first: str, second: str) -> str | None:
+        """The name of a module's DoRA magnitudes; None for a plain LoRA."""
+        if not self.settings.get("use_dora"):
+            return None
+        a, b = (self.weights.tensors[name].shape for name in (first, second))
+        found = magnitude_of(module, self.weights.tensors)
+        outputs = self.weights.tensors[found].shape if found else None
+        check_magnitudes(self.folder, module, () if first.endswith("_A") else b[:1] + a[1:], outputs)
+        return found
 
     def _replace(self, name: str, target: str) -> None:
         """Take a whole tensor: of the base's shape, or with other rows of tokens."""
@@ -247,6 +262,11 @@ class Adapted:
             delta = b.reshape(-1, rank) @ a.reshape(rank, -1)  # (out, in), or (out, in x k x k)
             delta = delta.T if change.flipped else delta
             whole = whole.add(delta.reshape(-1), alpha=change.scale)
+            if change.magnitude:
+                matrix = whole.view(self.tensors[name].shape)
+                lengths = self.weights.flat(change.magnitude).float()
+                rows = directed(matrix.T if change.flipped else matrix, lengths)
+                whole = (rows.T if change.flipped else rows).reshape(-1)
         return whole
 
     @property

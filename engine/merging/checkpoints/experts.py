@@ -7,6 +7,7 @@ fused checkpoint can be read as a separate one without a copy.
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from engine.merging.checkpoints.reader import Checkpoint, Stored
 from engine.spec.stacks import layer_of
@@ -23,6 +24,7 @@ PLACES = {  # of a separate tensor -> in which fused one it is, and which part o
 }
 
 
+ROUTERS = ("gate.weight", "router.weight", "router.layer.weight")
 TRANSPOSED = ("llama4", "gpt_oss")  # architectures that fuse in another order
 
 
@@ -34,6 +36,25 @@ def alike(models: Iterable[Checkpoint]) -> None:
         kind = str((model.config or {}).get("model_type"))
         if apart and names and all(FUSED.fullmatch(name) for name in names) and not kind.startswith(TRANSPOSED):
             separate(model, apart[0])
+
+
+def miscounted(tensors: dict[str, Stored], path: Path) -> list[str]:
+    """A refusal where the router of a layer has rows for other experts than there are."""
+    counts: dict[str, int] = {}
+    for name, one in tensors.items():
+        if match := SPLIT.fullmatch(name):
+            counts[match[1]] = max(counts.get(match[1], 0), int(match[2]) + 1)
+        elif (match := FUSED.fullmatch(name)) and one.shape:
+            counts[match[1]] = one.shape[0]
+    for block, count in counts.items():
+        for end in ROUTERS:
+            router = tensors.get(f"{block}.{end}")
+            if router is not None and router.shape[0] != count:
+                return [
+                    f"Cannot merge {path}: {block} has {count} experts, and its router {router.name!r} rows for "
+                    f"{router.shape[0]}. Copy that model again."
+                ]
+    return []
 
 
 def separate(fused: Checkpoint, split: Checkpoint) -> None:

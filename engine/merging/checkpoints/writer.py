@@ -89,12 +89,17 @@ class Writer:
         Raises NotFinite for NaN and infinity, before or after the cast.
         """
         descriptor, begin, slot = self._places[name]
-        size = len(values) * slot.dtype.itemsize
+        piece = values if values.dtype == slot.dtype and values.is_contiguous() else self._cast(values, slot.dtype)
+        if not finite(piece):
+            raise NotFinite(unfit(values, slot))
+        write_at(descriptor, memoryview(piece.view(torch.uint8).numpy()), begin + first * slot.dtype.itemsize)
+
+    def _cast(self, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """Values of another dtype, in a buffer that the next call overwrites."""
+        size = len(values) * dtype.itemsize
         if len(self._piece) < size:
             self._piece = torch.empty(size, dtype=torch.uint8)
-        if not finite(self._piece[:size].view(slot.dtype).copy_(values)):
-            raise NotFinite(unfit(values, slot))
-        write_at(descriptor, memoryview(self._piece[:size].numpy()), begin + first * slot.dtype.itemsize)
+        return self._piece[:size].view(dtype).copy_(values)
 
     def finish(self) -> None:
         """Write the headers: from here on the shards can be read."""

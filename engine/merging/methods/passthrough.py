@@ -7,6 +7,8 @@ def passthrough(x: Tensors, *, scale: PerExpert) -> ChunkFn:
     """scale x the tensor of the one model. Layers that are repeated, dropped or stacked from several models ("depth
     up-scaling", SOLAR, arXiv:2312.15166) are slices with one source each; a scale of 0 on o_proj and down_proj makes
     a layer that passes its input on."""
+    if scale[0] == 1:
+        return lambda part: x.experts[0][part]  # as stored: nothing is computed
     return x.combined(scale)
 
 

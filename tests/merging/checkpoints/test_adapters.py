@@ -104,7 +104,6 @@ def test_another_expert_that_ties_keeps_its_embedding_as_its_head(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"use_dora": True}, "it is DoRA"),
         ({"alora_invocation_tokens": [2, 3]}, "activated LoRA"),
         ({"init_lora_weights": "lora_ga"}, "lora_ga"),
         ({"init_lora_weights": "corda"}, "a base that this has changed"),
@@ -195,7 +194,12 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
 @pytest.mark.parametrize(
     ("tensors", "settings", "said"),
     [
-        (low("model.layers.0.q_proj", 6, 6), {"use_dora": True}, "use_dora"),
+        (low("model.layers.0.q_proj", 6, 6), {"use_dora": True}, "has no lora_magnitude_vector"),
+        (
+            low("model.layers.0.q_proj", 6, 6) | {"model.layers.0.q_proj.lora_magnitude_vector": torch.ones(5)},
+            {"use_dora": True},
+            r"\[5\] magnitudes for \[6, 6\]",
+        ),
         (low("model.layers.0.q_proj", 6, 6), {"peft_type": "IA3"}, "IA3"),
         (low("model.layers.0.q_proj", 6, 6), {"init_lora_weights": "pissa_niter_4"}, "pissa"),
         (low("model.layers.0.q_proj", 6, 6), {"r": 0}, "r is 0"),

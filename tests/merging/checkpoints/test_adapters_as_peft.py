@@ -106,6 +106,8 @@ TURNED = {
     "GPT-2": ("GPT2LMHeadModel", {"target_modules": ["c_attn", "c_proj", "lm_head"]}),
     "square": ("GPT2LMHeadModel", {"target_modules": ["attn.c_proj"]}),
     "BERT": ("BertModel", {"target_modules": ["query"], "modules_to_save": ["word_embeddings"]}),
+    "GPT-2, DoRA": ("GPT2LMHeadModel", {"target_modules": ["c_attn", "c_proj"], "use_dora": True}),
+    "BERT, DoRA": ("BertModel", {"target_modules": ["query", "dense"], "use_dora": True, "use_rslora": True}),
     "BART": ("BartForConditionalGeneration", {"target_modules": ["q_proj", "lm_head"]}),
     "T5": ("T5ForConditionalGeneration", {"target_modules": ["q", "lm_head"]}),
 }

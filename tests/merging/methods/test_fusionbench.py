@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from engine.merging.methods import Tensors
 from engine.merging.methods.memory import merge_in_memory
+from engine.merging.methods.svc import calibrated
 
 pytest.importorskip("fusion_bench", reason="fusion-bench is not installed: it comes with requirements-dev.txt")
 
@@ -304,3 +306,22 @@ def test_matrices_smaller_than_the_number_of_experts_keep_the_mean_here():
     base = {"w": torch.zeros(2, 5)}
     found = merge_in_memory("tsv_m", base, deltas, [1.0] * 3)
     torch.testing.assert_close(found["w"], sum(one["w"] for one in deltas) / 3)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+def test_singular_value_calibration(alpha):
+    """After task arithmetic, matrix by matrix; its form that projects all on the merge's directions."""
+    from fusion_bench.method.singular_value_calibration.utils import subspace_consistency_spectral_calibration
+
+    base, experts = split(pool())
+    merged = merge_in_memory("task_arithmetic", base, experts, [0.6, 0.5, 0.7])
+    for name, value in base.items():
+        x = Tensors(name, tuple(value.shape), value.reshape(-1), [one[name].reshape(-1) for one in experts])
+        flat = merged[name].reshape(-1)
+        at = calibrated(x, lambda part, flat=flat: flat[part], alpha)
+        found = torch.cat([at(part) for part in x.chunks()]).view(value.shape)
+        known = merged[name]
+        if value.ndim == 2:
+            tasks = [one[name] for one in experts]
+            known = subspace_consistency_spectral_calibration(value, tasks, known, alpha, torch.device("cpu"))
+        torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-5)
