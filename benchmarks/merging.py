@@ -102,8 +102,8 @@ def config_of(method: str, folder: Path) -> dict:
 def estimated(method: str, folder: Path) -> float:
     """Preflight's estimate of the merge's memory, in megabytes."""
     from engine.merging.config import from_dict
+    from engine.merging.cost import memory
     from engine.merging.layout import opened, plan
-    from engine.merging.preflight import memory
 
     config = from_dict(config_of(method, folder), folder)
     models = opened(config)

@@ -1,14 +1,13 @@
 """Queries about runs: their table, their measured points, their curves."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from engine.spec.sizes import at_own_size, facts
+from engine.spec.sizes import at_own_size, at_size, facts
 from store.database import Store
 
 CORRUPT_SHOWN = 50  # lines that were set aside, at most, on a page
@@ -88,13 +87,18 @@ def _of_one_size(store: Store, study: str) -> Measured:
     merged = store.rows("SELECT 1 FROM studies WHERE id = ? AND json_extract_string(spec, '$.merge') != ''", [study])
     if merged:  # merges have the size of their base; what their experts saw is another matter
         return found
+    size = "SELECT json_extract(spec, '$.size.parameters'), json_extract(spec, '$.size.tokens') FROM studies"
+    ((parameters, tokens),) = store.rows(f"{size} WHERE id = ?", [study]) or [(None, None)]
+    if parameters is not None:  # an external trainer's study says the size of its runs
+        asked = np.array([float(parameters), float(tokens)])
+        return found.take(np.flatnonzero(at_size(fidelity, asked)).tolist())
     return found.take(np.flatnonzero(at_own_size(fidelity)).tolist())
 
 
 def _measured(store: Store, study: str) -> tuple[Measured, np.ndarray]:
     found = store.arrow(
         "SELECT id, label, role, weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
-        "AND role NOT IN ('confirm', 'dose', 'phased') ORDER BY number",
+        "AND role NOT IN ('confirm', 'dose', 'phased', 'start') ORDER BY number",
         [study],
     )
     widths = (len(found.column(name)[0]) for name in ("weights", "losses")) if len(found) else shape(store, study)
@@ -114,40 +118,6 @@ def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndar
     """Run -> (M,) standard errors of its losses over windows and of its scores over items, NaN where not known."""
     found = store.arrow("SELECT id, losses_se FROM runs WHERE study = ?", [study])
     return dict(zip(found.column("id").to_pylist(), matrix(found, "losses_se", metrics), strict=True))
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """One run of a confirmation. losses (M,), None until it is done; fidelity as Fidelity.to_dict gives it."""
-
-    id: str
-    label: str
-    state: str
-    weights: np.ndarray
-    seed: int
-    fidelity: dict[str, Any]
-    losses: np.ndarray | None
-
-
-def confirmations(store: Store, study: str) -> list[Confirmed]:
-    """The runs that confirm a study's mixtures at other fidelities, finished or not, in the order of their numbers."""
-    rows = store.rows(
-        "SELECT id, label, state, weights, seed, fidelity, losses FROM runs WHERE study = ? AND role = 'confirm' "
-        "ORDER BY number",
-        [study],
-    )
-    return [
-        Confirmed(
-            id_,
-            label,
-            state,
-            np.array(weights),
-            seed,
-            json.loads(fidelity),
-            np.array(losses, dtype=float) if state == "done" else None,
-        )
-        for id_, label, state, weights, seed, fidelity, losses in rows
-    ]
 
 
 @dataclass(frozen=True)
@@ -232,7 +202,7 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = store.rows(
         "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
-        "AND role NOT IN ('dose', 'phased') ORDER BY number",
+        "AND role NOT IN ('dose', 'phased', 'start') AND NOT (role = 'confirm' AND phases IS NOT NULL) ORDER BY number",
         [study],
     )
     weights, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(2))

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS runs (
                                    -- reference | mirror (a merge at the shares of a mixture) | search | learned | submitted
                                    -- | dose (a mixture again, with a domain's text cut)
                                    -- | phased (with another mixture in each phase: engine/spec/phases.py)
+                                   -- | start (a saved proxy as it is, untrained: engine/spec/starts.py)
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
@@ -78,6 +79,7 @@ ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS doses DOUBLE[]; -- the part of each domain's text that it saw; NULL: all
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS phases DOUBLE[][]; -- the shares of each phase; NULL: the same in all
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS trunk VARCHAR; -- the run that it is a copy of until the last phase
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS reported_at DOUBLE; -- when its results came from elsewhere; NULL: they did not
 ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.

@@ -5,7 +5,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from engine.core.errors import Missing, Problem
+from engine.spec.external import EXTERNAL
 from engine.spec.objectives import Objective, domain_losses
 from store.database import Store
 from store.runs import measured
@@ -48,6 +51,22 @@ class Study:
     def kind(self) -> str:
         """The kind of its points: "mixture" or "merge"."""
         return "merge" if self.spec.get("merge") else "mixture"
+
+    @property
+    def external(self) -> bool:
+        """Whether somebody else's trainer trains its runs, which are planned here (engine/spec/external.py)."""
+        return bool(self.spec.get("trainer") == EXTERNAL)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether no run of it is trained here: they were imported, or an external trainer trains them."""
+        return self.imported is not None or self.external
+
+    @property
+    def size(self) -> np.ndarray | None:
+        """(2,) parameters and tokens of the runs that it is about, where an external trainer's study says so."""
+        size = self.spec.get("size")
+        return np.array([size["parameters"], size["tokens"]], float) if size else None
 
     @property
     def metrics(self) -> list[str]:

@@ -8,6 +8,7 @@ from engine.core.short_names import counted
 from engine.spec.merge import EXPERT, REFERENCE
 from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
+from engine.spec.starts import START
 from engine.studies.moments import Behind, Moment
 from engine.surrogates import title_of
 
@@ -16,6 +17,7 @@ BESIDE = {
     "repeat": ("repeat", "for the noise"),
     DOSE: ("dose run", "for repetition"),
     PHASED: ("phased run", "for order"),
+    START: ("untrained start", "for comparison"),
     EXPERT: ("expert", "with the base"),
     REFERENCE: ("reference", "by task arithmetic"),
 }

@@ -59,7 +59,8 @@ class Progress:
 def progress_of(store: Store, study: studies.Study) -> Progress:
     """The stages of one study; without an end where nobody works on it."""
     stages_of = merge_progress if study.kind == "merge" else mixture_progress
-    found = (imported_progress if study.imported else stages_of)(store, study, jobs.of_study(store, study.id))
+    stages_of = external_progress if study.external else imported_progress if study.imported else stages_of
+    found = stages_of(store, study, jobs.of_study(store, study.id))
     works = study.state == "active" and store.workspace.is_held("worker")
     return found if works else replace(found, first_answer=None, end=None)
 
@@ -135,6 +136,24 @@ def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]
         stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
     if (latest := studies.league(store, study.id)) and stages[1].state == "done":
         stages[1] = replace(stages[1], note=f"on {latest['runs']} runs")
+    return Progress(stages, None, None, lost_words(study, lost_work(store, study)))
+
+
+def external_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
+    """The stages of a study whose runs an external trainer trains. Nothing tells when its results come."""
+    ended = study.runs - study.open
+    note = f"{study.done} of {study.runs} runs" + unmeasured(study)
+    state = (
+        "running" if study.counts.get("running") else "waiting" if study.open else "done" if study.done else "failed"
+    )
+    stages = [Stage("Runs elsewhere", state, ended / study.runs if study.runs else 0.0, note)]
+    for name, kind in (("Surrogates", "fit"), ("Search", "search")):
+        stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
+    if (latest := studies.league(store, study.id)) and stages[1].state == "done":
+        stages[1] = replace(stages[1], note=f"on {latest['runs']} runs")
+    if not study.coordinates:
+        job = corpora.job(store, study.spec["corpus"])
+        stages.insert(0, stage_of("Corpus", [job] if job else []))
     return Progress(stages, None, None, lost_words(study, lost_work(store, study)))
 
 

@@ -13,6 +13,7 @@ from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
+from engine.spec.starts import START
 from engine.spec.statistics import ci_half_width
 from engine.studies.overlap import HOLDS, VANISHES, Gain
 from engine.studies.overlap import NONE as NO_GAIN
@@ -37,6 +38,7 @@ ROLES = {
     "repeat": "repeat",
     DOSE: "dose run",
     PHASED: "phased run",
+    START: "untrained start",
     PAIRED: "paired merge",
 }
 
@@ -80,6 +82,15 @@ def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
     """The aggregate with its interval and unit."""
     value = read.words(aggregate.sign * predicted["aggregate"], ci_half_width(predicted["aggregate_std"]))
     return f"{value} {read.unit} predicted"
+
+
+def places_of(one: dict, name: str) -> dict[str, list[float]]:
+    """What a candidate or baseline trains on, by what it is called: its point; of a schedule the shares of each phase,
+    then the totals."""
+    if (schedule := one.get("schedule")) is None:
+        return {name: one["point"]}
+    titles = [f"{name}: phase {n}, {100 * part:.4g}%" for n, part in enumerate(schedule["fractions"], 1)]
+    return dict(zip([*titles, f"{name}: total"], [*schedule["phases"], one["point"]], strict=True))
 
 
 def against_words(baselines: dict[str, dict], aggregate: Aggregate, read: Shown) -> str:

@@ -138,7 +138,8 @@ def decision(found: dict) -> str:
 def point(frozen: dict, names: Named) -> str:
     """The point beside its baselines, and its tokens and epochs at the budget."""
     others = {name: there["point"] for name, there in frozen["baselines"].items()}
-    drawn = bars(frozen["kind"], {frozen["name"]: frozen["point"], **others}, names)
+    shown = wording.places_of(frozen, frozen["name"]) | others
+    drawn = bars(frozen["kind"], shown, names)
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
     seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.coordinates)
     rows = [
@@ -148,7 +149,7 @@ def point(frozen: dict, names: Named) -> str:
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
     columns += ["tokens", "epochs"] if known else []
     note = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
-    title = "The mixture" if mixture else "The merge"
+    title = "The schedule" if frozen.get("schedule") else "The mixture" if mixture else "The merge"
     return f"<h2>{title}</h2>{drawn}{table(columns, rows, len(columns) - 1)}{note}"
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.special import stdtrit
 
 from engine.analysis.explain import with_share
 from engine.core.errors import Problem
@@ -88,6 +87,8 @@ def by_runs(
     known, with freedom (M,) degrees of freedom. Nothing is told without noise, or where a mixture has no run."""
     shape = (len(several), losses.shape[1])
     effect, half = np.full(shape, np.nan), np.full(shape, np.nan)
+    from scipy.special import stdtrit
+
     wide = np.maximum(Z95, stdtrit(freedom, 0.975))
     for k, one in enumerate(several):
         total, counts = np.zeros((2, losses.shape[1]))

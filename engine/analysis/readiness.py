@@ -10,7 +10,6 @@ repeated: with 4 repeats pure noise passes .3 in 45% of cases. R runs, M metrics
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import fdtri
 
 from engine.analysis.statistics import pooled_noise
 
@@ -63,6 +62,8 @@ def _of_one(place: np.ndarray, values: np.ndarray) -> Readiness:
     if between == 0:
         return Readiness(0.0, 0.0, repeats, len(names))
     ratio = noise**2 / between
+    from scipy.special import fdtri
+
     low = 1 - ratio * float(fdtri(len(names) - 1, repeats, LEVEL))
     return Readiness(1 - ratio, low, repeats, len(names))
 

@@ -30,6 +30,7 @@ from engine.cli import (
     studies,
     submitting,
     tasks,
+    tokenised,
     tokens,
 )
 from engine.commands.client import connect
@@ -40,6 +41,7 @@ from engine.core.workspace import Workspace
 
 SUBJECTS = (
     corpus,
+    tokenised,
     tasks,
     studies,
     importing,

@@ -19,25 +19,33 @@ def add(command) -> None:
 def run(client, workspace, options):
     """Merge checkpoints as a file says, in this process; with --check, only the preflight."""
     from engine.core.errors import Problem
-    from engine.merging.config import read_config
-    from engine.merging.merge import merge
-    from engine.merging.preflight import preflight
+    from engine.merging.documents import check_all, merge_all, read_documents
 
-    config = read_config(options.config)
+    merges = read_documents(options.config)
+    folder = options.config.parent
     with tqdm(total=1, unit="B", unit_scale=True, file=sys.stderr) as bar:
 
         def progress(done: float, total: float, note: str) -> None:
             bar.total, bar.n = total, done
             bar.set_postfix_str(note)
 
-        found = preflight(config, options.out, progress)
-        bar.clear()
-        for sentence in found.warnings:
+        def tell(sentence: str) -> None:
+            bar.clear()
             print(sentence, file=sys.stderr)
-        if found.refusals:
-            if options.check:
-                print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
-            raise Problem("\n".join(found.refusals))
-        if options.check:
-            return found.to_dict()
-        return merge(config, options.out, progress) | {"warnings": found.warnings}
+
+        if not options.check:
+            return answer(merge_all(merges, folder, options.out, tell, progress))
+        found = check_all(merges, folder, options.out, progress)
+        for sentence in [sentence for one in found for sentence in one["warnings"]]:
+            tell(sentence)
+    if refused := [sentence for one in found for sentence in one["refusals"]]:
+        print(json.dumps(answer(found), indent=2, ensure_ascii=False))
+        raise Problem("\n".join(refused))
+    return answer(found)
+
+
+def answer(found: list[dict]) -> dict:
+    """The one merge of a file, or all of them."""
+    if len(found) > 1:
+        return {"merges": found}
+    return {key: value for key, value in found[0].items() if key != "name"}

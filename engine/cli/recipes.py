@@ -1,4 +1,4 @@
-"""Commands about recipes: which formats there are for a mixture, and its files."""
+"""Commands about recipes: which formats there are for a mixture, its files, and those of a whole design."""
 
 import base64
 from pathlib import Path
@@ -24,6 +24,8 @@ def add(command) -> None:
         "--out", type=given_path, default=Path("recipe"), help="folder to write into (default: %(default)s)"
     )
     one.add_argument("--force", action="store_true", help="overwrite existing files")
+    said = "write the planned runs of an external trainer's study in a loader's format, with a manifest"
+    design_options(command("export-design", export_design, said, study=True), FORMATS)
     point_of(command("formats", formats, "what each format counts, and what it cannot express", study=True))
 
 
@@ -34,8 +36,24 @@ def point_of(one) -> None:
         help="a candidate's name or id, best (predicted, by the study's own priorities), natural, uniform, unimax, "
         "or a run's id",
     )
+    lengths_of(one)
+
+
+def lengths_of(one) -> None:
     lengths = "mean length, for formats that count rows (default: the corpus'); repeat"
     one.add_argument("--tokens-per-document", action="append", default=[], metavar="NAME=NUMBER", help=lengths)
+
+
+def design_options(one, formats) -> None:
+    one.add_argument("--format", choices=tuple(formats), required=True, help="of every run's recipe")
+    said = "only this run; repeat (default: all that await results)"
+    one.add_argument("--run", dest="planned", action="append", default=[], metavar="ID", help=said)
+    one.add_argument("--path", action="append", default=[], metavar="NAME=PATH", help="data path of a domain; repeat")
+    one.add_argument(
+        "--out", type=given_path, default=Path("design"), help="folder to write into (default: %(default)s)"
+    )
+    one.add_argument("--force", action="store_true", help="overwrite existing files")
+    lengths_of(one)
 
 
 def formats(client, workspace, options):
@@ -80,6 +98,32 @@ def files_in(client, options, format: str, folder: Path) -> dict[Path, bytes]:
         paths=pairs(options.path) or None,
         tokens_per_document=numbers(options.tokens_per_document) or None,
     )
+    return placed(made, folder)
+
+
+def export_design(client, workspace, options):
+    """Write the planned runs of a study into a folder."""
+    made = client.call(
+        "export_design",
+        name=options.study,
+        format=options.format,
+        runs=options.planned or None,
+        paths=pairs(options.path) or None,
+        tokens_per_document=numbers(options.tokens_per_document) or None,
+    )
+    files = placed(made, options.out)
+    write(files, options.force)
+    runs = len({path.parent for path in files if path.parent.parent.name == "runs"})
+    return {
+        "folder": str(options.out),
+        "manifest": str(options.out / "manifest.json"),
+        "runs": runs,
+        "files": len(files),
+    }
+
+
+def placed(made: dict, folder: Path) -> dict[Path, bytes]:
+    """The files of an answer, in a folder."""
     files = {folder / name: text.encode() for name, text in made["files"].items()}
     return files | {folder / name: base64.b64decode(text) for name, text in made["binary"].items()}
 

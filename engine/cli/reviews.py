@@ -1,7 +1,7 @@
 """Commands about candidates: nominate, show, comment, vote, decide, confirm, compare."""
 
 from engine.cli.waiting import beside, wait_for_study
-from engine.cli.words import numbers, priorities, priority_option
+from engine.cli.words import numbers, phase_option, phases, priorities, priority_option
 
 
 def add(command) -> None:
@@ -11,8 +11,9 @@ def add(command) -> None:
     )
     one.add_argument("called", metavar="NAME", help="name of the candidate")
     one.add_argument("--because", required=True, metavar="TEXT", help="why it should be trained")
-    one.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
+    one.add_argument("--candidate", help="best, a baseline, best schedule, or a run's id (as in export)")
     one.add_argument("--point", action="append", default=[], metavar="NAME=VALUE", help="or its values; repeat")
+    phase_option(one, "or the shares of one phase")
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
     priority_option(one)
     candidate_of(command("candidate", dossier, "show everything about one candidate"))
@@ -74,6 +75,7 @@ def nominate(client, workspace, options):
         point=numbers(options.point) or None,
         surrogate=options.surrogate,
         priorities=priorities(options),
+        schedule=phases(options),
     )
 
 

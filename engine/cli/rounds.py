@@ -1,7 +1,7 @@
 """Commands about rounds: trade-offs, targets, next runs, confirmations, scale, new sources, changed domains."""
 
 from engine.cli.waiting import beside, wait_for_study, waited
-from engine.cli.words import limit_option, numbers, pairs, plain, priorities, priority_option
+from engine.cli.words import limit_option, numbers, pairs, phase_option, phases, plain, priorities, priority_option
 from engine.core.errors import Problem
 from engine.spec.rivals import RIVALS
 
@@ -15,12 +15,13 @@ def add(command) -> None:
     one.add_argument("--tokens", type=float, help="of the real run (default: the study's target budget)")
     one.add_argument("--candidate", help="at whose mixture, as in export (default: the best predicted)")
     said = "whether the order of a study's phases matters, and the best schedule"
-    one = command("phases", phases, said, study=True)
-    said = "the shares of one phase, such as web=0.7,code=0.3, to predict as well; once for each phase, in their order"
-    one.add_argument("--phase", action="append", default=[], metavar="NAME=SHARE,...", help=said)
+    one = command("phases", of_phases, said, study=True)
+    phase_option(one, "the shares of one phase, to predict as well")
     priority_option(one)
     said = "what runs in training are predicted to measure at their end, from their curves so far"
     priority_option(command("curves", curves, said, study=True))
+    said = "what training from a study's saved proxy is predicted to change, metric by metric"
+    priority_option(command("since-start", since_start, said, study=True))
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
@@ -104,9 +105,12 @@ def repetition(client, workspace, options):
     return client.call("repetition", name=options.study, tokens=options.tokens, candidate=options.candidate)
 
 
-def phases(client, workspace, options):
-    schedule = [numbers(part.split(",")) for part in options.phase] or None
-    return client.call("phases", name=options.study, schedule=schedule, priorities=priorities(options))
+def of_phases(client, workspace, options):
+    return client.call("phases", name=options.study, schedule=phases(options), priorities=priorities(options))
+
+
+def since_start(client, workspace, options):
+    return client.call("since_start", name=options.study, priorities=priorities(options))
 
 
 def curves(client, workspace, options):

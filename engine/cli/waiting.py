@@ -10,8 +10,10 @@ from tqdm import tqdm
 from engine.commands.client import Local
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT
+from engine.core.short_names import counted
 from engine.core.workspace import Workspace
 from engine.jobs.spec import UNFINISHED
+from engine.spec.external import EXTERNAL
 from engine.studies.jobs import PAUSED
 from engine.studies.lost import MANY
 
@@ -55,9 +57,16 @@ def check_study(shown: dict) -> None:
         raise Problem(shown["message"])
     if shown["state"] != "active":
         raise Problem(f"Cannot wait for {study!r}: it is {shown['state']}. `resume {study}` goes on with it.")
+    awaited = sum(shown["counts"].get(state, 0) for state in ("planned", "running"))
+    idle = not any(job["state"] in UNFINISHED for job in shown["jobs"])
+    if awaited and idle and shown["spec"].get("trainer") == EXTERNAL and shown["domains"]:
+        raise Problem(
+            f"Cannot wait for {study!r}: it awaits the results of {counted(awaited, 'run')} from another trainer. "
+            f"`export-design {study}` has them, and `submit-runs {study}` takes their results."
+        )
     replaceable = {job["id"] for job in shown["jobs"] if job["kind"] in MANY}  # a study goes on without some of them
     ends = shown["settled"] or set(shown["lost"]["jobs"]) - replaceable
-    if shown["lost"]["told"] and ends and not any(job["state"] in UNFINISHED for job in shown["jobs"]):
+    if shown["lost"]["told"] and ends and idle:
         raise Problem(f"{' '.join(shown['lost']['told'])} `resume {study}` retries.")
     if shown["settled"] and not shown["domains"]:
         raise Problem(

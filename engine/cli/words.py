@@ -35,6 +35,17 @@ def priorities(options) -> dict[str, float] | None:
     return numbers(options.priority) or None
 
 
+def phase_option(one, what: str) -> None:
+    """--phase, for commands that take a schedule; `phases` reads it."""
+    said = f"{what}, such as web=0.7,code=0.3; once for each phase, in their order"
+    one.add_argument("--phase", action="append", default=[], metavar="NAME=SHARE,...", help=said)
+
+
+def phases(options) -> list[dict[str, float]] | None:
+    """The shares of every phase that the options give; None for no schedule."""
+    return [numbers(part.split(",")) for part in options.phase] or None
+
+
 def limit_option(one) -> None:
     """--limit, for what keeps limits on metrics; `numbers` reads it."""
     said = "a loss at most, a score at least, kept with a probability of 90%%; repeat"

@@ -20,6 +20,7 @@ from engine.commands import (
     rivals,
     rounds,
     runs,
+    starts,
     studies,
     tasks,
     tokens,
@@ -27,7 +28,7 @@ from engine.commands import (
 from engine.core.people import only_reads
 
 SUBJECTS = (
-    *(corpora, tasks, harness, jobs, studies, rounds, rivals, fidelity_lab, influence, phases, curves),
+    *(corpora, tasks, harness, jobs, studies, rounds, rivals, fidelity_lab, influence, phases, curves, starts),
     *(ledger, merges, imports, runs, reviews, recipes, tokens),
 )
 COMMANDS = {command.__name__: command for subject in SUBJECTS for command in subject.COMMANDS}

@@ -1,9 +1,11 @@
-"""Commands on recipes: the formats for a point, and its files."""
+"""Commands on recipes: the formats for a point, and its files; a design's planned runs as files."""
 
 import base64
 
 from engine import recipes
-from engine.review.recipe import recipe_of
+from engine.recipes import Files
+from engine.review import designs
+from engine.review.recipe import lengths, recipe_of
 from store import studies
 from store.database import Store
 
@@ -25,9 +27,29 @@ def export(
     """
     study = studies.get(store, name)
     made = recipe_of(store, study, candidate, tokens, paths=paths, tokens_per_document=tokens_per_document)
-    files = recipes.export(made, format)
+    return {"state": made.state, **as_json(recipes.export(made, format))}
+
+
+def export_design(
+    store: Store,
+    name: str,
+    format: str,
+    runs: list[str] | None = None,
+    paths: dict[str, str] | None = None,
+    tokens_per_document: dict[str, float] | None = None,
+) -> dict:
+    """The planned runs of an external trainer's study in a loader's format, with a manifest and a client that reports:
+    {"files": {path: text}, "binary": {path: base64}}.
+
+    runs: ids, default all that await results; paths, tokens_per_document: as of export.
+    """
+    study = studies.get(store, name)
+    return as_json(designs.export_design(store, study, format, runs, paths, lengths(study, tokens_per_document)))
+
+
+def as_json(files: Files) -> dict[str, dict[str, str]]:
+    """Files as JSON holds them: texts, and others in base64."""
     return {
-        "state": made.state,
         "files": {file: content for file, content in files.items() if isinstance(content, str)},
         "binary": {file: base64.b64encode(b).decode() for file, b in files.items() if isinstance(b, bytes)},
     }
@@ -41,4 +63,4 @@ def formats(
     return recipes.standing(made)
 
 
-COMMANDS = (export, formats)
+COMMANDS = (export, formats, export_design)

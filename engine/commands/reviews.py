@@ -7,7 +7,7 @@ from engine.core.people import takes
 from engine.review import acts, ballots, compare, confirming
 from engine.review import dossier as dossiers
 from engine.review import inbox as inboxes
-from engine.studies.points import point_of
+from engine.studies.schedules import place_of, read_phases
 from store import reviews, studies
 from store.database import Store
 
@@ -32,17 +32,23 @@ def nominate(
     point: dict[str, float] | None = None,
     surrogate: str | None = None,
     priorities: dict | None = None,
+    schedule: list[dict[str, float]] | None = None,
 ) -> dict:
-    """Nominate a point of a study under a name: one that has a name or is a run (as in `export`), or {name:
-    value}.
+    """Nominate a point of a study under a name: one that has a name or is a run (as in `export`), or {name: value};
+    schedule: or the shares of every phase.
     """
     study = studies.get(store, name)
-    if (candidate is None) == (point is None):
-        raise Problem("Cannot nominate that: give either the name of a point (or a run's id), or its values.")
+    if sum(given is not None for given in (candidate, point, schedule)) != 1:
+        raise Problem(
+            "Cannot nominate that: give one of the name of a point (or a run's id), its values, and the shares of "
+            "every phase."
+        )
     if point is not None and set(point) != set(study.coordinates):
         raise Problem(f"Cannot nominate {called!r}: give one number for each of {', '.join(study.coordinates)}.")
-    if point is None:
-        at = point_of(store, study, candidate)
+    if schedule is not None:
+        at = read_phases(study, schedule)
+    elif point is None:
+        at = place_of(store, study, candidate)
     else:
         at = np.array([point[name] for name in study.coordinates], float)
     made = acts.nominate(store, study, at, called, rationale, surrogate, priorities)

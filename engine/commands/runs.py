@@ -1,14 +1,24 @@
-"""Commands on single runs: ingest runs posted by external training."""
+"""Commands on single runs: take results of runs that were trained elsewhere, give planned ones up."""
 
 from engine.core.people import takes
 from engine.studies import submissions
+from store import studies
 from store.database import Store
 
 
 @takes("operator", "submit runs")
 def submit_runs(store: Store, name: str, runs: list[dict]) -> dict:
-    """Add runs that were trained elsewhere to a study, by ids of the caller's own: the same run twice is one run."""
+    """Results of runs that were trained elsewhere: of planned runs, by `run`, or of others, by an `id` of the caller's
+    own and their weights. The same run twice is one run."""
     return submissions.submit_runs(store, name, runs)
 
 
-COMMANDS = (submit_runs,)
+@takes("operator", "give up runs")
+def give_up_runs(store: Store, name: str, runs: list[str]) -> dict:
+    """Give up planned runs that an external trainer was to train: their results are refused until the study is
+    resumed."""
+    left = submissions.give_up(store, name, runs)
+    return {"study": studies.get(store, name).id, "given_up": runs, "awaited": len(left)}
+
+
+COMMANDS = (submit_runs, give_up_runs)

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 DEPTH = 50  # lists and tables inside each other; a merge file has six
-LONGEST = 3500  # characters of one value; a longer number could not even be told
+LONGEST = 3500  # characters of one plain value; a longer number could not even be told
+TEXT = 200_000  # of one in quotes or a block: a chat template
 LARGEST = 4 << 20  # characters of the text
 NODES = 500_000  # with aliases written out; coefficients of 400 tensors of 64 experts are 130,000
 # libyaml's are ten times faster, and read or refuse alike; Python's own stand in where it was not built in.
@@ -23,6 +24,18 @@ def parsed(text: str) -> Any:
         return None if node is None else loader.construct_document(node)
 
 
+def documents(text: str) -> list[Any]:
+    """What each document of a YAML text holds, without empty ones unless that is all. Raises ValueError as `parsed`."""
+    with refusing():
+        check_size(text)
+        loader, found = LOADER(text), []
+        while loader.check_node():
+            node = loader.get_node()
+            weighed(node, {}, 0)
+            found.append(loader.construct_document(node))
+    return [one for one in found if one is not None] or [None]
+
+
 def names_in(text: str) -> list[str]:
     """The names in the table that a YAML text is, whatever tags stand behind them: nothing is made of those. Raises
     ValueError as `parsed` does, and where it is not a table."""
@@ -35,9 +48,7 @@ def names_in(text: str) -> list[str]:
 
 def composed(text: str) -> tuple[Any, yaml.Node | None]:
     """The reader of a YAML text, and its nodes, none of which is made into a value yet."""
-    if len(text) > LARGEST:
-        raise ValueError(f"it has {len(text):,} characters, and at most {LARGEST:,} are read")
-    check_events(text)
+    check_size(text)
     loader = LOADER(text)
     node: yaml.Node | None = loader.get_single_node()
     if node is not None:
@@ -61,9 +72,11 @@ def written(values: object) -> str:
     return yaml.dump(values, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def check_events(text: str) -> None:
-    """Raise ValueError for nesting without end and for very many values, before anything is built of them: libyaml
-    builds what is nested by calls inside calls, which end the process where they are too deep."""
+def check_size(text: str) -> None:
+    """Raise ValueError for what is very long, nesting without end and very many values, before anything is built of
+    them: libyaml builds what is nested by calls inside calls, which end the process where they are too deep."""
+    if len(text) > LARGEST:
+        raise ValueError(f"it has {len(text):,} characters, and at most {LARGEST:,} are read")
     depth, nodes = 0, 0
     for event in yaml.parse(text, LOADER):
         nodes += isinstance(event, yaml.NodeEvent)
@@ -81,8 +94,9 @@ def weighed(node: yaml.Node, known: dict[int, int], depth: int) -> int:
         raise ValueError(f"{line}: an alias stands inside of what it stands for")
     if depth > DEPTH:
         raise ValueError(f"{line}: it is nested too deeply")
-    if isinstance(node, yaml.ScalarNode) and len(node.value) > LONGEST:
-        raise ValueError(f"{line}: a value has {len(node.value):,} characters, and at most {LONGEST:,} are allowed")
+    most = LONGEST if isinstance(node, yaml.ScalarNode) and node.style is None else TEXT
+    if isinstance(node, yaml.ScalarNode) and len(node.value) > most:
+        raise ValueError(f"{line}: a value has {len(node.value):,} characters, and at most {most:,} are allowed")
     if id(node) in known:
         return known[id(node)]
     known[id(node)] = 0

@@ -22,6 +22,7 @@ from engine.importing.number_formats import written_plainly
 from engine.importing.questions import Question
 from engine.importing.tables import Table
 from engine.importing.text_files import Columns, read_text
+from engine.importing.trackers import SQLITE, read_sqlite
 
 PARQUET = b"PAR1"
 TAR = slice(257, 262)  # where an archive of tar's says what it is
@@ -30,7 +31,7 @@ PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.o
 OTHER = {
     b"PK\x03\x04": "a workbook or another zip archive. Save the sheet as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "an old workbook. Save the sheet as CSV",
-    b"SQLite format 3": "a database. Export the table of runs from the program that writes it",
+    b"SQLite format 3": "a database. Unpack it, or export the table of runs",
     b"\x93NUMPY": "a NumPy array, whose columns have no names. Save a table with names as CSV",
     b"\x89HDF": "an HDF5 file. Save the table as CSV or Parquet",
     b"\x80\x02": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
@@ -54,7 +55,8 @@ OTHER = {
 
 
 def read_table(path: Path, name: str | None = None, answers: dict[str, str] | None = None) -> Table:
-    """Read a CSV, JSON or Parquet file: objects inside cells spread, figures as plain numbers; or results of a harness.
+    """Read a CSV, JSON or Parquet file, or Trackio's database: objects inside cells spread, figures as plain numbers;
+    or results of a harness.
 
     name: what people call it; answers: to what it may leave open (Table.asked). Raises Problem where it is not a table,
     too large a one, or has two columns of one name.
@@ -82,6 +84,8 @@ def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, 
         question = None
         if head.startswith(PARQUET):
             columns, lines = read_parquet(path, name)
+        elif head.startswith(SQLITE):
+            columns, lines = read_sqlite(path, name)
         else:
             text, question = decoded(_bytes(path, head, name), name, answers)
             columns, lines = read_text(text, name)

@@ -7,8 +7,9 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.mapping import run_column
-from engine.importing.names import is_across, kind_of, leaf
+from engine.importing.names import is_across, is_up, kind_of, leaf, measures
 from engine.importing.questions import Question
+from engine.importing.reducing import BEST, CHOICES, LAST, SMOOTHED, reduced
 from engine.importing.tables import Table, text_of
 
 VALUES = {"value", "values", "val", "result"}
@@ -19,7 +20,7 @@ SUMMARY = re.compile(  # how rows are called that sum up the rows above them
 )
 OF_TEXT = re.compile(r"(domain|source|data_?set|sub_?set|corpus|slice|category|lang(uage)?)s?(_?names?)?", re.I)
 LISTED = 8  # steps that are offered
-LAST = "the last row of each run; a column without a value there keeps the last one it had"
+REDUCED = {one: CHOICES[one] for one in (BEST, SMOOTHED)}  # what else may count of a history than one of its rows
 
 
 def without_summaries(table: Table) -> tuple[Table, list[str]]:
@@ -156,7 +157,7 @@ def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> t
     """A history (a row for every step of a run) as one row per run; a table without a column of steps as it is.
 
     runs: what names each row's run, as columns of text. The question "steps" asks which row counts: the last, in
-    which a column keeps the last value that it had, or a step that all runs have.
+    which a column keeps the last value that it had, a step that all runs have, or the best or a smoothed value.
     """
     step = next((name for name in table.columns if kind_of(name) == "step" and table.is_numeric(name)), None)
     groups = grouped(runs)
@@ -168,7 +169,7 @@ def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> t
     if any(len(one) < len(places) for one, places in zip(steps, rows, strict=True)):
         return table, []  # a step stands twice: these are not histories
     text = f"{table.name} holds up to {max(map(len, rows))} rows per run, by {step!r}. Which one is a run's result?"
-    question = Question("steps", text, {"last": LAST} | steps_of(table, step, rows))
+    question = Question("steps", text, {LAST: CHOICES[LAST]} | steps_of(table, step, rows) | REDUCED)
     return at_step(table, step, rows, question.answer(answers)), [question]
 
 
@@ -188,14 +189,34 @@ def steps_of(table: Table, step: str, rows: list[list[int]]) -> dict[str, str]:
 
 
 def at_step(table: Table, step: str | None, rows: list[list[int]], answer: str) -> Table:
-    """One row for each run, whose rows are given in their order: as they were at a step, or "last"."""
-    if answer != "last" and step is not None:
+    """One row for each run, whose rows are given in their order: as they were at a step, "last", "best" or
+    "smoothed"."""
+    if answer in REDUCED:
+        return _reduced(table, rows, answer)
+    if answer != LAST and step is not None:
         at = table.loose(step)
         places = [next(place for place in one if f"{at[place]:g}" == answer) for one in rows]
         return table.only(places, f"Of every run of {table.name}, the row at {step} {answer} counts.")
     columns = {name: [_last(cells, places) for places in rows] for name, cells in table.columns.items()}
     note = f"Of every run of {table.name}, the last value of each column counts."
     return Table(table.name, columns, [table.lines[one[-1]] for one in rows], (*table.notes, note), table.asked)
+
+
+def _reduced(table: Table, rows: list[list[int]], how: str) -> Table:
+    """One row for each run, with its best or smoothed metrics; all other columns have their last value."""
+    metrics = [name for name in table.columns if table.is_numeric(name) and measures(name) and kind_of(name) is None]
+    open_ = [name for name in metrics if is_up(name) is None] if how == BEST else []
+    columns = {name: [_last(cells, places) for places in rows] for name, cells in table.columns.items()}
+    for name in metrics:
+        if name not in open_:
+            values = table.loose(name)
+            found = [reduced(values[places], how, bool(is_up(name))) for places in rows]
+            columns[name] = [None if value != value else value for value in found]
+    note = f"Of every run of {table.name}, the {how} value of each metric counts: {listed(metrics, LISTED)}."
+    if open_:
+        note += f" Which way is better, the names of {listed(open_, LISTED)} do not tell: their last value counts."
+    lines = [table.lines[one[-1]] for one in rows]
+    return Table(table.name, columns, lines, (*table.notes, note), table.asked)
 
 
 def _last(cells: list[Any], places: list[int]) -> Any:

@@ -69,12 +69,13 @@ ABOUT = re.compile(
     r"(istic)?|cov|cv|rel(ative)?_err(or)?|initial|first|q\d+|p\d\d|quantile_?\d*|percentile_?\d*)(?![a-z\d])",
     re.I,
 )
-# What is told beside a metric, in front of its name or behind: over how many, when it was reached, how long that took.
+# What is told beside a metric, in front of its name or behind: over how many, when it was reached, how long that took,
+# where the run stands among others.
 # Loggers call a loss itself after the step or the epoch that it is of: whole numbers alone tell.
-COUNTED = "n|num|counts?|runs|seeds?|trials|index|idx|time|seconds|secs|minutes|hours|date"
+COUNTED = "n|num|counts?|runs|seeds?|trials|index|idx|time|seconds|secs|minutes|hours|date|ranks?|ranking|percentile"
 WHEN = "steps?|iters?|iterations?|epochs?|updates|batch(?:es)?|samples|examples|tokens"
 BESIDE = re.compile(
-    rf"(?:(?P<first>n|num|counts?|steps?|epochs?|iters?)_|(?P<to>{COUNTED}|{WHEN})_(?:of|to|at|for)_)?(?P<of>.+?)"
+    rf"(?:(?P<first>n|num|counts?|steps?|epochs?|iters?|ranks?)_|(?P<to>{COUNTED}|{WHEN})_(?:of|to|at|for)_)?(?P<of>.+?)"
     rf"(?:_(?P<last>{COUNTED}|{WHEN}))?",
     re.I,
 )
@@ -137,7 +138,7 @@ REASONS = {
     "time": "a time or a duration",
     "machine": "about the machine or the trainer",
     "count": "a count",
-    "beside": "told beside a metric: over how many it is, or when it was reached",
+    "beside": "told beside a metric: over how many it is, when it was reached, or where the run stands among others",
     "setting": "named like a setting of the trainer",
 }
 

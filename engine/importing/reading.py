@@ -20,6 +20,7 @@ from engine.importing.questions import Question, Talk
 from engine.importing.run_states import without_failed
 from engine.importing.same_mixture import choose_alike, without_history
 from engine.importing.tables import Table
+from engine.importing.trackers import refuse_panel
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def read(
     an unknown format, columns that are not there, and where no shares or metrics can be found.
     """
     check_files(format, metrics)
+    for table in filter(None, (weights, metrics)):
+        refuse_panel(table)
     talk = Talk(answers or {})
     weights, metrics, key = _rows(format, weights, metrics, key, talk)
     second = weights if metrics is None else metrics

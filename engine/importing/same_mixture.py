@@ -10,10 +10,11 @@ import numpy as np
 from engine.core.short_names import listed
 from engine.importing.choices import OFFERED
 from engine.importing.columns import left_out
-from engine.importing.layouts import LAST, at_step, grouped, steps_of
+from engine.importing.layouts import REDUCED, at_step, grouped, steps_of
 from engine.importing.mapping import Mapping, label_of, run_column
 from engine.importing.names import COMPUTE, REMARK, kind_of, leaf, measures
 from engine.importing.questions import Question, Talk
+from engine.importing.reducing import CHOICES, LAST
 from engine.importing.tables import Table
 
 APART = ("seed", "size", "budget")  # what tells two runs of one mixture apart
@@ -33,7 +34,7 @@ def without_history(table: Table, shares: list[str], key: str | None, talk: Talk
     if 2 * sum(len(places) > 1 for places in rows) <= len(rows):
         return table
     step = _counter(table, {*names}, rows)
-    history = {"last": LAST} | (steps_of(table, step, rows) if step else {})
+    history = {LAST: CHOICES[LAST]} | ((steps_of(table, step, rows) | REDUCED) if step else {})
     repeats = {"rows": "each row is a run of its own: they measure the noise"}
     same = f"{'name and ' if run else ''}mixture{f', and {step!r} counts them' if step else ''}"
     text = f"{table.name} has up to {max(map(len, rows))} rows of the same {same}. Are they the history of one run?"

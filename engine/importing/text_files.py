@@ -18,7 +18,6 @@ from engine.importing.tables import number_of
 
 SEPARATORS = ",;\t|"
 NAMED = re.compile(r'^\s*"?sep=([^"])"?\s*$', re.I)  # a spreadsheet's first line
-CHART = re.compile(r" - .*__(MIN|MAX)$")
 
 Columns = tuple[dict[str, list[Any]], list[int]]  # name -> cells, and what people call each row
 
@@ -91,11 +90,6 @@ def _check_header(names: list[str], rows: list[list[str]], places: list[int], na
         )
     if twice := [one for one, count in Counter(names).items() if one and count > 1]:
         raise Problem(f"Cannot import {name}: two of its columns are called {twice[0]!r}. Rename one.")
-    if chart := [one for one in names if CHART.search(one)]:
-        raise Problem(
-            f"Cannot import {name}: its columns are runs ({chart[0]!r}), as in a chart's export from Weights & Biases, "
-            "and hold no mixtures. Export the table of runs instead."
-        )
 
 
 def _counts(names: list[str]) -> bool:

@@ -12,6 +12,7 @@ from engine.jobs.events import Event
 from engine.jobs.housekeeping import CorpusMarked, StudyDeleted, StudyLabelled
 from engine.jobs.ledger import PredictionsRegistered, SourcePriced
 from engine.jobs.manifests import ImportedFrom, KeptText, Pool
+from engine.jobs.reported import REPORTED
 from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 
 # What decisions hold -----------------------------------------------------------------------------------------
@@ -275,6 +276,7 @@ DECISIONS: tuple[type[Event], ...] = (
     StudyDeleted,
     RunsAdded,
     RunsSubmitted,
+    *REPORTED,
     PredictionsRegistered,
     SourcePriced,
     JobPlanned,

@@ -6,38 +6,50 @@ from pathlib import Path
 
 from engine.merging.checkpoints.adapter_kinds import CONFIG
 from engine.merging.checkpoints.adapters import Adapted
+from engine.merging.checkpoints.aligned import Aligned
 from engine.merging.checkpoints.files import INDEX, PICKLES
-from engine.merging.checkpoints.reader import HEAD, LAYERS, TIED
+from engine.merging.checkpoints.retokenized import Retokenized
 from engine.merging.checkpoints.vocabulary import READERS, RULES, UNREAD
 from engine.merging.config import MergeConfig
-from engine.merging.layout import Model, Planned, lead_in
+from engine.merging.layout import Model, Planned, lead_of
+from engine.merging.lineage import Family, family_of, head
+from engine.merging.output_config import output_config
+from engine.merging.templates import chosen, with_template
 
 KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # suffixes of a model's files beside its weights
 DROPPED = (INDEX, "pytorch_model.bin.index.json", "consolidated.safetensors.index.json", CONFIG, "trainer_state.json")
 TOKENIZER = (*READERS, *UNREAD, *RULES, "tokenizer_config.json", "special_tokens_map.json", "chat_template.json")
+GENERATION = "generation_config.json"
 MODULES, TEMPLATES = "modules.json", "additional_chat_templates"  # what names folders, and a folder of a tokenizer's
-# Lists in config.json with one entry per layer.
-BY_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers")
 
 
 def files_to_copy(lead: Model) -> dict[str, Path]:
     """The files to copy: name in the output's folder -> file.
 
-    They are the lead's; an adapter's own tokenizer and chat template stand for the base's. Folders come along that
-    modules.json names (sentence-transformers), and further chat templates.
+    They are the lead's; an adapter's own tokenizer and chat template stand for the base's, and so does the tokenizer
+    that the merge file asks for. Folders come along that modules.json names (sentence-transformers), and further chat
+    templates.
     """
     if not lead.path.is_dir():
         return {}
     found = {file.name: file for file in copied_files(lead.path.iterdir(), KEPT)}
-    if isinstance(lead, Adapted):
-        own = {file.name: file for file in copied_files(lead.folder.iterdir(), KEPT) if of_tokenizer(file.name)}
-        if lead.home != lead.path:
-            found = {name: file for name, file in found.items() if not of_tokenizer(name)} | own
-        found |= {name: file for name, file in own.items() if "chat_template" in name}
+    if isinstance(lead, Retokenized):
+        folder = lead.vocabulary.output.folder
+        found = with_tokenizer(found, folder, True)
+        found |= {GENERATION: folder / GENERATION} if (folder / GENERATION).is_file() else {}
+    elif isinstance(lead, Adapted):
+        found = with_tokenizer(found, lead.folder, lead.home != lead.path)
     for folder in inner_folders(lead.path):
         files = copied_files((lead.path / folder).rglob("*"), (*KEPT, ".safetensors"))
         found |= {str(file.relative_to(lead.path)): file for file in files}
     return found
+
+
+def with_tokenizer(found: dict[str, Path], folder: Path, whole: bool) -> dict[str, Path]:
+    """Files by name with another folder's tokenizer, or (not `whole`) only its chat template."""
+    own = {file.name: file for file in copied_files(folder.iterdir(), KEPT) if of_tokenizer(file.name)}
+    kept = {name: file for name, file in found.items() if not (whole and of_tokenizer(name))}
+    return kept | {name: file for name, file in own.items() if whole or "chat_template" in name}
 
 
 def copied_files(files: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
@@ -92,46 +104,32 @@ def lost(lead: Model, out: Path) -> list[str]:
     return said
 
 
-def companions(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict[str, bytes]:
+def companions(config: MergeConfig, models: dict[str, Model], planned: list[Planned]) -> dict[str, bytes]:
     """The other files of the output folder by name; none for a merge of bare files."""
+    lead = models[lead_of(config)]
     if not lead.path.is_dir():
         return {}
-    found = {name: file.read_bytes() for name, file in files_to_copy(lead).items()}
+    files = files_to_copy(lead)
+    found = {name: file.read_bytes() for name, file in files.items()}
+    if isinstance(lead, Retokenized):
+        found = lead.vocabulary.output.files(found)
+        if GENERATION in found and files[GENERATION].parent != lead.vocabulary.output.folder:
+            settings = lead.vocabulary.renumbered(json.loads(found[GENERATION]), lead.reference)
+            found[GENERATION] = json.dumps(settings, indent=2).encode()
+    if config.chat_template:
+        template, _ = chosen(
+            config.chat_template, {name: models[name].home for name in dict.fromkeys([lead_of(config), *models])}
+        )
+        found = with_template(found, template) if template else found
     if lead.config is not None:
-        found["config.json"] = json.dumps(changed(config, lead, planned), indent=2).encode()
-    found["README.md"] = card(config).encode()
+        found["config.json"] = json.dumps(output_config(config, models, planned), indent=2).encode()
+    found["README.md"] = card(config, family(models)).encode()
     return found
 
 
-def changed(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict:
-    """The lead's config.json, adapted to the merge."""
-    settings = dict(lead.config)
-    if asked := config.out_dtype or config.dtype:
-        settings["dtype" if "dtype" in settings else "torch_dtype"] = asked  # transformers 5 and earlier
-    written = {one.slot.name for one in planned}
-    if lead.is_tied is None and any(HEAD.search(name) and name not in written for name in lead.tensors):
-        settings[TIED] = True  # the head was left out for that, whatever the architecture's default
-    ranges = [next(one.layers for one in piece.sources if one.model == lead_in(piece)) for piece in config.slices]
-    if None not in ranges:
-        numbers = [layer for first, last in ranges for layer in range(first, last)]
-        settings = relayered(settings, numbers, lead.layers)
-        if isinstance(inner := settings.get("text_config"), dict):
-            settings["text_config"] = relayered(inner, numbers, lead.layers)
-    return settings
-
-
-def relayered(settings: dict, numbers: list[int], before: int) -> dict:
-    """A config with other layers. numbers: the lead's layers in the output, in order."""
-    found = settings | {key: len(numbers) for key in LAYERS if key in settings}
-    for key in BY_LAYER:
-        if isinstance(settings.get(key), list) and len(settings[key]) == before > max(numbers):
-            found[key] = [settings[key][number] for number in numbers]
-    return found
-
-
-def card(config: MergeConfig) -> str:
-    """The model card: what was merged, and how."""
-    lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge", ""]
+def card(config: MergeConfig, family: Family) -> str:
+    """The model card: what was merged, and how; licences and ancestors."""
+    lines = ["---", "tags: [merge, mixdesk]", *head(family), "---", "", f"# {config.title or 'A merge'}", ""]
     lines += [f"Method: {config.method.title} (`{config.name}`, {config.method.paper}).", ""]
     lines += [f"Base: `{config.base}`.", ""] if config.base else []
     lines += ["| model | parameters |", "|---|---|"]
@@ -139,4 +137,18 @@ def card(config: MergeConfig) -> str:
         lines += [f"| `{one.model}` | `{json.dumps(one.parameters)}` |" for one in piece.sources]
     if config.parameters:
         lines += ["", f"Shared parameters: `{json.dumps(config.parameters)}`."]
+    lines += ["", "## Where it comes from", "", *family.graph(), ""]
+    lines += [f"- {sentence}" for sentence in (*family.conflicts(), *family.unknown())]
     return "\n".join([*lines, "", f"Seed {config.seed}. Written by Mixdesk.", ""])
+
+
+def family(models: dict[str, Model]) -> Family:
+    """The models of a merge with their ancestors."""
+    return family_of({name: folders_of(model) for name, model in models.items()})
+
+
+def folders_of(model: Model) -> tuple[Path, ...]:
+    """A model's folder, and that of the adapter on it."""
+    inner = model.model if isinstance(model, Retokenized) else model
+    inner = inner.model if isinstance(inner, Aligned) else inner
+    return (inner.path, inner.folder) if isinstance(inner, Adapted) else (inner.path,)

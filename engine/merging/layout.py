@@ -13,9 +13,12 @@ from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
 from engine.merging.checkpoints.naming import meeting
 from engine.merging.checkpoints.reader import HEAD, Checkpoint
+from engine.merging.checkpoints.retokenized import Retokenized
 from engine.merging.checkpoints.tying import Tie
 from engine.merging.checkpoints.writer import Slot
-from engine.merging.config import MergeConfig, Slice
+from engine.merging.config import MergeConfig, Slice, Source
+from engine.merging.modules import shares, stack_for
+from engine.merging.tokens import retokenized
 from engine.spec.stacks import LAYER, layer_of, stack_of
 
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
@@ -23,17 +26,19 @@ EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to th
 BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
 # Experts of a mixture of experts: a tensor each, or all of a layer in one.
 EXPERTS, SPLIT = re.compile(r"\.experts\."), re.compile(r"\.experts\.\d+\.")
-Model = Checkpoint | Adapted | Aligned
+Model = Checkpoint | Adapted | Aligned | Retokenized
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One tensor of the output: its name in every model of its slice, and its position in the layers."""
+    """One tensor of the output: its name in every model of its slice, and its position in the layers; is_copy: it is
+    written as its one model has it."""
 
     slot: Slot
     piece: Slice
     inputs: dict[str, str]
     t: float
+    is_copy: bool = False
 
 
 def lead_of(config: MergeConfig) -> str:
@@ -52,14 +57,19 @@ class Layout:
 
 @dataclass(frozen=True)
 class Part:
-    """One model's part in a slice: layers [first, last), None for all. The first and last slices have ends."""
+    """One model's part in a slice: layers [first, last), None for all. The first and last slices have ends. module, of
+    which tensors are: None for all."""
 
     model: Model
     layers: tuple[int, int] | None
     is_first: bool
     is_last: bool
+    module: str | None = None
+    owners: dict[str, str] = field(default_factory=dict)
 
     def holds(self, name: str) -> bool:
+        if self.module is not None and self.owners.get(name) != self.module:
+            return False
         layer = layer_of(name)
         if layer < 0:
             return self.is_first if EMBEDDING.search(name) else self.is_last
@@ -74,7 +84,7 @@ class Part:
         if layer_of(name) < 0:
             return 0.0
         first, last = self.layers or (0, self.model.layers)
-        if len(self.model.stacks) > 1:
+        if self.layers is None and len(self.model.stacks) > 1:
             last = self.model.stacks[stack_of(name)]
         return min(1.0, self.place(name) / (last - first - 1)) if last - first > 1 else 1.0
 
@@ -92,12 +102,18 @@ def opened(config: MergeConfig) -> dict[str, Model]:
         if isinstance(model, Adapted) and model.tie and model.tie.saved:
             for one in models.values():
                 untied(one, model.tie)
-    return {
-        reference: model
-        if model is lead
-        else Aligned(model, lead, vocabulary.compared(reference, model.home, lead.home))
-        for reference, model in models.items()
+    aligned: dict[str, Checkpoint | Adapted | Aligned] = {
+        name: model if model is lead else beside(config, name, model, lead) for name, model in models.items()
     }
+    if config.tokens is None:
+        return aligned
+    return retokenized(config, aligned, lead_of(config), lambda name: EMBEDDING.search(name) is not None)
+
+
+def beside(config: MergeConfig, reference: str, model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> Aligned:
+    """A model aligned to the lead; where the merge file asks for a tokenizer, its rows of tokens stay its own."""
+    compared = None if config.tokens else vocabulary.compared(reference, model.home, lead.home)
+    return Aligned(model, lead, compared)
 
 
 def untied(model: Checkpoint | Adapted, tie: Tie) -> None:
@@ -118,36 +134,62 @@ def plan(config: MergeConfig, models: dict[str, Model]) -> list[Planned]:
 
 def fitted(config: MergeConfig, models: dict[str, Model]) -> Layout:
     """Every tensor of the output, and how the models fit together."""
-    found, offset = Layout(), 0
-    for place, piece in enumerate(config.slices):
-        ends = place == 0, place == len(config.slices) - 1
-        parts = {one.model: Part(models[one.model], one.layers, *ends) for one in piece.sources}
-        if refused := unreachable(config, piece, models):
-            found.refusals += refused
-            continue
-        own = parts[lead_in(piece)]
-        others = {reference: part for reference, part in parts.items() if part is not own}
-        if refused := [said for part in others.values() for said in other_experts(part.model, own.model)]:
-            found.refusals += refused
-            continue
-        skipped = unwritten(own, others, found)
-        lacking(own, others, found)
-        first, last = own.layers or (0, own.model.layers)
-        for name, stored in own.model.tensors.items():
-            if not own.holds(name) or name in skipped:
-                continue
-            inputs = {reference: part.like(name, own) for reference, part in parts.items()}
-            misfits = [misfit(models[reference], theirs, own.model, name) for reference, theirs in inputs.items()]
-            found.refusals += [said for said in misfits if said]
-            slot = Slot(renumbered(name, own.place(name) + offset), out_dtype(config, stored.dtype), stored.shape)
-            found.planned.append(Planned(slot, piece, inputs, own.depth(name)))
-        offset += last - first
+    found, lead = Layout(), models[lead_of(config)]
+    modules = list(dict.fromkeys(piece.module for piece in config.slices))
+    try:
+        owners = shares([one for one in modules if one], lead.tensors, lead.stacks) if modules != [None] else {}
+    except Problem as problem:
+        found.refusals.append(str(problem))
+        return found
+    for module in modules:
+        pieces = [piece for piece in config.slices if piece.module == module]
+        offset = 0
+        for place, piece in enumerate(pieces):
+            ends = place == 0, place == len(pieces) - 1
+            parts = {one.model: Part(models[one.model], one.layers, *ends, module, owners) for one in piece.sources}
+            offset += placed(config, models, piece, parts, offset, found)
+    if None not in modules and (left := [name for name in lead.tensors if name not in owners]):
+        found.warnings.append(f"No module names {tensors(left)}: taken from {lead.path} as they are.")
+        found.planned += [copied(config, lead, name) for name in left]
     if not found.planned and not found.refusals:
-        path = models[lead_of(config)].path
         found.refusals.append(
-            f"Cannot merge: {path} has no tensor in the layers that are asked for. Check layer_range."
+            f"Cannot merge: {lead.path} has no tensor in the layers that are asked for. Check layer_range."
         )
     return found
+
+
+def placed(
+    config: MergeConfig, models: dict[str, Model], piece: Slice, parts: dict[str, Part], offset: int, found: Layout
+) -> int:
+    """Add the tensors of one slice, whose layers begin at `offset`; the number of its layers."""
+    if refused := unreachable(config, piece, models):
+        found.refusals += refused
+        return 0
+    own = parts[lead_in(piece)]
+    others = {reference: part for reference, part in parts.items() if part is not own}
+    if refused := [said for part in others.values() for said in other_experts(part.model, own.model)]:
+        found.refusals += refused
+        return 0
+    skipped = unwritten(own, others, found)
+    lacking(own, others, found)
+    for name, stored in own.model.tensors.items():
+        if not own.holds(name) or name in skipped:
+            continue
+        inputs = {reference: part.like(name, own) for reference, part in parts.items()}
+        misfits = [misfit(models[reference], theirs, own.model, name) for reference, theirs in inputs.items()]
+        found.refusals += [said for said in misfits if said]
+        slot = Slot(renumbered(name, own.place(name) + offset), out_dtype(config, stored.dtype), stored.shape)
+        found.planned.append(Planned(slot, piece, inputs, own.depth(name)))
+    first, last = own.layers or (0, own.model.layers)
+    return last - first
+
+
+def copied(config: MergeConfig, lead: Model, name: str) -> Planned:
+    """A tensor of the lead's that is written as it is."""
+    stored, reference = lead.tensors[name], lead_of(config)
+    piece = Slice((Source(reference, None, {}),), None, {})
+    slot = Slot(name, out_dtype(config, stored.dtype), stored.shape)
+    return Planned(slot, piece, {reference: name}, 0.0, is_copy=True)
 
 
 def lead_in(piece: Slice) -> str:
@@ -165,16 +207,21 @@ def unreachable(config: MergeConfig, piece: Slice, models: dict[str, Model]) -> 
             "slice's sources, with its layer_range."
         )
     for one in piece.sources:
-        if one.layers and len(stacks := models[one.model].stacks) > 1:
+        stacks, most = models[one.model].stacks, models[one.model].layers
+        if one.layers and piece.module is not None:
+            stack = stack_for(piece.module, stacks)
+            most = stacks.get(stack, 0) if stack else 0
+        elif one.layers and len(stacks) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in stacks.items())
             said.append(
                 f"Cannot take the layers {list(one.layers)} of {one.model}: it has several stacks ({counts}), and "
-                "layer_range does not say which. Give `models` instead of `slices`: whole models are merged."
+                "layer_range does not say which. Give `modules`, by the names of these stacks, or `models`, to merge "
+                "whole models."
             )
-        elif one.layers and one.layers[1] > models[one.model].layers:
+            continue
+        if one.layers and one.layers[1] > most:
             said.append(
-                f"Cannot take the layers {list(one.layers)} of {one.model}: it has {models[one.model].layers}. Fix "
-                "its layer_range."
+                f"Cannot take the layers {list(one.layers)} of {one.model}: it has {most}. Fix its layer_range."
             )
     return said
 
@@ -281,7 +328,7 @@ def misfit(model: Model, theirs: str, lead: Model, name: str) -> str | None:
     if found.shape != wanted.shape:
         vocabulary = len(found.shape) == 2 and found.shape[1:] == wanted.shape[1:]
         hint = (
-            "Their vocabularies differ: resize one embedding to the other's tokens first."
+            "Their vocabularies differ: give `tokenizer: {source: union}` (or base) in the merge file, or resize one."
             if vocabulary
             else "They are not of one architecture: leave that model out."
         )

@@ -16,10 +16,11 @@ from engine.core.files import special
 from engine.merging.ancestry import differing, not_finite
 from engine.merging.checkpoints.writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.companions import companions
-from engine.merging.config import MergeConfig, cancelled, experts_of, values_for
-from engine.merging.layout import Model, Planned, lead_of, opened, plan
+from engine.merging.config import MergeConfig, experts_of
+from engine.merging.layout import Model, Planned, opened, plan
 from engine.merging.methods import Tensors
 from engine.merging.methods.global_stats import run_first_pass
+from engine.merging.parameters import cancelled, values_for
 
 Progress = Callable[[float, float, str], None]
 
@@ -35,10 +36,9 @@ def merge(config: MergeConfig, out: Path, progress: Progress | None = None, shar
         raise Problem(said)
     planned = plan(config, models)
     torch.set_num_threads(1)
-    reference = models[lead_of(config)]
     total = sum(one.slot.bytes for one in planned)
     done = 0
-    with writing(out, [one.slot for one in planned], companions(config, reference, planned), {}, shard_bytes) as file:
+    with writing(out, [one.slot for one in planned], companions(config, models, planned), {}, shard_bytes) as file:
         stats = run_first_pass(config.method, Look(config, models, planned, progress))
         for one in planned:
             if progress:
@@ -75,7 +75,7 @@ class Look:
     def __iter__(self) -> Iterator[tuple[Tensors, dict]]:
         total = sum(one.slot.bytes for one in self.planned)
         for one in self.planned:
-            if one.slot.dtype.is_floating_point and one.slot.size:
+            if one.slot.dtype.is_floating_point and one.slot.size and not one.is_copy:
                 if self.progress:
                     self.progress(0, total, f"first pass: {one.slot.name}")
                 yield inputs_of(self.config, self.models, one)
@@ -96,6 +96,10 @@ def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, fi
         for sentence in differing(models, one):
             raise Problem(sentence)
         reference, name = next(iter(one.inputs.items()))
+        file.put(one.slot.name, 0, models[reference].flat(name))
+        return
+    if one.is_copy:
+        ((reference, name),) = one.inputs.items()
         file.put(one.slot.name, 0, models[reference].flat(name))
         return
     x, arguments = inputs_of(config, models, one)

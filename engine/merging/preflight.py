@@ -4,16 +4,12 @@ Refusals name the file, the tensor and the remedy; a merge with one should not b
 difference will be handled.
 """
 
-import math
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
 
 from engine.core.errors import Problem
 from engine.core.files import nearest
@@ -21,13 +17,18 @@ from engine.core.short_names import listed
 from engine.merging.ancestry import Ancestry, Scan, scan
 from engine.merging.checkpoints import vocabulary
 from engine.merging.checkpoints.aligned import is_copy
-from engine.merging.companions import files_to_copy, lost
-from engine.merging.config import MergeConfig, cancelled, experts_of, idle_filters, values_for
-from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opened
+from engine.merging.checkpoints.retokenized import Retokenized
+from engine.merging.companions import family, files_to_copy, lost
+from engine.merging.config import MergeConfig
+from engine.merging.cost import memory, rehearse, seconds
+from engine.merging.layout import Layout, Model, fitted, lead_of, opened
+from engine.merging.lineage import Family
 from engine.merging.merge import misplaced
-from engine.merging.methods import Tensors
-from engine.merging.methods.base import CHUNK
-from engine.merging.methods.global_stats import BINS, run_first_pass
+from engine.merging.modules import kind_of
+from engine.merging.output_config import pattern_of, unruled
+from engine.merging.parameters import idle_filters
+from engine.merging.templates import chosen
+from engine.merging.tokens import told
 
 # Keys of config.json and its parts. Tensors of models that differ in these have the same shapes and mean other things.
 MUST_AGREE = (
@@ -54,11 +55,6 @@ HARMLESS = re.compile(
     r"init\w*_(range|std|factor)|pretraining_tp|tie_\w+|gradient_checkpointing|output_\w+|return_dict|_?attn_impl\w+|"
     r"unsloth\w*|problem_type|finetuning_task|.*layers?|depth|task_specific_params|\w+2\w+|pad_token_id|torchscript"
 )
-PROCESS = 12_000_000  # bytes of any merge beside its buffers
-BUFFERS = 6, 16  # chunks in fp32, and for each expert
-PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
-STEPS = 400  # of a descent run to time a method: the largest default
-SMALL = 4  # rows and columns of the tensors merged to test a method's values
 MOST = 20  # most sentences of one kind
 SHOWN = 8  # settings in one sentence
 
@@ -70,6 +66,9 @@ class Preflight:
     refusals: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     vocabularies: list[vocabulary.Difference] = field(default_factory=list)
+    tokens: list[dict] = field(default_factory=list)
+    family: Family | None = None
+    stacks: list[dict] = field(default_factory=list)
     ancestry: list[Ancestry] = field(default_factory=list)
     tensors: int = 0
     parameters: int = 0
@@ -90,6 +89,9 @@ class Preflight:
             "free_bytes": self.free,
             "cpu_seconds": round(self.seconds, 2),
             "vocabularies": [one.to_dict() for one in self.vocabularies],
+            "tokens": {"count": len(self.tokens), "rows": self.tokens[: vocabulary.LISTED]},
+            "stacks": self.stacks,
+            "family": self.family.to_dict() if self.family else None,
             "ancestry": [one.to_dict() for one in self.ancestry],
         }
 
@@ -99,7 +101,7 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
 
     progress(done, total, note) in bytes of the output.
     """
-    found = Preflight()
+    found = Preflight(warnings=list(config.notes))
     try:
         models = opened(config)
     except Problem as problem:
@@ -107,10 +109,15 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
         return found
     found.refusals += same_model_twice(models)
     architecture(config, models, found)
-    tokens(config, models, found)
+    token_facts(config, models, found)
+    template_facts(config, models, found)
+    found.family = family(models)
+    found.warnings += found.family.conflicts()
     layout = fitted(config, models)
     found.refusals += first_of(layout.refusals)
     found.warnings += layout.warnings + lost(models[lead_of(config)], out)
+    found.warnings += unruled(config, models)
+    found.stacks = stack_facts(models)
     found.warnings += idle_filters(config, [one.slot.name for one in layout.planned])
     if not layout.refusals:
         weights = scan(config, models, layout.planned, progress)
@@ -187,9 +194,13 @@ def differences(config: dict, lead: dict, before: str = "") -> list[tuple[str, o
     return found
 
 
-def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> None:
-    """Compare every model's tokens with the base's."""
+def token_facts(config: MergeConfig, models: dict[str, Model], found: Preflight) -> None:
+    """Compare every model's tokens with the base's; where the file asks for a tokenizer, tell what becomes of each."""
     lead = models[lead_of(config)]
+    if isinstance(lead, Retokenized):
+        said, found.tokens = told(config, models, lead_of(config))
+        found.warnings += said
+        return
     for reference, model in models.items():
         if model is lead or model.home == lead.home:
             continue
@@ -197,6 +208,7 @@ def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> N
             found.warnings += vocabulary.unknown(reference, model.home, lead.home)
             continue
         found.vocabularies.append(model.difference)
+        found.tokens += model.difference.rows(lead_of(config))
         refused = vocabulary.refusal(model.difference)
         found.refusals += [refused] if refused else []
         found.warnings += vocabulary.warnings(model.difference)
@@ -205,6 +217,33 @@ def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> N
                 f"{reference} has {model.longer:,} rows of embeddings more than {lead.path}, which none of its tokens "
                 "numbers: they are left out."
             )
+
+
+def template_facts(config: MergeConfig, models: dict[str, Model], found: Preflight) -> None:
+    """Whether the chat template that the file asks for can be had, and what to know of it."""
+    if config.chat_template is None:
+        return
+    lead = lead_of(config)
+    homes = {name: models[name].home for name in dict.fromkeys([lead, *models])}
+    try:
+        found.warnings += chosen(config.chat_template, homes)[1]
+    except Problem as problem:
+        found.refusals.append(str(problem))
+
+
+def stack_facts(models: dict[str, Model]) -> list[dict]:
+    """The stacks of layers of every model: how many each has, and of which kinds, where config.json lists them."""
+    return [
+        {
+            "model": name,
+            "stack": stack,
+            "kind": kind_of(stack),
+            "layers": count,
+            "pattern": pattern_of(model.config, count),
+        }
+        for name, model in models.items()
+        for stack, count in model.stacks.items()
+    ]
 
 
 def inherited(weights: Scan, found: Preflight) -> None:
@@ -245,86 +284,9 @@ def add_cost(config: MergeConfig, models: dict[str, Model], layout: Layout, out:
         )
     if planned:
         found.memory = memory(config, models, planned)
+        merged = [one for one in planned if not one.is_copy]
         try:
-            rehearse(config, planned)
-            found.seconds = 0.0 if found.refusals else seconds(config, planned)
+            rehearse(config, merged)
+            found.seconds = 0.0 if found.refusals or not merged else seconds(config, merged)
         except Problem as problem:
             found.refusals.append(str(problem))
-
-
-def memory(config: MergeConfig, models: dict[str, Model], planned: list[Planned]) -> int:
-    """Peak anonymous memory in bytes: buffers, and the method's own for the largest tensor."""
-    count = max(len(experts_of(config, piece)) for piece in config.slices)
-    once, each = config.method.peak_memory
-    largest = max(one.slot.size for one in planned)
-    if config.method.cubic:
-        largest = max((one.slot.size for one in planned if len(one.slot.shape) == 2), default=0)
-    made = sum(model.held for model in models.values())
-    buffers = 4 * CHUNK * (BUFFERS[0] + BUFFERS[1] * count)
-    histograms = 80 * BINS * count if config.method.first_pass else 0
-    return round(PROCESS + buffers + histograms + largest * (once + each * count) + made)
-
-
-def rehearse(config: MergeConfig, planned: list[Planned]) -> None:
-    """Merge tiny random tensors with every planned value. Raises Problem if the method rejects one, which it would
-    otherwise do in the middle of the merge."""
-    different, generator = {}, torch.Generator().manual_seed(0)
-    for one in planned:
-        arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
-        if said := cancelled(config, one.slot.name, arguments):
-            raise Problem(said)
-        if one.slot.dtype.is_floating_point and one.slot.size:
-            shape = tuple(min(SMALL, side) for side in one.slot.shape)
-            different.setdefault(f"{shape} {arguments}", (drawn(config, one, shape, generator), arguments))
-    merged(config, list(different.values()), 1)
-
-
-def seconds(config: MergeConfig, planned: list[Planned]) -> float:
-    """CPU seconds of one core: the method is timed on random weights and scaled up. Excludes reading."""
-    method = config.method
-    matrix = max(planned, key=lambda one: one.slot.size)
-    shape = probed(matrix.slot.shape, len(experts_of(config, matrix.piece)), method.cubic)
-    x = drawn(config, matrix, shape, torch.Generator().manual_seed(0))
-    arguments = values_for(config, matrix.piece, matrix.slot.name, matrix.inputs, matrix.t)
-    more = max(1, arguments.get("steps", 0) / STEPS)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    started = time.thread_time()
-    merged(config, [(x, arguments)], STEPS)
-    spent = (time.thread_time() - started) * more
-    torch.set_num_threads(threads)
-    return spent * sum(work(one.slot.shape, method.cubic) for one in planned) / work(shape, method.cubic)
-
-
-def drawn(config: MergeConfig, one: Planned, shape: tuple[int, ...], generator: torch.Generator) -> Tensors:
-    """Random weights of a base and its experts for one tensor."""
-    count = len(experts_of(config, one.piece)) + 1
-    base, *experts = (torch.randn(math.prod(shape), generator=generator) for _ in range(count))
-    return Tensors(one.slot.name, shape, base, experts, config.seed)
-
-
-def merged(config: MergeConfig, looks: list[tuple[Tensors, dict]], steps: int) -> None:
-    """Merge some tensors and discard the result; `steps` caps a descent."""
-    for _, arguments in looks:
-        if "steps" in arguments:
-            arguments["steps"] = min(arguments["steps"], steps)
-    stats = run_first_pass(config.method, looks)
-    for x, arguments in looks:
-        x.global_stats = stats
-        at = config.method.merge(x, **arguments)
-        for part in x.chunks():
-            at(part)
-
-
-def probed(shape: tuple[int, ...], count: int, cubic: bool) -> tuple[int, ...]:
-    """The shape merged to time a method: rows as long as the largest tensor's, or a corner of it."""
-    if len(shape) == 2 and cubic:
-        return tuple(min(SIDE, side) for side in shape)
-    most = min(8 * CHUNK, PROBE // (count + 1))
-    return (max(1, most // shape[1]), shape[1]) if len(shape) == 2 else (most,)
-
-
-def work(shape: tuple[int, ...], cubic: bool) -> float:
-    """The quantity that a tensor's merge time is proportional to."""
-    size = math.prod(shape)
-    return float(size * min(shape)) if cubic and len(shape) == 2 else float(size)

@@ -11,9 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.merging.config import MergeConfig, experts_of, from_dict, table_of, values_for
+from engine.merging.config import MergeConfig, experts_of, from_dict, table_of
 from engine.merging.layout import opened, plan
 from engine.merging.methods.knobs import knobs_of
+from engine.merging.parameters import values_for
 from engine.spec.merge_file import ALL
 
 

@@ -5,27 +5,48 @@ import os
 import torch
 
 from engine.core.errors import Problem
+from engine.jobs import devices
 from engine.jobs.events import JobNote
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
-from engine.spec.compute import members_that_fit
+from engine.spec.compute import members_that_fit, stack_bytes
 from engine.spec.fidelity import Fidelity
 
 
-def sized_to_card(
+def sized_to_memory(
     job: Job, fidelity: Fidelity, vocabulary: int, runs: list[TaskRun], device: str
 ) -> list[list[TaskRun]]:
-    """The runs in groups that should fit in the card's memory, or the leased part of it; notes it if they are split."""
-    if device != "cuda":
+    """The runs in groups that should fit in the card's memory, or the leased part of it, or in what is free of the
+    machine's; notes it if they are split. Raises Problem where not even one fits in the machine's."""
+    free = card_mb() if device == "cuda" else machine_mb()
+    if free is None:
         return [runs]
+    one = stack_bytes(fidelity, vocabulary, 1, device)
+    if device == "cpu" and one > free << 20:  # a card says so itself, and loses nothing
+        raise Problem(
+            f"Cannot train run {runs[0].id!r}: one proxy of this shape needs about {one / 1e9:.1f} GB of memory, and "
+            f"{free / 1e3:.1f} GB are free here. Choose a smaller batch, context or model, or free some memory."
+        )
+    size = members_that_fit(fidelity, vocabulary, free, device)
+    if size < len(runs):
+        where = "of the GPU's memory" if device == "cuda" else "memory"
+        job.emit(JobNote(f"{len(runs)} proxies at once need more {where} than there is: {size} at a time."))
+    return parted(runs, size)
+
+
+def card_mb() -> int:
+    """The memory of the card, or of the part of it that is leased, which the process keeps to."""
     total = torch.cuda.get_device_properties(0).total_memory
     leased = int(os.environ.get("MIXDESK_GPU_MEMORY_MB", 0)) << 20 or total
     if leased < total:  # jobs that share the card keep their leased memory
         torch.cuda.set_per_process_memory_fraction(leased / total)
-    size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
-    if size < len(runs):
-        job.emit(JobNote(f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time."))
-    return parted(runs, size)
+    return min(leased, total) >> 20
+
+
+def machine_mb() -> int | None:
+    """The memory that is free on this machine; None where it does not tell."""
+    found = devices.machine()
+    return found["memory_mb"] - found["used_mb"] if found else None
 
 
 def parted(runs: list[TaskRun], size: int) -> list[list[TaskRun]]:

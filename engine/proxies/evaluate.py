@@ -12,7 +12,9 @@ from engine.metrics import LOSS, Metric, Prediction, Text, values_of, window_sco
 from engine.proxies.model import Stack
 
 TOKENS = 4096  # per pass on a CPU: large enough for full speed, small enough for the cache
-A_BATCH = 64  # rows per pass elsewhere
+A_BATCH = 64  # rows per pass elsewhere, at most
+A_PASS = 4 << 30  # bytes of logits and hidden states in a pass elsewhere
+KEPT = 16  # hidden states that a pass holds for each token
 Tell = Callable[[str, Prediction], None]  # is told what is predicted of some windows of a domain
 
 
@@ -64,7 +66,10 @@ def window_sums(
 
 def rows_at_once(stack: Stack, length: int) -> int:
     """How many rows of so many tokens go through a stack together."""
-    return max(1, TOKENS // length) if stack.flat.device.type == "cpu" else A_BATCH
+    if stack.flat.device.type == "cpu":
+        return max(1, TOKENS // length)
+    a_row = 4 * stack.members * length * (stack.vocabulary + KEPT * stack.fidelity.width)
+    return max(1, min(A_BATCH, A_PASS // a_row))
 
 
 def passage_bits(stack: Stack, tokens: np.ndarray) -> np.ndarray:

@@ -11,14 +11,19 @@ which torch.compile fuses. Tests keep the three equal.
 """
 
 import math
-from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.proxies import cpu_forward, cpu_layers
-from engine.spec.fidelity import Fidelity
+from engine.core.errors import Problem
+from engine.core.workspace import within
+from engine.proxies import chunked, cpu_forward, cpu_layers
+from engine.spec.fidelity import Fidelity, shapes
 
 
 class Stack:
@@ -87,6 +92,11 @@ class Stack:
 
         Tokens from V on are read and never predicted (engine/corpus/shards.py): they are no targets.
         """
+        inputs, targets = tokens[..., :-1], tokens[..., 1:].flatten(1)  # (G, B, T), (G, N)
+        if chunked.is_large(*targets.shape, self.vocabulary, tokens.device.type):
+            counted = (targets < self.vocabulary).float()
+            weight = counted / counted.sum(1, keepdim=True).clamp(min=1)
+            return chunked.mean_loss(self.hidden(inputs), self.head, targets % self.vocabulary, weight)
         nats, counted = self.target_losses(tokens)
         return (nats * counted).sum(1) / counted.sum(1).clamp(min=1)
 
@@ -108,7 +118,8 @@ class Stack:
         counted, ids = tokens[..., 1:] < self.vocabulary, tokens % self.vocabulary
         inputs, targets = ids[..., :-1], ids[..., 1:]
         if tokens.device.type != "cpu":
-            return PLAIN.nll(self.hidden(inputs), self.head, targets.flatten(1)).view(targets.shape) * counted
+            nats = chunked.token_losses(self.hidden(inputs), self.head, targets.flatten(1))
+            return nats.view(targets.shape) * counted
         turns = self.rotary[: inputs.shape[-1]]
         members = [{name: weight[g] for name, weight in self.weights.items()} for g in range(self.members)]
         pairs = zip(members, ids, strict=True)
@@ -134,18 +145,17 @@ def stack(fidelity: Fidelity, vocabulary: int, states: list[dict[str, Tensor]], 
     return model
 
 
-def shapes(fidelity: Fidelity, vocabulary: int) -> "OrderedDict[str, tuple[int, int]]":
-    """The (out, in) shape of every weight of one member, in the order of the flat buffer."""
-    d, hidden = fidelity.width, fidelity.hidden
-    table = OrderedDict(embedding=(vocabulary, d))
-    for layer in range(fidelity.layers):
-        table[f"layers.{layer}.attention.qkv"] = (3 * d, d)
-        table[f"layers.{layer}.attention.output"] = (d, d)
-        table[f"layers.{layer}.mlp.up"] = ((2 if fidelity.activation == "swiglu" else 1) * hidden, d)
-        table[f"layers.{layer}.mlp.down"] = (d, hidden)
-    if not fidelity.tie_embeddings:
-        table["head"] = (vocabulary, d)
-    return table
+def saved_proxy(workspace: Path, path: str, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
+    """The weights of a saved proxy (Stack.member). Raises Problem where it cannot be read, or is
+    not of the shapes `wanted` (engine.spec.fidelity.shapes)."""
+    try:
+        state = load_file(within(workspace, path))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise Problem(f"Cannot read the proxy {path}: {error}. Put it back, or retry the job that wrote it.") from error
+    for name, shape in wanted.items():
+        if f"{name}.weight" not in state or tuple(state[f"{name}.weight"].shape) != shape:
+            raise Problem(f"Cannot use {path}: its {name!r} does not fit this study's proxies. Train it again.")
+    return state
 
 
 def shrinking(fidelity: Fidelity, table: dict[str, tuple[int, int]]) -> Tensor | None:
@@ -185,7 +195,9 @@ class PLAIN:
     @staticmethod
     def embed(table: Tensor, tokens: Tensor) -> Tensor:
         """The row of each token in its member's table: table (G, V, d), tokens (G, N) ids -> (G, N, d)."""
-        return table.gather(1, tokens.unsqueeze(-1).expand(-1, -1, table.shape[-1]))
+        members, vocabulary, d = table.shape
+        first = vocabulary * torch.arange(members, device=tokens.device).unsqueeze(1)  # (G, 1) row of each one's table
+        return F.embedding(tokens + first, table.reshape(-1, d))
 
     @staticmethod
     def normed(x: Tensor) -> Tensor:

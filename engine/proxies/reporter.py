@@ -113,7 +113,7 @@ class Reporter:
         names = names_of(self.metrics, self.domains, self.tasks)
         self.clock()
         shares, own = training.sampler.shares(), np.array(training.trained(training.step), float)
-        part = own / own.sum()  # (G,) of the training's cost
+        part = own / max(own.sum(), 1.0)  # (G,) of the training's cost
         context = training.fidelity.context
         found = passages.places(self.corpus, self.domains, context)
         bits = passage_bits(training.stack, passages.tokens_of(self.corpus, found, context))

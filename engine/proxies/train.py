@@ -16,28 +16,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from engine import corpus as corpora
 from engine.core.checks import or_null
 from engine.core.errors import Problem, Stopped
 from engine.core.files import clear_parts, replacing
-from engine.core.workspace import within
 from engine.jobs.events import OVER, JobNote
 from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import asked_of, measured_by
 from engine.proxies.adam import KEYS, AdamW
-from engine.proxies.device import choose_device, halves, sized_to_card
+from engine.proxies.device import choose_device, halves, sized_to_memory
 from engine.proxies.evaluate import validation_windows
-from engine.proxies.model import Stack, shrinking
+from engine.proxies.model import Stack, saved_proxy, shrinking
 from engine.proxies.reporter import Reporter
 from engine.proxies.run_checks import check_phases, check_runs
 from engine.proxies.sampling import Sampler
-from engine.spec.fidelity import Fidelity
+from engine.spec.fidelity import Fidelity, shapes
 from engine.spec.kinds.train import TrainTask
 from engine.spec.phases import phase_ends
 
@@ -72,7 +71,8 @@ class Training:
         self.ids = [run.id for run in self.runs[:first]]
         self.sampler = self.sampler_of(corpus, domains, keep, ends)
         self.take(Stack(fidelity, corpus.vocabulary, self.seeds[:first], device))
-        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.step, self.last = 0, fidelity.steps
+        self.seconds, self.cpu_seconds = 0.0, 0.0
         self.first, self.ahead = -AHEAD, ()
         self.token_bytes = torch.from_numpy(corpus.token_bytes.astype(np.float32)).to(device)  # (2 V,)
         self.nats = torch.zeros(first, device=device)  # (G,) of the steps since the last report
@@ -144,7 +144,9 @@ class Training:
         if not 0 <= step - self.first < AHEAD:
             size, self.first = self.fidelity.batch, step
             tokens = torch.from_numpy(self.sampler.tokens(step * size, (step + AHEAD) * size, len(self.ids)))
-            self.ahead = tokens.to(self.device).split(size, 1)
+            if self.device == "cuda":  # the copy goes on while the card computes
+                tokens = tokens.pin_memory()
+            self.ahead = tokens.to(self.device, non_blocking=True).split(size, 1)
         return self.ahead[step - self.first]
 
     def advance(self) -> None:
@@ -202,24 +204,48 @@ class Training:
         with replacing(path) as part:
             save_file(tensors, part, {"training": json.dumps(notes)})
 
-    @torch.no_grad()
     def resume(self, path: Path) -> None:
-        """Resume from a checkpoint of the same runs; without one, start at step 0."""
+        """Resume from a checkpoint of the same runs, or from the one of a larger stack that they were members of, where
+        that is as far; without one, start at step 0."""
         clear_parts(path)
-        if not path.exists():
-            return
+        own, found = [run.id for run in self.runs], []
+        for file in {path, *path.parent.glob(CHECKPOINTS)}:
+            if file.exists() and (notes := notes_of(file)) is not None:
+                ids = own if set(own) <= set(notes["ids"]) else self.ids  # before branches joined, or after
+                if set(ids) <= set(notes["ids"]):
+                    found.append((notes["step"], file == path, file, ids))
+        if found:
+            self.load(*max(found, key=lambda one: one[:2])[2:])
+
+    @torch.no_grad()
+    def load(self, path: Path, ids: list[str]) -> None:
+        """Go on from these members of a checkpoint."""
+        if len(ids) > len(self.ids):
+            self.join()
         with safe_open(path, "pt", device=self.device) as file:
             notes = json.loads(file.metadata()["training"])
-            if self.waiting and notes["ids"] == [run.id for run in self.runs]:
-                self.join()
-            if notes["ids"] != self.ids:
-                return
-            self.stack.flat.copy_(file.get_tensor("weights"))
-            self.diverged_at = file.get_tensor("diverged_at")
+            rows = torch.tensor([notes["ids"].index(name) for name in self.ids], device=self.device)
+            self.stack.flat.copy_(file.get_tensor("weights")[rows])
+            self.diverged_at = file.get_tensor("diverged_at")[rows]
             moments = {name: file.get_tensor(name) for name in KEYS}
+        moments = {name: value[rows] if value.dim() else value for name, value in moments.items()}
         self.optimiser.state[self.stack.flat] = moments
         self.alive = self.diverged_at < 0
-        self.step, self.seconds, self.cpu_seconds = notes["step"], notes["seconds"], notes["cpu_seconds"]
+        part = len(rows) / len(notes["ids"])  # of what the larger stack has cost
+        self.step, self.seconds, self.cpu_seconds = notes["step"], part * notes["seconds"], part * notes["cpu_seconds"]
+
+
+CHECKPOINTS = "checkpoint-*.safetensors"
+
+
+def notes_of(path: Path) -> dict | None:
+    """What a checkpoint says of itself: "step", "ids" and what it has cost; None for one that cannot be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            found: dict = json.loads(file.metadata()["training"])
+            return found
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
 
 
 # The job -------------------------------------------------------------------------------------------------
@@ -242,11 +268,15 @@ def run(job: Job) -> None:
     fidelity = Fidelity.from_dict(task.fidelity)
     for domain in task.domains:  # fail before the training, not after it
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
-    start = None if task.start is None else load_file(within(job.workspace, task.start))
+    start = None
+    if task.start is not None:
+        start = saved_proxy(job.workspace, task.start, shapes(fidelity, corpus.vocabulary))
     if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and task.device == "auto":
         job.emit(JobNote("torch cannot use the GPU that this job was given: training on the CPU. See its log."))
-    for group in sized_to_card(job, fidelity, corpus.vocabulary, task.runs, device):
+    for group in sized_to_memory(job, fidelity, corpus.vocabulary, task.runs, device):
         train_group(job, task, corpus, fidelity, group, device, start)
+    for left in job.folder.glob(CHECKPOINTS):
+        left.unlink()
 
 
 def train_group(
@@ -263,6 +293,8 @@ def train_group(
         training = Training(fidelity, corpus, task.domains, runs, device, task.keep, task.fractions)
         if start is not None:
             training.stack.load([start] * len(training.ids))
+        if task.untrained:
+            training.last = 0
         follow(job, task, training, corpus, over)
         return
     except torch.OutOfMemoryError:
@@ -282,12 +314,12 @@ def train_group(
 
 def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]) -> None:
     """Train a stack to its end: steps, reports, checkpoints, final losses. Finished members are not reported again."""
-    path = job.folder / f"checkpoint-{training.ids[0]}.safetensors"
+    path = job.folder / CHECKPOINTS.replace("*", f"{training.ids[0]}-{len(training.runs)}")  # its halves have others
     training.resume(path)
     reporter = Reporter(job, task, training, corpus, over)
     saved, interval = time.monotonic(), task.checkpoint_seconds
     try:
-        while training.step < training.fidelity.steps and (reporter.living() or training.waiting):
+        while training.step < training.last and (reporter.living() or training.waiting):
             if training.waiting and training.step >= training.joins:
                 reporter.joined(training.join())
             training.advance()
@@ -297,8 +329,9 @@ def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]
                 training.save(path)
                 saved = time.monotonic()
         reporter.finish()
-    except Stopped:
+    except (Stopped, torch.OutOfMemoryError):  # its halves go on from there, too
         reporter.clock()
-        training.save(path)
+        if training.step:
+            training.save(path)
         raise
     path.unlink(missing_ok=True)

@@ -83,7 +83,7 @@ def export(recipe: Recipe | MergeRecipe, format: str) -> Files:
     for stage, there in zip([one.wanted(part) for part in recipe.stages] if phased else [wanted], found, strict=True):
         compare(one.title, stage, there)
     files |= {"provenance.json": provenance(recipe)}
-    return {f"{'' if recipe.approved else 'draft_'}{name}": content for name, content in files.items()}
+    return {f"{'draft_' if recipe.state == 'draft' else ''}{name}": content for name, content in files.items()}
 
 
 def compare(title: str, wanted: dict[str, float], found: dict[str, float]) -> None:

@@ -29,7 +29,8 @@ class Recipe:
     known; available_tokens: D, None where unknown (of one, or of all): then nothing is said of its epochs; sources:
     D, how each count is known (engine.spec.pools), None where nothing is; predictions: rows such as {"metric", "unit",
     "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
-    makes a draft, and every file says so; paths: the loader's path to a domain's text, its name where absent;
+    makes a draft, and every file says so; run: the planned run whose mixture it is, None for any other mixture;
+    paths: the loader's path to a domain's text, its name where absent;
     tokens_per_document: D, None where unknown: then formats that count documents are refused; phases: D shares of each
     phase, none for one mixture throughout, and fractions: of the tokens that each takes. Raises Problem for shares that
     are not a mixture, or not that of the phases, and for domains and paths that no file could hold.
@@ -49,6 +50,7 @@ class Recipe:
     sources: tuple[str, ...] | None = None
     phases: tuple[tuple[float, ...], ...] = ()
     fractions: tuple[float, ...] = ()
+    run: str | None = None
 
     def __post_init__(self):
         counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
@@ -107,7 +109,7 @@ class Recipe:
 
     @property
     def state(self) -> str:
-        return "approved" if self.approved else "draft"
+        return "planned" if self.run else "approved" if self.approved else "draft"
 
     @property
     def epochs(self) -> list[float | None] | None:
@@ -148,7 +150,7 @@ class Recipe:
     @property
     def header(self) -> list[str]:
         """Lines for the comment at the top of a file."""
-        state = "approved" if self.approved else "DRAFT: not approved"
+        state = {"draft": "DRAFT: not approved", "planned": f"planned run {self.run}"}.get(self.state, self.state)
         budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
         known = self.epochs is not None
         none = [None] * len(self.domains)

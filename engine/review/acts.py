@@ -21,8 +21,10 @@ from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.mentions import known_people, mentioned
 from engine.review.standing import standings
+from engine.spec.phases import PLANNED
 from engine.studies.measured import frame_of_study
 from engine.studies.points import BEST_MEASURED, BEST_PREDICTED
+from engine.studies.schedules import BEST_SCHEDULE, ONE_MIXTURE
 from store import reviews, runs, studies
 from store.database import Store
 
@@ -33,15 +35,16 @@ MOST_APPROVALS = 50
 def nominate(
     store: Store,
     study: studies.Study,
-    point: np.ndarray,
+    place: np.ndarray,
     name: str,
     rationale: str,
     surrogate: str | None = None,
     priorities: dict | None = None,
 ) -> str:
-    """Freeze a point (D,) of the study's space under a name; returns the candidate's id.
+    """Freeze a point (D,) of the study's space, or a schedule (F, D) of its phases, under a name; returns the
+    candidate's id.
 
-    Raises Problem if the name is taken or invalid, the point is invalid, or nothing is fitted yet.
+    Raises Problem if the name is taken or invalid, the place is invalid, or nothing is fitted yet.
     """
     need("reviewer", "nominate a candidate")
     name, rationale = checked_text(name, "name", NAME, lines=False), checked_text(rationale, "rationale", TEXT)
@@ -51,7 +54,7 @@ def nominate(
             raise Problem(f"Cannot call a candidate {name!r}: {study.name!r} already uses that name. Choose another.")
         if name.startswith(f"{BEST_MEASURED} (") or re.fullmatch(rf"{re.escape(study.id)}-\d+", name):
             raise Problem(f"Cannot call a candidate {name!r}: measured runs are called so. Choose another name.")
-        text = freeze(store, study, point, about, surrogate, priorities)
+        text = freeze(store, study, place, about, surrogate, priorities)
         candidate = reviews.id_of(text)
         store.write(CandidatePut(candidate, study.id, text))
     return candidate
@@ -60,7 +63,7 @@ def nominate(
 def names_taken(store: Store, study: studies.Study) -> set[str]:
     """Names that commands and links already use for points of the study."""
     there = {one.frozen["name"] for one in reviews.of_study(store, study.id)}
-    fixed = {"best", BEST_PREDICTED, "the faders"}
+    fixed = {"best", BEST_PREDICTED, "the faders", BEST_SCHEDULE, PLANNED, ONE_MIXTURE}
     return there | fixed | set(frame_of_study(study).baselines) | set(runs.measured_at_all_sizes(store, study.id).ids)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.core.checks import or_null
 from engine.core.errors import Problem
-from engine.review.evidence import at_point, by_size, noise_of
+from engine.review.evidence import by_size, noise_of, of_candidate
 from engine.review.flips import flips
 from engine.review.freeze import FAR
 from engine.spec.objectives import Aggregate
@@ -19,7 +19,7 @@ from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.surrogates import Surrogate
 from engine.surrogates.prediction import difference_std
-from store import reviews, runs
+from store import confirm_runs, reviews
 from store.database import Store
 
 FEWEST, MOST = 2, 6
@@ -30,11 +30,11 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
 
     tokens: the target budget (default: the first candidate's), 0 where unknown. Returns {"study", "names", "kind",
     "metrics", "aggregate", "reference": {"id", "name"}, "tokens", "same_fit": whether one surrogate predicted all,
-    "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "runs": behind the prediction,
-    "extrapolated": whether no run was near when it was frozen, "difference": {"mean", "std", "inside_noise" (M,),
-    "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself, "epochs", "unique_tokens",
-    "measured": see `measured_since`}]}. Raises Problem if their number is not allowed, they are of two studies, or the
-    reference is unknown.
+    "rows": [{"id", "name", "point", "schedule", "mean", "std", "aggregate", "aggregate_std", "runs": behind the
+    prediction, "extrapolated": whether no run was near when it was frozen, "difference": {"mean", "std", "inside_noise"
+    (M,), "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself, "epochs",
+    "unique_tokens", "measured": see `measured_since`}]}. Raises Problem if their number is not allowed, they are of two
+    studies, or the reference is unknown.
     """
     ids = list(dict.fromkeys(candidates))
     if not FEWEST <= len(ids) <= MOST:
@@ -51,7 +51,7 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
     for one, row in zip(found, rows, strict=True):
         gap = difference(one.frozen, base, surrogate, aggregate)
         row["difference"] = None if one.id == reference else gap
-    measured_since(store, rows, base["point"], aggregate)
+    measured_since(store, rows, base, aggregate)
     return {
         "study": found[0].study,
         "names": first["names"],
@@ -69,13 +69,17 @@ def reference_of(found: list[reviews.Candidate], reference: str) -> tuple[str, d
     """Name, {"point", "mean", "std"} and, of a candidate, the frozen record of a reference. Raises Problem."""
     for one in found:
         if one.id == reference:
-            return one.frozen["name"], {"point": one.frozen["point"], **_values(one.frozen["predicted"])}, one.frozen
+            return one.frozen["name"], _place(one.frozen) | _values(one.frozen["predicted"]), one.frozen
     baselines = found[0].frozen["baselines"]
     if reference not in baselines:
         names = ", ".join([one.id for one in found] + list(baselines))
         raise Problem(f"Cannot compare with {reference!r}: choose one of {names}.")
     there = baselines[reference]
-    return reference, {"point": there["point"], **_values(there)}, None
+    return reference, _place(there) | _values(there), None
+
+
+def _place(there: dict) -> dict:
+    return {"point": there["point"], "schedule": there.get("schedule")}
 
 
 def _values(there: dict) -> dict:
@@ -102,7 +106,7 @@ def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
     row = {
         "id": one.id,
         "name": frozen["name"],
-        "point": frozen["point"],
+        **_place(frozen),
         **_values(frozen["predicted"]),
         "aggregate": float(aggregate.of(frozen["predicted"]["mean"])),
         "runs": frozen["surrogate"]["runs"],
@@ -137,6 +141,8 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate:
         correlation = np.ones((len(mean), len(mean)))  # unknown: assume full correlation, an upper bound
     else:
         std = difference_std(surrogate, np.array(frozen["point"]), np.array(base["point"]), noise=True)
+        for one in (frozen, base):  # what the order of phases adds, and its doubt, is no part of the surrogate
+            std = np.hypot(std, (one.get("schedule") or {}).get("change_std", 0.0))
         correlation = surrogate.correlation
     weighted = std * np.abs(aggregate.weights) if surrogate is None else std * aggregate.weights
     total, total_std = float(aggregate.of(mean)), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
@@ -150,18 +156,18 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate:
     }
 
 
-def measured_since(store: Store, rows: list[dict], base: list[float], aggregate: Aggregate) -> None:
+def measured_since(store: Store, rows: list[dict], base: dict, aggregate: Aggregate) -> None:
     """Add the confirmations' results to each row, the smallest size first.
 
     "measured": [{"fidelity", "seeds", "aggregate", "aggregate_half" (95%), "difference", "half" (95%),
-    "inside_noise"}]; the last three None if the reference (D,) was not measured at that size, both halves also if the
+    "inside_noise"}]; the last three None if the reference was not measured at that size, both halves also if the
     noise is unknown.
     """
     study = reviews.get(store, rows[0]["id"]).study
     for row in rows:
         row["measured"] = []
-    for fidelity, there in by_size(runs.confirmations(store, study)):
-        losses, reference = [losses_at(there, row["point"]) for row in rows], losses_at(there, base)
+    for fidelity, there in by_size(confirm_runs.confirmations(store, study, schedules=True)):
+        losses, reference = [losses_at(there, row) for row in rows], losses_at(there, base)
         noise, t = noise_of([aggregate.of(one)[:, None] for one in (*losses, reference) if len(one)])
         for row, own in zip(rows, losses, strict=True):
             if not len(own):
@@ -177,12 +183,12 @@ def measured_since(store: Store, rows: list[dict], base: list[float], aggregate:
             row["measured"].append(entry)
 
 
-def losses_at(rows: list[runs.Confirmed], point: list[float]) -> np.ndarray:
-    """Losses (S, M) of the finished runs at a point; empty if there are none."""
-    return np.array([run.losses for run in at_point(rows, point) if run.losses is not None])
+def losses_at(rows: list[confirm_runs.Confirmed], candidate: dict) -> np.ndarray:
+    """Losses (S, M) of the finished runs at a candidate's or baseline's point; empty if there are none."""
+    return np.array([run.losses for run in of_candidate(rows, candidate) if run.losses is not None])
 
 
 def flips_against(store: Store, candidate: str, compared: dict) -> list[dict]:
     """Negative flips of one of the compared candidates against their reference (engine/review/flips.py)."""
     found = reviews.get(store, candidate)
-    return flips(store, found.study, found.frozen["corpus"], found.frozen["point"], compared["reference"]["point"])
+    return flips(store, found.study, found.frozen["corpus"], found.frozen, compared["reference"])

@@ -6,16 +6,18 @@ once and measured on all validation text.
 
 from dataclasses import replace
 
+import numpy as np
+
 from engine.core.errors import Problem
 from engine.core.people import acting, takes
 from engine.jobs.decisions import ReviewAdded
 from engine.jobs.runs import run_id
-from engine.review.evidence import at_point, points_of
+from engine.review.evidence import at_place
 from engine.studies import confirmations, ledger
 from engine.studies.jobs import add_to
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merges.questions import merge_spec
-from store import reviews, runs, studies
+from store import confirm_runs, reviews, runs, studies
 from store.database import Store, in_turn
 
 EVERYTHING = 2**40  # validation tokens: all
@@ -24,13 +26,12 @@ EVERYTHING = 2**40  # validation tokens: all
 def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[confirmations.Plan]:
     """The plans that would confirm a mixture: one at the proxies' own size, one `times` as large.
 
-    Raises Problem as the plans do.
+    Where its study begins with a saved proxy, at that size alone. Raises Problem as the plans do.
     """
     found = reviews.get(store, candidate)
     study, name = studies.get(store, found.study), found.frozen["name"]
-    return [
-        confirmations.plan_confirmation(store, study, name, size, seeds, spread=0) for size in dict.fromkeys((1, times))
-    ]
+    sizes = (1,) if study.spec.get("start") else dict.fromkeys((1, times))  # a saved proxy has the study's own size
+    return [confirmations.plan_confirmation(store, study, name, size, seeds, spread=0) for size in sizes]
 
 
 @takes("operator", "confirm a candidate")
@@ -64,10 +65,11 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
             "bytes of each domain in this study. Start a merge study with more (eval_bytes), and measure it there."
         )
     fidelity = replace(spec.fidelity, eval_tokens=EVERYTHING)
-    there = [run for run in runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
+    there = [run for run in confirm_runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
     points = {found.frozen["name"]: found.frozen["point"]}
-    points |= {label: point for label, point in points_of(found.frozen).items() if point != found.frozen["point"]}
-    points = {label: point for label, point in points.items() if not at_point(there, point)}
+    beside = {label: one["point"] for label, one in found.frozen["baselines"].items()}
+    points |= {label: point for label, point in beside.items() if point != found.frozen["point"]}
+    points = {label: point for label, point in points.items() if not at_place(there, np.array(point, float))}
     first = runs.last_number(store, study.id) + 1
     rows = [
         {

@@ -6,11 +6,11 @@ import numpy as np
 
 from engine.review.answers import by_losses, learnt
 from engine.review.ballots import seen_by
-from engine.review.evidence import at_point, evidence, measured_runs
+from engine.review.evidence import evidence, measured_runs, of_candidate
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
 from engine.spec.statistics import ordered
-from store import reviews, runs, studies
+from store import confirm_runs, reviews, studies
 from store.database import Store
 
 
@@ -58,7 +58,7 @@ def overview(store: Store, study: studies.Study) -> dict:
     "votes_open": whether who acts sees others' votes, and so the first two at all (engine/review/ballots.py)}."""
     found, (events, opened) = reviews.of_study(store, study.id), seen_by(store, study)
     rules, stand = rules_of(events), standings(events)
-    done = [run for run in runs.confirmations(store, study.id) if run.losses is not None]
+    done = [run for run in confirm_runs.confirmations(store, study.id, schedules=True) if run.losses is not None]
     said: dict[str, int] = {}
     last: dict[str, int] = {}
     for event in events:
@@ -66,7 +66,7 @@ def overview(store: Store, study: studies.Study) -> dict:
             said[event.candidate] = said.get(event.candidate, 0) + 1
         if event.candidate is not None and is_about(event, event.candidate):
             last[event.candidate] = event.n
-    measured = {one.id: len(at_point(done, one.frozen["point"])) for one in found}
+    measured = {one.id: len(of_candidate(done, one.frozen)) for one in found}
     rows = [
         {
             "id": one.id,

@@ -11,22 +11,28 @@ import numpy as np
 from engine.analysis.statistics import pooled_noise
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import SAME_POINT, Z95, ci_half_width
-from store import runs, studies
+from engine.spec.statistics import Z95, ci_half_width, is_same_point
+from engine.studies.schedules import place_in
+from store import confirm_runs, studies
 from store.database import Store
 
 CANDIDATE = "candidate"  # its key among the points of an evidence
 
 
-def measured_runs(store: Store, frozen: dict) -> list[runs.Confirmed]:
+def measured_runs(store: Store, frozen: dict) -> list[confirm_runs.Confirmed]:
     """The finished confirmation runs at a candidate's point, whoever requested them."""
-    there = at_point(runs.confirmations(store, frozen["study"]), frozen["point"])
+    there = of_candidate(confirm_runs.confirmations(store, frozen["study"], schedules=True), frozen)
     return [run for run in there if run.losses is not None]
 
 
-def at_point(rows: list[runs.Confirmed], point: list[float]) -> list[runs.Confirmed]:
-    """The runs at a point (D,)."""
-    return [run for run in rows if len(run.weights) == len(point) and np.abs(run.weights - point).max() < SAME_POINT]
+def of_candidate(rows: list[confirm_runs.Confirmed], frozen: dict) -> list[confirm_runs.Confirmed]:
+    """The runs at the place of a candidate, or of one of its baselines."""
+    return at_place(rows, place_in(frozen))
+
+
+def at_place(rows: list[confirm_runs.Confirmed], place: np.ndarray) -> list[confirm_runs.Confirmed]:
+    """The runs of one mixture (D,) throughout, or of one schedule (F, D)."""
+    return [run for run in rows if is_same_point(run.place, place)]
 
 
 def evidence(store: Store, study: studies.Study, frozen: dict) -> list[dict]:
@@ -36,39 +42,36 @@ def evidence(store: Store, study: studies.Study, frozen: dict) -> list[dict]:
     {"seeds", "mean", "half" (M,), "aggregate", "aggregate_half"}}, "gap": measured minus predicted at the own fidelity,
     else None, "differences": {baseline: predicted and measured difference}}. `half` is None if the noise is unknown.
     """
-    sizes = by_size(runs.confirmations(store, study.id))
-    return [_at_one_size(rows, frozen) for _, rows in sizes if at_point(rows, frozen["point"])]
+    sizes = by_size(confirm_runs.confirmations(store, study.id, schedules=True))
+    return [_at_one_size(rows, frozen) for _, rows in sizes if of_candidate(rows, frozen)]
 
 
-def by_size(rows: list[runs.Confirmed]) -> list[tuple[dict, list[runs.Confirmed]]]:
+def by_size(rows: list[confirm_runs.Confirmed]) -> list[tuple[dict, list[confirm_runs.Confirmed]]]:
     """Runs by their fidelity, the smallest first."""
-    groups: dict[str, list[runs.Confirmed]] = {}
+    groups: dict[str, list[confirm_runs.Confirmed]] = {}
     for run in rows:
         groups.setdefault(str(sorted(run.fidelity.items())), []).append(run)
     found = [(group[0].fidelity, group) for group in groups.values()]
     return sorted(found, key=lambda one: Fidelity.from_dict(one[0]).flops(256))
 
 
-def points_of(frozen: dict) -> dict[str, list[float]]:
-    """The candidate's point and its baselines', by label."""
-    return {CANDIDATE: frozen["point"], **{name: there["point"] for name, there in frozen["baselines"].items()}}
+def runs_of(rows: list[confirm_runs.Confirmed], frozen: dict) -> dict[str, list[confirm_runs.Confirmed]]:
+    """The runs of the candidate and of its baselines, by label, among those of one fidelity."""
+    beside = {name: of_candidate(rows, there) for name, there in frozen["baselines"].items()}
+    return {CANDIDATE: of_candidate(rows, frozen)} | beside
 
 
-def measurements(rows: list[runs.Confirmed], frozen: dict) -> dict[str, np.ndarray]:
-    """Losses (S, M) of the seeds at the candidate and at its baselines, among the runs of one fidelity."""
-    found = {}
-    for label, point in points_of(frozen).items():
-        done = [run for run in at_point(rows, point) if run.losses is not None]
-        if done:
-            found[label] = np.stack([run.losses for run in done])
-    return found
+def measurements(found: dict[str, list[confirm_runs.Confirmed]]) -> dict[str, np.ndarray]:
+    """Losses (S, M) of the finished seeds, by label."""
+    done = {label: [run.losses for run in there if run.losses is not None] for label, there in found.items()}
+    return {label: np.stack(losses) for label, losses in done.items() if losses}
 
 
-def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
+def _at_one_size(rows: list[confirm_runs.Confirmed], frozen: dict) -> dict:
     aggregate = Aggregate.from_dict(frozen["aggregate"])
     own = rows[0].fidelity == frozen["fidelity"]
-    there = measurements(rows, frozen)
-    planned = [run.id for point in points_of(frozen).values() for run in at_point(rows, point)]
+    found = runs_of(rows, frozen)
+    there, planned = measurements(found), [run.id for one in found.values() for run in one]
     noise, t = noise_of(list(there.values()))
     total, _ = noise_of([aggregate.of(losses)[:, None] for losses in there.values()])
     points = {

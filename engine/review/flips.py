@@ -11,19 +11,20 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.corpus import windows
 from engine.corpus.windows import Windows
-from engine.review.evidence import at_point
+from engine.review.evidence import of_candidate
 from engine.spec.fidelity import Fidelity
 from engine.spec.statistics import ci_half_width, lowest
 from engine.studies.corpora import opened
-from store import runs
+from store import confirm_runs
 from store.database import Store
 
 BY_CHANCE = 0.025
 EXAMPLES = 3  # windows shown per domain, the worst first
 
 
-def flips(store: Store, study: str, corpus: str | None, point: list[float], reference: list[float]) -> list[dict]:
-    """One entry per fidelity at which both points (D,) were measured with their windows, the smallest first.
+def flips(store: Store, study: str, corpus: str | None, candidate: dict, reference: dict) -> list[dict]:
+    """One entry per fidelity at which a candidate and its reference, {"point" (D,), "schedule"} each, were measured
+    with their windows, the smallest first.
 
     {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "half": of its 95%
     interval over windows, None for one, "windows", "worse": outside the noise, None if one seed leaves the noise
@@ -31,8 +32,8 @@ def flips(store: Store, study: str, corpus: str | None, point: list[float], refe
     "examples": [{"place", "change", "text"}]}]}. Empty if no windows were saved.
     """
     both: dict[str, list] = {}
-    rows = [run for run in runs.confirmations(store, study) if run.losses is not None]
-    here, there = at_point(rows, point), at_point(rows, reference)
+    rows = [run for run in confirm_runs.confirmations(store, study, schedules=True) if run.losses is not None]
+    here, there = of_candidate(rows, candidate), of_candidate(rows, reference)
     for one in here:
         for other in there:
             if one.fidelity == other.fidelity and one.seed == other.seed:

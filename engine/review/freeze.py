@@ -1,7 +1,7 @@
 """The frozen record of a candidate: its point, its predictions and their source, and the baselines. Uses the store.
 
-D coordinates, M metrics. All of it is plain JSON and never changes, whatever is measured or fitted later: later results
-are in engine/review/evidence.py.
+D coordinates, F phases, M metrics. All of it is plain JSON and never changes, whatever is measured or fitted later:
+later results are in engine/review/evidence.py.
 """
 
 import hashlib
@@ -19,10 +19,12 @@ from engine.search import plain
 from engine.space.baselines import epochs
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame
-from engine.spec.objectives import Aggregate
-from engine.studies.fits import Fit, fit_of
+from engine.studies.fits import Fit
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.surrogates.prediction import difference, predict
+from engine.studies.moments import Moment, moment_of
+from engine.studies.phases import Phases, phases_of
+from engine.studies.schedules import ONE_MIXTURE, predicted_at, predicted_difference, schedule_at, totals
+from engine.surrogates.prediction import Prediction
 from store import studies
 from store.database import Store
 
@@ -34,21 +36,24 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")  # that surro
 def freeze(
     store: Store,
     study: studies.Study,
-    point: np.ndarray,
+    place: np.ndarray,
     about: dict,
     surrogate: str | None = None,
     priorities: dict | None = None,
 ) -> str:
-    """The frozen text of a candidate. point (D,) of the study's space; about: {"name", "rationale", "author"}.
+    """The frozen text of a candidate. place: a point (D,) of the study's space, or a schedule (F, D); about: {"name",
+    "rationale", "author"}.
 
     surrogate: by default the leaderboard's choice; priorities: override the study's own.
-    Raises Problem before the first fit, and if the point is invalid.
+    Raises Problem before the first fit, and if the place is invalid.
     """
-    fit, frame = fit_of(store, study, surrogate), frame_of_study(study)
-    if fit is None:
+    frame, aggregate = frame_of_study(study), aggregate_of(store, study, priorities)
+    moment = moment_of(store, study, aggregate, surrogate)
+    if (fit := moment.fit) is None:
         raise Problem(f"Cannot nominate {about['name']!r}: nothing is predicted in {study.name!r} yet. {study.way_on}")
-    point = checked_point(frame, point, about["name"])
-    aggregate = aggregate_of(store, study, priorities)
+    place = checked_place(study, frame, place, about["name"])
+    known = phases_of(store, moment) if place.ndim == 2 else None
+    point, schedule = totals(study, place), None if known is None else schedule_record(known, place)
     record = {
         "form": FORM,
         **about,
@@ -58,11 +63,12 @@ def freeze(
         "kind": "mixture" if isinstance(frame.space, Simplex) else "merge",
         "names": list(frame.space.names),
         "point": point.tolist(),
+        "schedule": schedule,
         "metrics": plain_metrics(study),
         "aggregate": aggregate.to_dict(),
-        "predicted": predicted(fit, point, aggregate),
+        "predicted": predicted(fit, predicted_at(known, moment, place)),
         "surrogate": behind(fit),
-        "baselines": beside(fit, frame, point, aggregate),
+        "baselines": beside(known, moment, frame, place),
         "corpus": study.spec["corpus"],
         "fidelity": study.spec["fidelity"],
         "budget": frame.budget,
@@ -70,7 +76,7 @@ def freeze(
         "available": frame.available,
         "merge": study.spec.get("merge"),
         "experts": (study.corpus or {}).get("experts"),
-        "caveats": caveats(study, frame, fit, point),
+        "caveats": caveats(study, frame, fit, point) + ([] if known is None else in_phases(known)),
         "versions": versions(),
     }
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
@@ -85,6 +91,37 @@ def versions() -> dict[str, str]:
     """Versions of Mixdesk, Python and the packages that results depend on."""
     found = {name: metadata.version(name) for name in PACKAGES}
     return {"mixdesk": VERSION, "python": platform.python_version(), **found}
+
+
+def checked_place(study: studies.Study, frame: Frame, place: np.ndarray, name: str) -> np.ndarray:
+    """A point (D,) of the study's space, its constraints aside, or a schedule (F, D) of its phases. Raises Problem for
+    anything else."""
+    place = np.asarray(place, float)
+    if place.ndim != 2:
+        return checked_point(frame, place, name)
+    count = len(study.spec.get("phases") or ())
+    if len(place) != count:
+        raise Problem(f"Cannot nominate {name!r}: it has {len(place)} phases, and {study.name!r} has {count}.")
+    return np.stack([checked_point(frame, phase, name) for phase in place])
+
+
+def schedule_record(known: Phases, phases: np.ndarray) -> dict:
+    """The phases (F, D) of a candidate, and what their order adds to the prediction of one mixture: "change",
+    "change_std" (M,), "aggregate_change", "aggregate_change_std"."""
+    at = schedule_at(known, phases)
+    return {
+        "fractions": known.fractions.tolist(),
+        "phases": phases.tolist(),
+        "change": at.change.tolist(),
+        "change_std": at.change_std.tolist(),
+        "aggregate_change": at.aggregate_change,
+        "aggregate_change_std": at.aggregate_change_std,
+    }
+
+
+def in_phases(known: Phases) -> list[str]:
+    """What to know of a candidate that is a schedule, in sentences."""
+    return [f"It is a schedule of {len(known.fractions)} phases: its point is the totals of all phases.", known.verdict]
 
 
 def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
@@ -104,9 +141,8 @@ def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
     return point / point.sum()
 
 
-def predicted(fit: Fit, point: np.ndarray, aggregate: Aggregate) -> dict:
-    """The predicted results of a run there: mean and std (M,), noise (M,): the part of std from a run's own noise."""
-    here = predict(fit.surrogate, point, aggregate.weights)
+def predicted(fit: Fit, here: Prediction) -> dict:
+    """The predicted results of a run: mean and std (M,), noise (M,): the part of std from a run's own noise."""
     return {
         "mean": here.mean.tolist(),
         "std": here.std.tolist(),
@@ -129,11 +165,13 @@ def behind(fit: Fit) -> dict:
     }
 
 
-def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> dict[str, dict]:
-    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ."""
+def beside(known: Phases | None, moment: Moment, frame: Frame, place: np.ndarray) -> dict[str, dict]:
+    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ. Of a
+    schedule, the one mixture with its totals is one."""
     found: dict[str, dict] = {}
-    for name, baseline in frame.baselines.items():
-        change = difference(fit.surrogate, point, np.asarray(baseline, float), aggregate.weights)
+    of_schedule = {} if known is None else {ONE_MIXTURE: totals(known.study, place)}
+    for name, baseline in (of_schedule | frame.baselines).items():
+        change = predicted_difference(known, moment, place, np.asarray(baseline, float))
         found[name] = {
             "point": change.baseline.shares.tolist(),
             "mean": change.baseline.mean.tolist(),
@@ -174,6 +212,8 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
     found += lost_runs(study)
     if study.imported:
         found.append("Its runs were imported; Mixdesk did not see their training.")
+    elif study.external:
+        found.append("Its runs were trained elsewhere; predictions hold at their size.")
     if frame.pools is not None and frame.pools.unknown:
         found.append(f"How much text there is of {', '.join(frame.pools.unknown)} is unknown, and so are its epochs.")
     if frame.available is not None and frame.budget:

@@ -20,9 +20,9 @@ from engine.spec.merge_point import references
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.moments import moment_of
-from engine.studies.phases import fractions_in, phases_of, total_in
-from engine.studies.points import ALSO, BEST_PREDICTED, named_points, point_of
-from engine.studies.schedules import schedule_at, schedule_of
+from engine.studies.phases import fractions_in, phases_of
+from engine.studies.points import ALSO, BEST_PREDICTED, candidate_called, named_points
+from engine.studies.schedules import place_of, schedule_at, totals
 from store import reviews, studies
 from store.database import Store
 
@@ -34,32 +34,27 @@ def recipe_of(
 ) -> Recipe | MergeRecipe:
     """The recipe of a name, a run's id, or a candidate's name or id. options: as `recipe_at` takes them."""
     candidate = ALSO.get(candidate, candidate)
-    there = reviews.of_study(store, study.id)
-    found = next((one.id for one in there if candidate in (one.id, one.frozen["name"])), None)
-    if found is None:
-        schedule = schedule_of(store, study, candidate)
-        point = point_of(store, study, candidate) if schedule is None else total_in(study, schedule)
-        return recipe_at(store, study, point, candidate, tokens, phases=schedule, **options)
-    one = reviews.get(store, found)
-    return recipe_at(store, study, np.array(one.frozen["point"]), one.frozen["name"], tokens, one, **options)
+    found = candidate_called(store, study, candidate)
+    one = None if found is None else reviews.get(store, found.id)
+    place = place_of(store, study, candidate)
+    return recipe_at(store, study, place, candidate if one is None else one.frozen["name"], tokens, one, **options)
 
 
 def recipe_at(
     store: Store,
     study: studies.Study,
-    point: np.ndarray,
+    place: np.ndarray,
     name: str,
     tokens: float | None = None,
     candidate: reviews.Candidate | None = None,
     paths: dict[str, str] | None = None,
     tokens_per_document: dict[str, float] | None = None,
-    phases: np.ndarray | None = None,
 ) -> Recipe | MergeRecipe:
-    """A point (D,) ready for export. candidate: whose point it is; paths: the loader's path to a domain's text;
-    tokens_per_document: by domain, if the corpus does not say or another tokenizer is used; phases (F, D): whose totals
-    the point is."""
+    """A point (D,) or a schedule (F, D) ready for export. candidate: whose it is; paths: the loader's path to a
+    domain's text; tokens_per_document: by domain, if the corpus does not say or another tokenizer is used."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
+    point, phases = totals(study, place), place if place.ndim == 2 else None
     if candidate is None:
         predictions, provenance, approved = at_hand(store, study, point, phases)
     else:

@@ -9,7 +9,6 @@ judged in the same way, by the standard errors of their text and items. N points
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from engine.core.errors import Problem
 from engine.search.pool import Pool
@@ -39,6 +38,8 @@ class Limits:
     @property
     def margin(self) -> float:
         """How many standard deviations inside of each limit a point must lie."""
+        from scipy.special import ndtri  # a quarter of a command's start, and few ask
+
         return float(ndtri(1 - (1 - SURE) / max(1, len(self.places))))
 
     def excess(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
@@ -76,6 +77,8 @@ class Limits:
     def measured(self, mean: np.ndarray, std: np.ndarray, inside: int) -> "Kept":
         """What is told of a measured point, metrics and their standard errors (M,), of `inside` that keep them all. Its
         errors count as independent."""
+        from scipy.special import ndtr
+
         at, std = self.places, np.maximum(std, LEAST)
         chance = float(np.prod(ndtr((self.values[at] - mean[at]) * self.signs[at] / std[at])))
         return Kept(chance, SURE, self.binding(mean, std), inside)

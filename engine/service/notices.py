@@ -50,7 +50,8 @@ def over(study: studies.Study, rest: notices.Rest) -> tuple[str, str, str, str]:
         first = rest.failures[0] or "see the page Jobs"
         text = f"Study {study.name} needs you: {len(rest.failures)} of its jobs failed ({runs}). The first: {first}"
         return f"{study.id}-failed-{rest.ended_at:.3f}", study.id, "failed", text
-    return f"{study.id}-finished-{rest.ended_at:.3f}", study.id, "finished", f"Study {study.name} has finished: {runs}."
+    what = f"has a new fit, and awaits {study.open} more runs" if study.open else "has finished"
+    return f"{study.id}-finished-{rest.ended_at:.3f}", study.id, "finished", f"Study {study.name} {what}: {runs}."
 
 
 def why_stopped(store: Store, study: studies.Study) -> str | None:

@@ -7,12 +7,14 @@ import logging
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.service import notices
-from engine.studies import advance
+from engine.service.results_folder import ResultsFolder
+from engine.studies import advance, refits
 from engine.studies.corpora import UPLOADS
 from engine.tasks.shelf import FOLDER as TASKS
 from store import from_journals
@@ -49,6 +51,7 @@ class Owner:
                 advance.recover(self.store)
                 notices.raise_due(self.store)
             self.webhook = notices.webhook_of(self.store)
+            self.results = ResultsFolder(workspace.root)
         except BaseException:
             os.close(self._lock)
             raise
@@ -60,10 +63,14 @@ class Owner:
 
     def _keep_up(self) -> None:
         behind = False  # whether the last round failed, so that `advance` has not answered all that was read
+        looked = time.time()
         while not self._stop.wait(POLL_SECONDS):
             try:
                 with as_person(SYSTEM):
-                    if self.store.ingest() or behind:
+                    before, looked = looked, time.time()
+                    due = any(before < end <= looked for end in refits.ends(self.store))
+                    came = self.results.take(self.store)
+                    if self.store.ingest() or behind or due or came:
                         advance.advance(self.store)
                         notices.raise_due(self.store)
                 behind, self.trouble, self.answered = False, None, self.store.version

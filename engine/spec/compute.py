@@ -15,6 +15,10 @@ LARGEST_GROUP = 64  # larger stacks gain nothing, and lose more to a kill
 CARD_FRACTION = 0.8  # fraction of a card's memory that a group may be estimated to take
 CARD_MB = 16_000  # assumed for a cluster's cards if nothing is declared
 CLUSTER_LANES = 8
+# Logits of large vocabularies are made in chunks (engine/proxies/chunked.py). Bytes of a chunk: on a CPU of one member,
+# as the head is read once a chunk; on a card of all members.
+CHUNK_CPU, CHUNK_CARD = 64 << 20, 1 << 30
+WHOLE = 4  # chunks: what fits in so few is as fast at once, with its gradient made in the backward pass
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,14 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def group_and_lanes(
-    compute: Compute, fidelity: Fidelity, vocabulary: int, gpus: Sequence[Gpu], cores: int
+    compute: Compute, fidelity: Fidelity, vocabulary: int, gpus: Sequence[Gpu], cores: int, memory_mb: int = 0
 ) -> tuple[int, int]:
-    """How many proxies a job may stack, and how many jobs run side by side, so that all lanes can end together."""
+    """How many proxies a job may stack, and how many jobs run side by side, so that all lanes can end together.
+    memory_mb: of the machine, 0 where it is unknown."""
     if compute.device == "cpu" or (compute.device == "auto" and not gpus):
-        size, lanes = group_size(fidelity.width), cores
+        lanes = min(cores, compute.max_parallel) if compute.max_parallel else cores
+        fits = members_that_fit(fidelity, vocabulary, memory_mb // lanes, "cpu") if memory_mb else LARGEST_GROUP
+        size = min(group_size(fidelity.width), fits)
     else:
         budget = compute.gpu_memory_mb or max((gpu.total_mb for gpu in gpus), default=CARD_MB)
         size = members_that_fit(fidelity, vocabulary, budget)
@@ -86,17 +93,26 @@ def group_and_lanes(
     return compute.group or size, lanes
 
 
-def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int) -> int:
-    """How many stacked proxies fit in a card's memory, estimated: training halves a group that does not fit."""
-    return int(min(LARGEST_GROUP, max(1, CARD_FRACTION * memory_mb * 2**20 / member_bytes(fidelity, vocabulary))))
+def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int, device: str = "cuda") -> int:
+    """How many stacked proxies fit in a card's memory, or in a machine's: estimated, at least 1. Training halves a
+    group that does not fit on a card."""
+    room = CARD_FRACTION * memory_mb * 2**20
+    sizes = (size for size in range(LARGEST_GROUP, 1, -1) if stack_bytes(fidelity, vocabulary, size, device) <= room)
+    return next(sizes, 1)
 
 
-def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
-    """Training memory of one proxy: weights, gradients and two moments in fp32, and activations kept for the backward
-    pass (about 12 d + 4 h values per token and layer in bf16 or fp32, and the logits twice)."""
-    state = 16 * fidelity.parameters(vocabulary)
-    a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary
-    return state + fidelity.batch * fidelity.context * a_token
+def stack_bytes(fidelity: Fidelity, vocabulary: int, members: int, device: str = "cuda") -> int:
+    """Training memory of a stack: of each member weights, gradients twice and two moments in fp32, and per token and
+    layer what the backward pass needs (12 d + 4 h values); on a CPU also the attention's weights of each head, (T, T).
+    Logits once, or a chunk of them three times. On a CPU measured within a sixth (benchmarks/results/memory.md); on a
+    card it is not measured yet."""
+    targets = fidelity.batch * fidelity.context
+    kept = 12 * fidelity.width + 4 * fidelity.hidden
+    kept += fidelity.heads * fidelity.context if device == "cpu" else 0
+    own = 20 * fidelity.parameters(vocabulary) + 4 * targets * fidelity.layers * kept
+    limit = CHUNK_CPU if device == "cpu" else CHUNK_CARD
+    logits = 4 * members * targets * vocabulary
+    return members * own + (3 * limit if logits > WHOLE * limit else logits * (1 if device == "cpu" else 2))
 
 
 def groups_of(runs: list[dict[str, Any]], size: int, lanes: int) -> list[list[dict[str, Any]]]:

@@ -196,6 +196,20 @@ PRESETS = {
 }
 
 
+def shapes(fidelity: Fidelity, vocabulary: int) -> dict[str, tuple[int, int]]:
+    """The (out, in) shape of every weight of one proxy, in the order of the flat buffer."""
+    d, hidden = fidelity.width, fidelity.hidden
+    table = {"embedding": (vocabulary, d)}
+    for layer in range(fidelity.layers):
+        table[f"layers.{layer}.attention.qkv"] = (3 * d, d)
+        table[f"layers.{layer}.attention.output"] = (d, d)
+        table[f"layers.{layer}.mlp.up"] = ((2 if fidelity.activation == "swiglu" else 1) * hidden, d)
+        table[f"layers.{layer}.mlp.down"] = (d, hidden)
+    if not fidelity.tie_embeddings:
+        table["head"] = (vocabulary, d)
+    return table
+
+
 def larger(fidelity: Fidelity, factor: float) -> Fidelity:
     """A model to check a proxy against: `factor` times the weights of its layers, and as many more tokens.
 

@@ -11,6 +11,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.space.baselines import baselines, epoch_caps, natural, uniform
 from engine.space.simplex import Group, Simplex, Space
+from engine.spec.external import stated_prior
 from engine.spec.merge import USUAL, MergeSpec, baselines_of, box_of
 from engine.spec.pools import Pools, check_counts, notes_on, pools_of
 from engine.spec.study import StudySpec, ends
@@ -66,7 +67,7 @@ def frame_of(
         pools = pools_of(domains, corpus, spec.available_tokens, spec.target_tokens)
         budget = spec.target_tokens or pools.total
         caps = epoch_caps(pools.tokens, budget, spec.epoch_cap) if budget else None
-        fixed = known_baselines(pools, budget, spec.epoch_cap)
+        fixed = known_baselines(spec, pools, budget)
         prior_name, prior = next(iter(fixed.items()))
     capped = "" if caps is None else f"the epoch cap of {spec.epoch_cap:g} at {budget:,.0f} tokens"
     free = space_of(spec, domains, prior)
@@ -79,10 +80,14 @@ def frame_of(
     return Frame(space, design_space, prior, prior_name, pools, budget, fixed)
 
 
-def known_baselines(pools: Pools, budget: float, cap: float) -> dict[str, np.ndarray]:
-    """The baselines that can be worked out, the prior first: where text is unknown, the sample's own shares."""
+def known_baselines(spec: StudySpec, pools: Pools, budget: float) -> dict[str, np.ndarray]:
+    """The baselines that can be worked out, the prior first: where text is unknown, the sample's own shares, and
+    without a sample what the study says."""
     if pools.known:
-        return baselines(pools.tokens, budget, cap)
+        return baselines(pools.tokens, budget, spec.epoch_cap)
+    if pools.sample is None:
+        stated = stated_prior(spec)
+        return stated | {"uniform": uniform(pools.tokens)}
     shares = natural(np.asarray(pools.sample))
     return {SAMPLED: shares, "uniform": uniform(shares)}
 

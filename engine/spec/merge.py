@@ -20,6 +20,7 @@ from engine.space.box import Box
 from engine.spec.merge_catalogue import card_of
 from engine.spec.merge_knobs import LARGEST
 from engine.spec.stacks import json_of, stacks_of, tensor_names
+from engine.spec.starts import folder_of
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
 # Roles of runs that are not points of the study's space: the training of a base and experts, and the reference merges
@@ -302,9 +303,9 @@ def layers_of(folder: Path) -> int:
 
 def anatomy_file(study: str) -> str:
     """The file with which expert moved which tensor, relative to the workspace."""
-    return f"experts/{checked_name(study, 'study')}/anatomy.json"
+    return f"{folder_of(study)}/anatomy.json"
 
 
 def expert_file(study: str, run: str) -> str:
     """The file of a proxy that is a base or an expert, relative to the workspace."""
-    return f"experts/{checked_name(study, 'study')}/{checked_name(run, 'run')}.safetensors"
+    return f"{folder_of(study)}/{checked_name(run, 'run')}.safetensors"

@@ -33,6 +33,10 @@ MERGEKIT = (  # methods of mergekit 0.1.5 with the same meaning
     "breadcrumbs",
     "breadcrumbs_ties",
     "sce",
+    "passthrough",
+    "arcee_fusion",
+    "ram",
+    "ramplus_tl",
 )
 DRAWN = ("dare_linear", "dare_ties", "della", "della_linear")
 ALL = "*"  # in coefficients by tensor: all others

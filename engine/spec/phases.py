@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.core.checks import check_fields, is_number, is_whole
 from engine.core.errors import Problem
+from engine.spec.starts import START
 from engine.spec.statistics import ordered
 
 if TYPE_CHECKING:
@@ -270,7 +271,10 @@ def phased_count(spec: "StudySpec") -> int:
 
 
 def whole_trainings(spec: "StudySpec", role: str, count: int) -> float:
-    """What `count` runs of a role cost, in trainings of a proxy from its start: a branch costs its last phase alone."""
+    """What `count` runs of a role cost, in whole trainings of a proxy: a branch costs its last phase alone, the start
+    nothing."""
+    if role == START:
+        return 0.0
     if role != PHASED or spec.fidelity is None:
         return float(count)
     steps = spec.fidelity.steps

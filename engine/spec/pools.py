@@ -10,13 +10,14 @@ from engine.core.checks import is_number, or_null
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 
-GIVEN, COUNTED, SAMPLE = "given", "counted", "sample"
+GIVEN, COUNTED, SAMPLE, UNKNOWN = "given", "counted", "sample", "unknown"
 CAP_SLACK = 1 + 1e-4  # of a cap on epochs: shares are told with five digits, so a mixture at the cap may seem above it
 
 SOURCES = {
     GIVEN: "given",
     COUNTED: "counted: all of it was read",
     SAMPLE: "only a sample of it was read",
+    UNKNOWN: "not given",
 }
 MOST_READ = 1e6  # times what was read: a larger budget is worth a second look
 
@@ -116,7 +117,12 @@ def check_counts(given: object, domains: Sequence[str] | None = None) -> None:
 def notes_on(pools: Pools, budget: float) -> list[str]:
     """What has to be known of these counts, in sentences. budget: tokens of the real run, 0 where unknown."""
     found = []
-    if pools.unknown:
+    if pools.unknown and pools.sample is None:
+        found.append(
+            f"How much text there is of {listed(pools.unknown)} is unknown. Epochs and the epoch cap leave it out. Give"
+            " its tokens."
+        )
+    elif pools.unknown:
         found.append(
             f"How much text there is of {listed(pools.unknown)} is unknown: only a sample was read. Epochs and the "
             "epoch cap leave it out. Give its tokens, or raise the corpus' limit until all of it is read."

@@ -92,8 +92,12 @@ def check_units(fidelity: np.ndarray) -> None:
             )
 
 
-def own_size(sizes: list[Size]) -> int:
-    """The place of the size with the most runs, the larger one where several have as many; -1 without sizes."""
+def own_size(sizes: list[Size], wanted: np.ndarray | None = None) -> int:
+    """The place of the size with the most runs, the larger one where several have as many; -1 without sizes. wanted
+    (2,): the size that a study says it is about, -1 where no run tells of it."""
+    if wanted is not None:
+        near = at_size(np.array([one.place for one in sizes], float).reshape(-1, 2), wanted)
+        return int(near.argmax()) if near.any() else -1
     return max(range(len(sizes)), key=lambda place: (sizes[place].runs, place), default=-1)
 
 
@@ -110,8 +114,16 @@ def at_own_size(fidelity: np.ndarray) -> np.ndarray:
     return own
 
 
-def notes_on_sizes(fidelity: np.ndarray) -> list[str]:
-    """How many runs stand at each size and what becomes of them; nothing where there is one size."""
+def at_size(fidelity: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(R,) which runs are of a size (2,): of its parameters and tokens, as far as they tell."""
+    far = np.abs(np.log(fidelity / size)) > SAME  # NaN, where a run does not tell, is not
+    near: np.ndarray = ~far.any(axis=1)
+    return near
+
+
+def notes_on_sizes(fidelity: np.ndarray, wanted: np.ndarray | None = None) -> list[str]:
+    """How many runs stand at each size and what becomes of them; nothing where there is one size. wanted: as of
+    `own_size`."""
     try:
         sizes, which = sizes_of(fidelity)
     except Problem as problem:
@@ -119,10 +131,11 @@ def notes_on_sizes(fidelity: np.ndarray) -> list[str]:
     if len(sizes) < 2:
         return []
     counts = [f"{counted(one.runs, 'run')} at {one}" for one in sizes]
-    own = sizes[own_size(sizes)]
-    unknown = int((which == -1).sum())
+    place, unknown = own_size(sizes, wanted), int((which == -1).sum())
+    taken = "none" if place < 0 else f"only the {counted(sizes[place].runs, 'run')} at {sizes[place]}"
+    why = "the size with the most runs" if wanted is None else "the size that the study is about"
     return [
-        f"The runs are of {len(sizes)} sizes: {listed(counts, MOST, between='; ')}. Surrogates of shares take only the "
-        f"{counted(own.runs, 'run')} at {own}, the size with the most runs. All of them serve predictions at a size."
+        f"The runs are of {len(sizes)} sizes: {listed(counts, MOST, between='; ')}. Surrogates of shares take {taken}, "
+        f"{why}. All of them serve predictions at a size."
         + (f" Runs without a size are counted there: {unknown}." if unknown else "")
     ]

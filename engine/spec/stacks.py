@@ -53,6 +53,13 @@ def tensor_names(folder: Path) -> list[str]:
         return []
 
 
+def shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a safetensors file, by its header. Raises OSError, ValueError and the like for one
+    that is damaged."""
+    found: dict[str, Any] = _header(file)
+    return {name: tuple(one["shape"]) for name, one in found.items() if name != "__metadata__"}
+
+
 def _header(file: Path) -> dict[str, object]:
     with open_regular(file) as opened:
         (length,) = struct.unpack("<Q", opened.read(8))

@@ -28,6 +28,11 @@ def ci_half_width(std: Spread, deviations: float = Z95) -> Spread:
 SAME_POINT = 1e-6  # points whose coordinates differ by less are equal
 
 
+def is_same_point(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two mixtures or merges (D,), or two schedules (F, D), are equal; one of each never is."""
+    return one.shape == other.shape and bool(np.abs(one - other).max() <= SAME_POINT)
+
+
 def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
     """(...,) signed weighted sum of values (..., M); NaN where a metric that counts (weight not 0) is missing.
 

@@ -18,12 +18,14 @@ from engine.jobs.runs import run_id
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Space
 from engine.spec.compute import Compute
+from engine.spec.external import EXTERNAL, PROXIES, check_trainer
 from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
 from engine.spec.phases import PHASED, check_phases, fractions_of, phased_count, phased_runs, total_of
 from engine.spec.pools import check_counts
 from engine.spec.repetition import DOSE, design_centre, dose_runs
+from engine.spec.starts import START, start_row
 
 if TYPE_CHECKING:
     from engine.spec.frame import Frame
@@ -38,6 +40,7 @@ LISTS = {
     "tasks",
     "surrogates",
     "phases",
+    "measures",
 }  # settings that are lists in TOML and tuples in StudySpec
 
 
@@ -58,16 +61,20 @@ class StudySpec:
     one domain's text cut; phases: parts of the training with mixtures of their own, {"fraction", and "shares" by domain
     where it is known what is wanted}; order_triples: how many design mixtures are also trained in both orders of the
     phases, None: 12 where there are phases; branches: how many runs leave a design mixture for another one in the last
-    phase, as copies of what was trained before (engine/spec/phases.py); bounds: domain -> [min, max] share, or one
-    fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number} for
-    fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the mean, 1
-    where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
+    phase, as copies of what was trained before (engine/spec/phases.py); start: a saved proxy of the workspace whose
+    weights every run begins with, None for random ones (engine/spec/starts.py); bounds: domain -> [min, max] share, or
+    one fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number}
+    for fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the mean,
+    1 where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
     as a byte of one script or alphabet says more than one of another; metrics: measured besides each domain's loss
     (engine/metrics/); tasks: of the workspace, whose items every model answers (engine/tasks/); flips: whether it is
     measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
     repeats, or each merge than the base (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty
     means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge study varies
-    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity.
+    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity; nor has a study whose
+    trainer is "external" (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and
+    where they are not those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
+    prior: shares by domain, where neither a corpus nor available_tokens tell how much text there is.
     """
 
     name: str
@@ -94,6 +101,7 @@ class StudySpec:
     phases: tuple[dict[str, Any], ...] = ()
     order_triples: int | None = None
     branches: int = 0
+    start: str | None = None
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
@@ -104,12 +112,17 @@ class StudySpec:
     surrogates: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
+    trainer: str = PROXIES
+    size: dict[str, float] = field(default_factory=dict)
+    measures: tuple[dict[str, Any], ...] = ()
+    prior: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_plain(self, "a study's")
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
-        fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
+        planned = self.corpus is not None or self.trainer == EXTERNAL
+        fewest, most = (8, 100_000) if planned else (1, 1_000_000)  # planned here, or imported
         check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
@@ -129,9 +142,12 @@ class StudySpec:
         check_counts(self.available_tokens)
         check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
         check_phases(self)
+        fine = self.start is None or (isinstance(self.start, str) and self.fidelity is not None)
+        check(fine, "start", self.start, "a saved proxy, in a study that trains proxies of its own")
         check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
         check(not (self.relative and self.merge), "relative", self.relative, "false in a study of merges")
+        check_trainer(self)
 
     @property
     def kind(self) -> str:
@@ -153,7 +169,9 @@ class StudySpec:
         values = dict(values)
         merge = values.pop("merge", None)
         merge = None if merge is None else MergeSpec.from_dict(merge)
-        untrained = (merge is not None and merge.external) or values.get("corpus", "") is None
+        if external := values.get("trainer") == EXTERNAL:
+            values.setdefault("corpus", None)
+        untrained = external or (merge is not None and merge.external) or values.get("corpus", "") is None
         fidelity = values.pop("fidelity", None if untrained else "demo")
         phased = bool(values.get("phases"))  # then with a stable part, and a decay at the end
         if isinstance(fidelity, str):
@@ -221,7 +239,7 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
     weighed = (
-        () if spec.metrics or spec.tasks or spec.flips else spec.priorities
+        () if spec.metrics or spec.tasks or spec.flips or spec.measures else spec.priorities
     )  # other metrics' names are checked where these are known
     named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
     missing = [name for name in named if name not in there]
@@ -263,7 +281,8 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
         }
         for number, ((role, label, point), seed, dose) in enumerate(zip(rows, seeds, doses, strict=True), 1)
     ]
-    return made + phase_rows(spec, study, frame, points, made)
+    made += phase_rows(spec, study, frame, points, made)
+    return made + ([start_row(study, frame.prior, spec.seed, len(made) + 1)] if spec.start else [])
 
 
 def phase_rows(
@@ -291,7 +310,7 @@ def phase_rows(
 def planned_roles(spec: StudySpec, frame: "Frame | None") -> dict[str, int]:
     """How many runs of each role `plan_runs` gives; without a frame at most, for baselines may turn out equal."""
     baselines = len(distinct(frame.baselines)) if frame else MOST_BASELINES
-    more = {"repeat": spec.repeats, DOSE: spec.dose_runs, PHASED: phased_count(spec)}
+    more = {"repeat": spec.repeats, DOSE: spec.dose_runs, PHASED: phased_count(spec), START: bool(spec.start)}
     return {"design": spec.runs, "baseline": baselines} | {role: count for role, count in more.items() if count}
 
 

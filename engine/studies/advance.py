@@ -14,10 +14,11 @@ from engine.core.people import need
 from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPlanned
 from engine.jobs.runs import PlannedRun
 from engine.league import FEWEST_RUNS
+from engine.spec.external import EXTERNAL, measured_in, text_given
 from engine.spec.frame import Frame, frame_of
 from engine.spec.objectives import check_weighed
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
-from engine.studies import merge_jobs
+from engine.studies import merge_jobs, refits
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
 from engine.studies.fits import can_fit, fit_id, queue_fit
 from engine.studies.flips import count_flips_if_due, flips_due, flips_to_come
@@ -26,6 +27,7 @@ from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
 from engine.studies.overlap import overlap_jobs
 from engine.studies.questions import search_job
+from engine.studies.starts import check_fits
 from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
 from store import corpora, jobs, studies
@@ -77,7 +79,7 @@ def plan(store: Store, study: studies.Study) -> None:
     """Choose the points of the study and queue their training; build the corpus first if it is not there."""
     need("operator", "plan a study")
     spec = StudySpec.from_dict(study.spec)
-    manifest = corpora.manifest(store, spec.corpus)
+    manifest = manifest_of(store, spec)
     if manifest is None:
         if corpora.job(store, spec.corpus) is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
@@ -87,22 +89,30 @@ def plan(store: Store, study: studies.Study) -> None:
     queue_runs(store, found)
 
 
+def manifest_of(store: Store, spec: StudySpec) -> dict | None:
+    """What is known of a study's text: the manifest of its corpus, None until it is built; without one what the study
+    says itself."""
+    return corpora.manifest(store, spec.corpus) if spec.corpus is not None else text_given(spec)
+
+
 def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyPlanned | None:
     """A study's coordinates, metrics, runs, and the jobs that measure them; None while it waits for another study."""
     if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
-    domains = chosen_domains(spec, manifest)
+    check_fits(store, spec, manifest)
+    external = spec.trainer == EXTERNAL
+    domains = list(spec.domains) if spec.corpus is None else chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
-    objectives = objectives_in(store, spec, domains, frame.prior_name)
+    objectives = measured_in(spec, domains) if external else objectives_in(store, spec, domains, frame.prior_name)
     check_weighed(objectives, spec.priorities)
     rows = plan_runs(spec, study, frame)
-    made = training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+    made = [] if external else training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
     made += overlap_jobs(spec, study, domains)
     return StudyPlanned(
         study=study,
         domains=domains,
         metrics=[StudyMetric(**asdict(one)) for one in objectives],
-        corpus=text_of(frame, manifest),
+        corpus=manifest if spec.corpus is None else text_of(frame, manifest),
         runs=[PlannedRun(**row) for row in rows],
         jobs=[PlannedJob(**one) for one in made],
     )
@@ -126,8 +136,17 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
 def fit_is_due(store: Store, study: studies.Study) -> bool:
     """Whether all runs are in, or many more than at the last fit.
 
-    Merges are measured so fast that they are fitted only once all are in.
+    Merges are measured so fast that they are fitted only once all are in. Results that come from elsewhere wait for
+    others that come soon after them (engine/studies/refits.py).
     """
+    return is_fit_due_after_window(store, study) and not refits.is_open(store, study)
+
+
+def is_fit_due_after_window(store: Store, study: studies.Study) -> bool:
+    """The same, once no more results are waited for. An external trainer may take weeks: from the fewest runs on, each
+    window of its results is worth a fit."""
+    if study.external and study.open:
+        return study.done >= study.enough and can_fit(store, study)
     last = studies.league(store, study.id)
     newer = study.done >= study.enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
     newer = newer and study.kind == "mixture"
@@ -183,7 +202,8 @@ def goes_on(store: Store, study: studies.Study) -> bool:
     """Whether a planned study of which no job is under way has runs that are awaited, or a fit or search to queue."""
     if study.open or due_search(store, study) is not None or flips_due(store, study):
         return True
-    return fit_is_due(store, study) and jobs.find(store, fit_id(study, for_fitting(store, study.id))) is None
+    due = is_fit_due_after_window(store, study)
+    return due and jobs.find(store, fit_id(study, for_fitting(store, study.id))) is None
 
 
 def will_be_planned(store: Store, study: studies.Study) -> bool:
@@ -191,7 +211,7 @@ def will_be_planned(store: Store, study: studies.Study) -> bool:
     mixture study that a merge study is compared with."""
     spec = StudySpec.from_dict(study.spec)
     build = corpora.job(store, spec.corpus)
-    if corpora.manifest(store, spec.corpus) is None and build is not None and build.state not in jobs.UNFINISHED:
+    if manifest_of(store, spec) is None and build is not None and build.state not in jobs.UNFINISHED:
         return False
     other = studies.get(store, spec.merge.of) if spec.merge and spec.merge.of else None
     if other is None or other.coordinates:

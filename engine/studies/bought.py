@@ -11,7 +11,7 @@ from engine.spec.rivals import RIVALS
 from engine.studies.measured import points_measured
 from engine.studies.points import BEST_PREDICTED
 from engine.studies.rivals import found_rivals
-from store import runs, studies
+from store import confirm_runs, studies
 from store.database import Store
 
 CONFIDENCE = 0.95
@@ -62,8 +62,8 @@ def method_of(label: str) -> str | None:
 
 def comparisons(store: Store, study: studies.Study, aggregate: Aggregate) -> list[Comparison]:
     """What was confirmed of rivals, the largest models first."""
-    by_size: dict[tuple, list[runs.Confirmed]] = {}
-    for run in runs.confirmations(store, study.id):
+    by_size: dict[tuple, list[confirm_runs.Confirmed]] = {}
+    for run in confirm_runs.confirmations(store, study.id):
         if run.losses is not None:
             by_size.setdefault(tuple(sorted(run.fidelity.items())), []).append(run)
     found = [one for rows in by_size.values() if (one := _compared(store, study, rows, aggregate)) is not None]
@@ -71,7 +71,7 @@ def comparisons(store: Store, study: studies.Study, aggregate: Aggregate) -> lis
 
 
 def _compared(
-    store: Store, study: studies.Study, rows: list[runs.Confirmed], aggregate: Aggregate
+    store: Store, study: studies.Study, rows: list[confirm_runs.Confirmed], aggregate: Aggregate
 ) -> Comparison | None:
     """The comparison at one size; None where no rival, or nothing else, is measured there."""
     values: dict[str, dict[int, float]] = {}

@@ -6,12 +6,13 @@ import numpy as np
 
 from engine.analysis.power import Claim, claim
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import SAME_POINT, ci_half_width
+from engine.spec.statistics import ci_half_width, is_same_point
 from engine.studies.confirmations import Plan
-from engine.studies.fits import fit_of
 from engine.studies.measured import Noise, aggregate_noise, frame_of_study, noise_of_groups, points_measured
-from engine.surrogates.prediction import difference
-from store import runs, studies
+from engine.studies.moments import moment_of
+from engine.studies.phases import phases_of
+from engine.studies.schedules import ONE_MIXTURE, predicted_difference, totals
+from store import confirm_runs, studies
 from store.database import Store
 
 REPEATS, CONFIRMED = "repeats at the proxies' size", "confirmations of that size"
@@ -35,15 +36,19 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
 
     Differences are predicted at the proxies' size, and so is the noise until runs of the plan's size are there.
     """
-    fit, points = fit_of(store, study), list(plan.mixtures.values())
+    moment, points = moment_of(store, study, aggregate), list(plan.mixtures.values())
     noise, source = seeds_noise(store, study, plan, aggregate)
-    if fit is None or noise is None or not noise.std > 0:
+    if moment.fit is None or noise is None or not noise.std > 0:
         return Claims(None, source, [])
-    found = []
-    for name, point in frame_of_study(study).baselines.items():
-        if not any(np.abs(point - other).max() <= SAME_POINT for other in points[1:]):
+    known, found = None, []
+    against = dict(frame_of_study(study).baselines)
+    if points[0].ndim == 2:
+        known = phases_of(store, moment)
+        against = {ONE_MIXTURE: totals(study, points[0])} | against
+    for name, point in against.items():
+        if not any(is_same_point(point, other) for other in points[1:]):
             continue
-        gap = difference(fit.surrogate, points[0], point, aggregate.weights)
+        gap = predicted_difference(known, moment, points[0], point)
         one = claim(name, gap.aggregate, noise.std, noise.freedom, plan.seeds, len(points))
         found.append(replace(one, half=ci_half_width(gap.aggregate_std)))
     return Claims(noise, source, found)
@@ -51,7 +56,7 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
 
 def seeds_noise(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate) -> tuple[Noise | None, str]:
     """The noise of an aggregate between seeds, of earlier runs at the plan's size where there are, else of repeats."""
-    own = [run for run in runs.confirmations(store, study.id) if run.fidelity == plan.fidelity.to_dict()]
+    own = [run for run in confirm_runs.confirmations(store, study.id) if run.fidelity == plan.fidelity.to_dict()]
     done = [run for run in own if run.losses is not None]
     if done:
         weights, losses = np.stack([run.weights for run in done]), np.stack([run.losses for run in done])

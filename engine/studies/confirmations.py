@@ -10,15 +10,17 @@ from engine.analysis.trust import Trust, trust
 from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.spec.fidelity import Fidelity, larger
-from engine.spec.statistics import SAME_POINT, ordered
+from engine.spec.statistics import is_same_point, ordered
 from engine.spec.study import StudySpec
 from engine.studies import rivals as rival_mixtures
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.studies.points import ALSO, point_of
+from engine.studies.moments import Moment, moment_of
+from engine.studies.phases import phases_of
+from engine.studies.points import ALSO
+from engine.studies.schedules import ONE_MIXTURE, place_of, predicted_at, totals
 from engine.studies.training import add_runs, trainable
-from engine.surrogates.prediction import predict
-from store import runs, studies
+from store import confirm_runs, runs, studies
 from store.database import Store, in_turn
 
 ORDINARY = 0.85  # fraction of the runs, best first, that the range is taken from: poor ones would inflate a correlation
@@ -27,7 +29,8 @@ CONFIRM_SEED = 5000  # offset of confirmations' seeds from the study's own
 
 @dataclass(frozen=True)
 class Plan:
-    """A confirmation before it starts: mixtures by label, (D,) each; the larger fidelity; seeds per mixture."""
+    """A confirmation before it starts: places by label, one mixture (D,) or a schedule (F, D) each, the candidate's
+    first; the larger fidelity; seeds per place."""
 
     mixtures: dict[str, np.ndarray]
     fidelity: Fidelity
@@ -47,8 +50,8 @@ def plan_confirmation(
     spread: int = 4,
     rivals: Sequence[str] = (),
 ) -> Plan:
-    """Which mixtures to train larger: the candidate, the baselines, those that `rivals` found (engine/spec/rivals.py),
-    and `spread` measured runs from best to worst.
+    """Which mixtures to train larger: the candidate (of a schedule its totals, too), the baselines, those that `rivals`
+    found (engine/spec/rivals.py), and `spread` measured runs from best to worst.
 
     times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
     even in predicted rank, so that a rank correlation has something to rank. Raises Problem if anything is invalid.
@@ -63,15 +66,23 @@ def plan_confirmation(
             f"Cannot confirm with {seeds} seeds at {times:g} times the size and a spread of {spread}: use 1 to 20 "
             "seeds, 1 to 64 times the size, and a spread of 0 to 64."
         )
+    if times != 1 and trainable(study).start is not None:
+        raise Problem(
+            f"Cannot confirm at {times:g} times the size: the runs of {study.name!r} begin with a saved proxy of their "
+            "own size. Confirm at 1 times the size."
+        )
     candidate = ALSO.get(candidate, candidate)
-    mixtures: dict[str, np.ndarray] = {candidate: point_of(store, study, candidate)}
+    place = place_of(store, study, candidate)
+    mixtures: dict[str, np.ndarray] = {candidate: place}
+    if place.ndim == 2:
+        mixtures[ONE_MIXTURE] = totals(study, place)
     measured = fit.measured
     order = ordered(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)))
     places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
     others = frame_of_study(study).baselines | labelled(store, study, rivals)
     others |= {measured.ids[i]: measured.weights[i] for i in order[places]}
     for name, point in others.items():
-        if all(np.abs(point - there).max() > SAME_POINT for there in mixtures.values()):
+        if not any(is_same_point(point, there) for there in mixtures.values()):
             mixtures[name] = point
     return Plan(mixtures, larger(trainable(study).fidelity, times), seeds)
 
@@ -79,11 +90,11 @@ def plan_confirmation(
 def labelled(store: Store, study: studies.Study, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The mixtures of rivals by the label of their confirmation: the method's title, with a number where one that it
     found before, by other priorities or a longer recipe, was confirmed already."""
-    there = runs.confirmations(store, study.id)
+    there = confirm_runs.confirmations(store, study.id)
     found = {}
     for title, point in rival_mixtures.mixtures_of(store, study, names).items():
         label, number = title, 1
-        while any(one.label == label and np.abs(one.weights - point).max() > SAME_POINT for one in there):
+        while any(one.label == label and not is_same_point(one.weights, point) for one in there):
             number += 1
             label = f"{title} ({number})"
         found[label] = point
@@ -99,13 +110,19 @@ def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
     """
     first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
     alive = ("planned", "running", "done")
-    there = [one for one in runs.confirmations(store, study.id) if one.state in alive]
+    there = [one for one in confirm_runs.confirmations(store, study.id, schedules=True) if one.state in alive]
     there = [one for one in there if one.fidelity == plan.fidelity.to_dict()]
     rows = [
-        {"role": "confirm", "label": name, "weights": point.tolist(), "seed": first + seed}
-        for name, point in plan.mixtures.items()
+        {
+            "role": "confirm",
+            "label": name,
+            "weights": totals(study, place).tolist(),
+            "phases": place.tolist() if place.ndim == 2 else None,
+            "seed": first + seed,
+        }
+        for name, place in plan.mixtures.items()
         for seed in range(plan.seeds)
-        if all(one.seed != first + seed or np.abs(one.weights - point).max() > SAME_POINT for one in there)
+        if not any(one.seed == first + seed and is_same_point(one.place, place) for one in there)
     ]
     return add_runs(store, study, rows, plan.fidelity) if rows else []
 
@@ -114,14 +131,14 @@ def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
 class Confirmation:
     """The results so far of one fidelity's confirmation.
 
-    names (P,), weights (P, D): its mixtures; predicted, predicted_std (P,): their aggregates by the surrogate in use,
-    at the proxies' size; trust: None while results are missing, as `waiting` says. done, lost, runs: how many of its
-    runs are done, ended without a measurement, and there are.
+    names, places (P): its mixtures (D,) and schedules (F, D); predicted, predicted_std (P,): their aggregates by the
+    surrogate in use, at the proxies' size; trust: None while results are missing, as `waiting` says. done, lost,
+    runs: how many of its runs are done, ended without a measurement, and there are.
     """
 
     fidelity: Fidelity
     names: list[str]
-    weights: np.ndarray
+    places: list[np.ndarray]
     predicted: np.ndarray
     predicted_std: np.ndarray
     trust: Trust | None
@@ -135,22 +152,23 @@ def confirmations(
     store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None
 ) -> list[Confirmation]:
     """Every confirmation of a study, the largest models first, compared with the surrogate's predictions."""
-    fit, aggregate = fit_of(store, study, surrogate), aggregate_of(store, study, priorities)
-    by_size: dict[tuple, list[runs.Confirmed]] = {}
-    for run in runs.confirmations(store, study.id):
+    moment = moment_of(store, study, aggregate_of(store, study, priorities), surrogate)
+    by_size: dict[tuple, list[confirm_runs.Confirmed]] = {}
+    for run in confirm_runs.confirmations(store, study.id, schedules=True):
         by_size.setdefault(tuple(sorted(run.fidelity.items())), []).append(run)
-    found = [_confirmation(rows, fit, aggregate) for rows in by_size.values()] if fit else []
+    found = [_confirmation(store, moment, rows) for rows in by_size.values()] if moment.fit else []
     return sorted(found, key=lambda one: -one.fidelity.flops(256))
 
 
-def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
+def _confirmation(store: Store, moment: Moment, rows: list[confirm_runs.Confirmed]) -> Confirmation:
+    known = phases_of(store, moment) if any(run.phases is not None for run in rows) else None
     labels = list(dict.fromkeys(run.label for run in rows))
     done = {name: [run for run in rows if run.label == name and run.losses is not None] for name in labels}
     names = [name for name in labels if done[name]]
-    weights = np.array([done[name][0].weights for name in names])
-    seen = [predict(fit.surrogate, point, aggregate.weights) for point in weights]
+    places = [done[name][0].place for name in names]
+    seen = [predicted_at(known, moment, place) for place in places]
     predicted, std = (np.array([getattr(one, field) for one in seen]) for field in ("aggregate", "aggregate_std"))
-    measured = [np.array([aggregate.of(run.losses) for run in done[name]]) for name in names]
+    measured = [np.array([moment.aggregate.of(run.losses) for run in done[name]]) for name in names]
     try:
         verdict, waiting = trust(predicted, std, measured, chosen=0), None
     except Problem as problem:
@@ -158,7 +176,7 @@ def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
     fidelity = Fidelity.from_dict(rows[0].fidelity)
     count = sum(len(values) for values in measured)
     lost = sum(run.state in ("failed", "cancelled", "diverged", "refused") for run in rows)
-    return Confirmation(fidelity, names, weights, predicted, std, verdict, waiting, count, lost, len(rows))
+    return Confirmation(fidelity, names, places, predicted, std, verdict, waiting, count, lost, len(rows))
 
 
 def scale_check(store: Store, study: studies.Study, priorities: dict | None = None) -> scaling.Check:

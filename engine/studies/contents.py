@@ -147,7 +147,7 @@ def _contents(folder: Path, domains: tuple[str, ...], text: tuple[str, ...]) -> 
 
 def keys_of(study: studies.Study) -> list[Key]:
     """What each metric of a study measures, in the order of its losses; none where its text is unknown."""
-    if study.imported or not study.coordinates or study.corpus is None:
+    if study.elsewhere or not study.coordinates or study.corpus is None:
         return []
     facts = [study.corpus["domains"].get(name, {}).get("sha256", {}).get("valid", name) for name in study.domains]
     return [(metric.name, text) for metric in measured_by(study.spec.get("metrics", ())) for text in facts]
@@ -166,8 +166,8 @@ def _unknown(store: Store, study: studies.Study) -> str | None:
     """Why a study's contents are not known; None where they are."""
     if study.kind == "merge":
         return "a merge has no text of its own"
-    if study.imported:
-        return "its runs were imported without text, so the contents of its domains are unknown"
+    if study.elsewhere:
+        return "its runs were trained elsewhere without text, so the contents of its domains are unknown"
     if not study.coordinates or study.corpus is None:
         return "it is not planned yet"
     if _cut(study):

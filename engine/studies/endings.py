@@ -13,12 +13,13 @@ from engine.core.short_names import counted
 from engine.spec.objectives import BITS, Aggregate
 from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
+from engine.spec.starts import START
 from engine.studies.measured import check_planned
 from engine.studies.phases import with_aggregate
 from store import runs, studies
 from store.database import Store
 
-APART = (DOSE, PHASED)  # their shares do not tell what they read
+APART = (DOSE, PHASED, START)  # their shares do not tell what they read
 WORSE, BETTER, OPEN = "worse", "better", "open"
 Looks = dict[int, np.ndarray]  # tokens read -> losses (D,) then
 

@@ -78,6 +78,11 @@ def plan_lab(
     spec, frame = trainable(study), frame_of_study(study)
     if study.kind == "merge" or spec.fidelity is None:
         raise Problem(f"Cannot try fidelities in {study.name!r}: it is about merges. Ask its mixture study.")
+    if spec.start is not None:
+        raise Problem(
+            f"Cannot try fidelities in {study.name!r}: its runs begin with a saved proxy, which has one architecture. "
+            "Ask a study that begins with random weights."
+        )
     known = candidates(spec.fidelity)
     if unknown := [name for name in names if name not in known]:
         raise Problem(f"Cannot try {unknown[0]!r}: the candidates of {study.name!r} are {', '.join(known)}.")

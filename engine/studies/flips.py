@@ -9,6 +9,7 @@ from engine.spec.flips import WINDOWS
 from engine.spec.kinds.flips import FlipsTask, PlacedRun
 from engine.spec.phases import PHASED
 from engine.spec.repetition import DOSE
+from engine.spec.starts import START
 from engine.spec.statistics import SAME_POINT
 from engine.studies.measured import frame_of_study
 from store import jobs, runs, studies
@@ -39,7 +40,7 @@ def flips_due(store: Store, study: studies.Study) -> list[tuple[str, dict]]:
         asked = [row for row in done if not row.known]
         if not asked or any(row.state in ("planned", "running") for row in rows):
             continue
-        usual = [row for row in done if row.role not in (DOSE, PHASED)]
+        usual = [row for row in done if row.role not in (DOSE, PHASED, START)]
         reference = [row.id for row in usual if np.abs(row.weights - prior).max() <= SAME_POINT]
         if len(reference) < SEEDS:
             if fidelity is None:

@@ -42,4 +42,6 @@ def of_proxy(store: Store, model: str, study: str | None) -> dict:
         raise Problem(f"Cannot tell which study trained {model!r}: name the study, whose corpus and size it has.")
     found = studies.get(store, name)
     spec = StudySpec.from_dict({"name": found.name, **found.spec})
+    if spec.fidelity is None:
+        raise Problem(f"Cannot ask {model!r}: {found.name!r} trains no proxies. Name the study that trained it.")
     return {"study": found.id, "corpus": spec.corpus, "fidelity": spec.fidelity.to_dict()}

@@ -21,7 +21,7 @@ from engine.studies.measured import Noise, aggregate_noise, aggregate_of
 from engine.studies.moments import Moment
 from engine.studies.points import BEST_PREDICTED
 from engine.surrogates.prediction import aggregate_std, difference, difference_std
-from store import runs, studies
+from store import confirm_runs, studies
 from store.database import Store
 
 MOST_SEEDS = 10  # that one click asks for
@@ -104,7 +104,9 @@ def optimism_of(store: Store, moment: Moment) -> dict[str, Any] | None:
 def with_seeds(one: Headline, store: Store, study: studies.Study) -> Headline:
     """The same, weighed with runs of both points at the study's own size that were made to confirm."""
     own = study.spec["fidelity"]
-    done = [run for run in runs.confirmations(store, study.id) if run.losses is not None and run.fidelity == own]
+    done = [
+        run for run in confirm_runs.confirmations(store, study.id) if run.losses is not None and run.fidelity == own
+    ]
     pair = [
         {run.seed: float(one.aggregate.of(run.losses)) for run in done if np.abs(run.weights - at).max() <= SAME_POINT}
         for at in (one.point, one.against[1])

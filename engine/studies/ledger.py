@@ -13,11 +13,12 @@ from engine.analysis.explain import support
 from engine.core.checks import or_null
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import SAME_POINT, Z80, Z95, weighted_sum
+from engine.spec.statistics import SAME_POINT, Z80, Z95, is_same_point, weighted_sum
 from engine.studies.fits import Fit, fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.schedules import place_in
 from engine.surrogates.prediction import difference, predict
-from store import ledger, reviews, runs, studies
+from store import confirm_runs, ledger, reviews, studies
 from store.database import Store
 from store.ledger import Registered
 
@@ -42,6 +43,8 @@ def register(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> 
     for by in [fit, *_others(store, study, fit)] if few else [fit]:
         seen: dict[bytes, dict[str, Any] | None] = {}
         for row in rows:
+            if row.get("phases") is not None:  # a surrogate knows one mixture throughout; a candidate may know more
+                continue
             point = np.array(row["weights"], float)
             key = point.round(9).tobytes()
             if key not in seen:
@@ -90,8 +93,9 @@ def _frozen(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> l
     for candidate in reviews.of_study(store, study.id):
         frozen = candidate.frozen
         base = next(iter(frozen["baselines"].values()))
-        there = [row for row in rows if np.abs(np.array(row["weights"]) - frozen["point"]).max() < SAME_POINT]
-        apart = np.abs(np.array(base["point"]) - frozen["point"]).max() >= SAME_POINT
+        place = place_in(frozen)
+        there = [row for row in rows if is_same_point(np.array(row.get("phases") or row["weights"], float), place)]
+        apart = not is_same_point(place_in(base), place)
         gap = {
             "reference": base["point"],
             "gap": base["difference"]["aggregate"],
@@ -147,11 +151,11 @@ def entries(store: Store, study: str | None = None) -> list[Entry]:
     """Every registered prediction of a study, or of all, with what is known of it now; the latest last."""
     found = ledger.registered(store, study)
     own = {one.id: one.spec.get("fidelity") for one in studies.all_studies(store)}
-    confirmed = {name: runs.confirmations(store, name) for name in {one.study for one in found}}
+    confirmed = {name: confirm_runs.confirmations(store, name) for name in {one.study for one in found}}
     return [_entry(one, confirmed[one.study], own[one.study]) for one in found if one.study in own]
 
 
-def _entry(one: Registered, confirmed: list[runs.Confirmed], fidelity: dict[str, Any] | None) -> Entry:
+def _entry(one: Registered, confirmed: list[confirm_runs.Confirmed], fidelity: dict[str, Any] | None) -> Entry:
     said = one.prediction
     weights = np.array(said.weights)
     total = None if one.losses is None else _total(one.losses, weights)

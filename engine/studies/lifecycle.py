@@ -10,7 +10,7 @@ from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, Stu
 from engine.league import with_members
 from engine.metrics import asked_of, measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
-from engine.studies.advance import advance, planned
+from engine.studies.advance import advance, manifest_of, planned
 from engine.studies.lost import jobs_behind
 from engine.studies.questions import Asked
 from store import corpora, jobs, studies
@@ -41,12 +41,12 @@ def begin(store: Store, spec: StudySpec, study: str | None = None) -> Asked:
     measured_by(spec.metrics)  # raises if it is unknown
     asked_of(store.workspace.root, spec.tasks)  # so does this
     with_members(list(spec.surrogates))  # and this
-    if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
+    if spec.corpus not in (None, "default") and corpora.spec(store, spec.corpus) is None:
         known = ", ".join(["default", *corpora.names(store)])
         raise Problem(
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
-    if (manifest := corpora.manifest(store, spec.corpus)) is not None:
+    if (manifest := manifest_of(store, spec)) is not None:
         planned(store, spec, "check", manifest)  # raises if the constraints leave too few mixtures
     with store.alone():  # the same study asked for twice at once is one
         if (there := same_study(store, spec)) is not None:

@@ -11,7 +11,7 @@ MANY = ("train", "merge")  # kinds of which every job counts, not the latest alo
 
 def jobs_behind(store: Store, study: studies.Study) -> list[jobs.JobRow]:
     """The jobs of a study, and that of the corpus which it waits for."""
-    corpus = None if study.coordinates or study.imported else corpora.job(store, study.spec["corpus"])
+    corpus = None if study.coordinates or study.spec["corpus"] is None else corpora.job(store, study.spec["corpus"])
     return [*([corpus] if corpus else []), *jobs.of_study(store, study.id)]
 
 

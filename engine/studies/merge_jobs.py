@@ -28,9 +28,11 @@ from engine.spec.merge import (
 )
 from engine.spec.objectives import check_weighed
 from engine.spec.pools import pools_of
+from engine.spec.starts import folder_of
 from engine.spec.study import StudySpec, chosen_domains
 from engine.spec.tasks import Merging
 from engine.studies.overlap import overlap_jobs
+from engine.studies.starts import check_fits
 from engine.studies.tasks import objectives_in
 from store import runs, studies
 from store.database import Store
@@ -44,6 +46,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
 
     Raises Problem if checkpoints are missing, or the method cannot merge that many experts.
     """
+    check_fits(store, spec, manifest)
     merge, domains = spec.merge, chosen_domains(spec, manifest)
     mixture_study = studies.get(store, merge.of) if merge.of else None
     if mixture_study is not None and not mixture_study.domains:
@@ -103,21 +106,23 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
     )
     first = expert_file(study, rows[0]["id"])
     made = []
-    for group, fidelity, more in ((rows[:1], spec.fidelity, {}), (rows[1:], tuned, {"start": first})):
+    base = {} if spec.start is None else {"start": spec.start, "untrained": True}  # it is there already
+    experts = {"start": first}
+    for group, fidelity, more in ((rows[:1], spec.fidelity, base), (rows[1:], tuned, experts)):
         trained = [TaskRun(id=row["id"], weights=shares[row["label"]].tolist(), seed=row["seed"]) for row in group]
         task = TrainTask(
             corpus=spec.corpus,
             domains=domains,
             runs=trained,
             fidelity=fidelity.to_dict(),
-            save=first.rpartition("/")[0],
+            save=folder_of(study),
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
             **spec.compute.own(),
             **more,
         )
         settings = spec.compute.settings(study) | {"priority": priority_of(spec)}
-        settings |= {"depends_on": [f"{study}-base"]} if more else {}
+        settings |= {"depends_on": [f"{study}-base"]} if more is experts else {}
         made.append({"job": group[0]["job"], "spec": task.spec(**settings)})
     return rows, made
 

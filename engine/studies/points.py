@@ -34,6 +34,12 @@ def nominated_points(store: Store, study: studies.Study) -> dict[str, np.ndarray
     return {one.frozen["name"]: np.array(one.frozen["point"]) for one in reviews.of_study(store, study.id)}
 
 
+def candidate_called(store: Store, study: studies.Study, name: str) -> reviews.Candidate | None:
+    """The study's candidate of a name or id, the newest first."""
+    there = reviews.of_study(store, study.id)
+    return next((one for one in there if name in (one.id, one.frozen["name"])), None)
+
+
 def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
     """The mixture (D,) of a candidate's name or id, of another name, or of a run's id, by the study's own priorities.
 
@@ -44,7 +50,7 @@ def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
     candidate = ALSO.get(candidate, candidate)
     if candidate in points:
         return points[candidate]
-    if (found := next((one for one in reviews.of_study(store, study.id) if one.id == candidate), None)) is not None:
+    if (found := candidate_called(store, study, candidate)) is not None:
         return np.array(found.frozen["point"])
     measured = runs.measured_at_all_sizes(store, study.id)
     if candidate in measured.ids:

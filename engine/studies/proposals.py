@@ -13,7 +13,7 @@ from engine.spec.statistics import SAME_POINT
 from engine.spec.study import StudySpec
 from engine.studies.measured import for_fitting, frame_of_study
 from engine.studies.questions import Asked, ask_once, job_id_of, question_of, surrogate_file
-from engine.studies.training import add_runs, trainable
+from engine.studies.training import add_runs, plannable
 from store import runs, studies
 from store.database import Store, in_turn
 
@@ -87,5 +87,5 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> St
         for point, run in zip(points, known, strict=True)
         if run is None
     ]
-    added = iter(add_runs(store, study, rows, trainable(study).fidelity) if rows else [])
+    added = iter(add_runs(store, study, rows, plannable(study).fidelity) if rows else [])
     return Started([run or next(added) for run in known], not rows)

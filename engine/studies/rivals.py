@@ -110,6 +110,11 @@ def task_of(store: Store, study: studies.Study, method: str) -> RivalTask:
     if study.kind == "merge" or spec.fidelity is None:
         raise Problem(f"Cannot find a rival mixture in {study.name!r}: it is about merges. Ask its mixture study.")
     experts = made_experts(store, study) if method == "mixmin" else None
+    if experts is None and spec.start is not None:
+        raise Problem(
+            f"Cannot find a rival mixture in {study.name!r}: its runs begin with a saved proxy, and this method trains "
+            "from random weights. Ask a study that begins with those."
+        )
     fidelity = experts[1] if experts else replace(spec.fidelity, batches="mixed", sharpness=0.0)
     rival.cost(fidelity, len(study.domains), experts is not None)
     return RivalTask(
@@ -159,7 +164,7 @@ def _standing(store: Store, study: studies.Study, name: str, found: Found | None
 def found_rivals(store: Store, study: studies.Study) -> dict[str, Found]:
     """The newest mixture of each method by the study's own priorities, by the method's name. DoReMi's serves whatever
     counts."""
-    if study.imported or study.kind == "merge" or not study.domains:
+    if study.elsewhere or study.kind == "merge" or not study.domains:
         return {}
     try:
         weights = losses_weighed(store, study)
@@ -198,7 +203,7 @@ def tokens_of_experts(store: Store, study: studies.Study) -> ExpertTokens | None
     """What experts give each validation token, once MixMin's mixture was found; None before, and where the study's
     domains are others now."""
     path = expert_tokens.file_of(store.workspace.root, study.id)
-    if study.imported or not path.is_file():
+    if study.elsewhere or not path.is_file():
         return None
     found = expert_tokens.load(path)
     return found if found.domains == study.domains else None

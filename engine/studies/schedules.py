@@ -1,10 +1,12 @@
 """Schedules of a study with phases: what one is predicted to measure, and the best one. Uses the store.
 
 A schedule is the shares of every phase. What it is predicted to measure is what the surrogate in use predicts of one
-mixture with its totals, plus what its order adds. F phases, D domains, M metrics.
+mixture with its totals, plus what its order adds. A place is what a run can be trained on: one mixture (D,) throughout,
+or a schedule (F, D). F phases, D domains, M metrics.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +14,17 @@ from engine.analysis.phases import best_order
 from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.spec.phases import PLANNED, total_of
-from engine.spec.statistics import lowest, weighted_sum
+from engine.spec.statistics import ci_half_width, lowest, weighted_sum
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
-from engine.studies.phases import SUM, Phases, phased_runs, phases_of
-from engine.studies.points import BEST_PREDICTED, named_points
-from engine.surrogates.prediction import Prediction, predict
+from engine.studies.phases import SUM, Phases, phased_runs, phases_of, total_in
+from engine.studies.points import ALSO, BEST_PREDICTED, candidate_called, named_points, point_of
+from engine.surrogates.prediction import Difference, Prediction, difference, predict
 from store import studies
 from store.database import Store
 
 BEST_SCHEDULE = "best schedule"
+ONE_MIXTURE = "one mixture with the same totals"  # that a schedule is compared with
 DRAWS, KEPT = 2048, 32  # mixtures that the best schedule's totals are looked for among, and of which orders are tried
 
 
@@ -85,6 +88,59 @@ def named_schedules(store: Store, moment: Moment) -> dict[str, np.ndarray]:
     found = phases_of(store, moment)
     best = {BEST_SCHEDULE: best_schedule(store, moment, found)} if found.order and found.order.pays else {}
     return best | {one.label: one.phases for one in phased_runs(store, moment.study) if one.label == PLANNED}
+
+
+def named_places(store: Store, moment: Moment) -> dict[str, np.ndarray]:
+    """The places of a study that have a name: its schedules', and those of `named_points`."""
+    return named_schedules(store, moment) | named_points(moment)
+
+
+def place_of(store: Store, study: studies.Study, name: str) -> np.ndarray:
+    """The place of a candidate's name or id, of another name, or of a run's id: (F, D) where it is a schedule. Raises
+    Problem if unknown."""
+    name = ALSO.get(name, name)
+    if (candidate := candidate_called(store, study, name)) is not None:
+        return place_in(candidate.frozen)
+    schedule = schedule_of(store, study, name)
+    return point_of(store, study, name) if schedule is None else schedule
+
+
+def place_in(frozen: dict[str, Any]) -> np.ndarray:
+    """The place of a candidate's frozen record."""
+    schedule = frozen.get("schedule")
+    return np.array(schedule["phases"] if schedule else frozen["point"], float)
+
+
+def totals(study: studies.Study, place: np.ndarray) -> np.ndarray:
+    """(D,) the shares of all tokens of a place; of a merge, its coefficients."""
+    return total_in(study, place) if place.ndim == 2 else place
+
+
+def predicted_at(found: Phases | None, moment: Moment, place: np.ndarray) -> Prediction:
+    """What a run at a place is predicted to measure. found: what is known of the study's phases, for a schedule."""
+    if place.ndim == 1:
+        return predict(moment.fit.surrogate, place, moment.aggregate.weights)
+    at = schedule_at(found, place)
+    std = np.hypot(at.one.std, at.change_std)
+    return Prediction(at.one.shares, at.one.mean + at.change, std, at.aggregate, at.aggregate_std)
+
+
+def predicted_difference(found: Phases | None, moment: Moment, place: np.ndarray, baseline: np.ndarray) -> Difference:
+    """A run at a place minus one of the mixture `baseline` (D,): what its totals change, and what its order adds."""
+    by, surrogate = moment.aggregate.weights, moment.fit.surrogate
+    if place.ndim == 1:
+        return difference(surrogate, place, baseline, by)
+    at = schedule_at(found, place)
+    gap = difference(surrogate, at.one.shares, baseline, by)
+    total, std = gap.aggregate + at.aggregate_change, float(np.hypot(gap.aggregate_std, at.aggregate_change_std))
+    return replace(
+        gap,
+        mean=gap.mean + at.change,
+        std=np.hypot(gap.std, at.change_std),
+        aggregate=total,
+        aggregate_std=std,
+        inside_noise=abs(total) <= ci_half_width(std),
+    )
 
 
 def schedule_of(store: Store, study: studies.Study, name: str) -> np.ndarray | None:

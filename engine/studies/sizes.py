@@ -25,7 +25,7 @@ def has_sizes(store: Store, study: studies.Study) -> bool:
 
 def notes(store: Store, study: studies.Study) -> list[str]:
     """What has to be known of the sizes of the runs that surrogates of shares learn from; nothing for one size."""
-    return notes_on_sizes(runs.own_fidelity(store, study.id)) if study.kind == "mixture" else []
+    return notes_on_sizes(runs.own_fidelity(store, study.id), study.size) if study.kind == "mixture" else []
 
 
 def summary(store: Store, study: studies.Study, parameters: float | None = None, tokens: float | None = None) -> dict:
@@ -39,7 +39,8 @@ def summary(store: Store, study: studies.Study, parameters: float | None = None,
         found, own = (sizes_of(one)[0] for one in (runs.sizes(store, study.id)[1], runs.own_fidelity(store, study.id)))
     except Problem:  # in two units: the notes say so
         return {"sizes": [], "notes": said}
-    used = own[own_size(own)].place if own else None
+    place = own_size(own, study.size)
+    used = own[place].place if place >= 0 else None
     return {"sizes": [{**asdict(one), "in_use": one.place == used} for one in found], "notes": said}
 
 

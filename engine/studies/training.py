@@ -13,6 +13,7 @@ from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
 from engine.spec.phases import fractions_of, whole_trainings
 from engine.spec.repetition import kept_fractions
+from engine.spec.starts import START, folder_of
 from engine.spec.study import StudySpec, planned_roles
 from engine.studies import ledger
 from engine.studies.jobs import add_to
@@ -27,9 +28,13 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
     """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses", "phases", "trunk"}; sets each
     run's "job". Branches are trained with their trunks."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
+    memory = devices.machine().get("memory_mb", 0)
     keep = kept_fractions(spec, frame).tolist()
     made, fractions = [], fractions_of(spec).tolist() or None
-    for group in groups_of(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
+    together = group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1, memory)
+    trained = [run for run in runs if run.get("role") != START]
+    alone = [[run] for run in runs if run.get("role") == START]
+    for group in alone + groups_of(trained, *together):
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
             run["job"] = job_id
@@ -43,6 +48,9 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             metrics=list(spec.metrics),
             tasks=list(spec.tasks),
             fractions=fractions,
+            start=spec.start,
+            untrained=group[0].get("role") == START,
+            save=folder_of(study) if any(run.get("role") == "confirm" for run in group) else None,
             **spec.compute.own(),
         )
         made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})
@@ -80,6 +88,17 @@ def vocabulary_of(store: Store, corpus: str) -> int:
 
 def trainable(study: studies.Study) -> StudySpec:
     """The settings of a study that trains its own proxies. Raises Problem if it cannot."""
+    spec = plannable(study)
+    if study.external:
+        raise Problem(
+            f"Cannot train here for {study.name!r}: its trainer is another one. Export the mixture, train it there, "
+            "and send the result with an id of its own, its weights and its size."
+        )
+    return spec
+
+
+def plannable(study: studies.Study) -> StudySpec:
+    """The settings of a study to which runs can be added, trained here or elsewhere. Raises Problem if none can."""
     if study.imported or not study.domains:
         why = "its runs were imported, so there is no text to train on" if study.imported else "it is not planned yet"
         raise Problem(
@@ -91,14 +110,17 @@ def trainable(study: studies.Study) -> StudySpec:
 
 @takes("operator", "add runs to a study")
 @in_turn
-def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
-    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
-    spec, first = trainable(study), runs.last_number(store, study.id) + 1
+def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity | None) -> list[str]:
+    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids. An
+    external trainer's have no fidelity and no job: they are exported."""
+    spec, first = plannable(study), runs.last_number(store, study.id) + 1
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
         size = None if own and row["role"] != "confirm" else fidelity.to_dict()
         row |= {"id": run_id(study.id, number), "number": number, "fidelity": size}
     ledger.register(store, study, rows)
+    if study.external:
+        return add_to(store, study.id, rows, [])
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )

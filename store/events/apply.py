@@ -1,5 +1,5 @@
 """Apply journal events to the tables, in whatever order journals are read: an event becomes the row that it declares,
-or decisions.py, housekeeping.py and outcomes.py have a function for its kind.
+or decisions.py, housekeeping.py, reported.py and outcomes.py have a function for its kind.
 
 Within one journal events apply in their order. Tables that several journals touch are written so that the result is
 the same whichever is read first: the owner's journal inserts rows, a job's own journal alone moves the state of the job
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from engine.core.errors import Problem
 from engine.jobs.events import Event
-from store.events import decisions, housekeeping, outcomes
+from store.events import decisions, housekeeping, outcomes, reported
 from store.events.bulk import Cursor, Handler, Origin, land
 from store.events.fitting import Existing
 from store.events.outcomes import BULK
@@ -18,6 +18,7 @@ from store.journal import Chunk
 
 ONE_BY_ONE = 4  # times the work of an event that is applied in bulk
 EVENTS: dict[type[Event], Handler] = {**decisions.EVENTS, **housekeeping.EVENTS, **outcomes.EVENTS}
+EVENTS |= reported.EVENTS
 
 
 def weight(chunk: Chunk) -> int:

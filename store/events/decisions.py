@@ -35,6 +35,7 @@ from engine.jobs.events import Event
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, SourcePrice, SourcePriced
 from engine.jobs.spec import JobSpec
 from store.events.bulk import Columns, Cursor, Handler, Origin, insert
+from store.events.reported import give_up_all, plan_again
 
 
 def study_created(cursor: Cursor, origin: Origin, e: StudyCreated) -> None:
@@ -55,10 +56,12 @@ def study_text_given(cursor: Cursor, origin: Origin, e: StudyTextGiven) -> None:
 
 def study_cancelled(cursor: Cursor, origin: Origin, e: StudyCancelled) -> None:
     cursor.execute("UPDATE studies SET state = 'cancelled' WHERE id = ?", [e.study])
+    give_up_all(cursor, e.study)
 
 
 def study_resumed(cursor: Cursor, origin: Origin, e: StudyResumed) -> None:
     cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e.study])
+    plan_again(cursor, e.study)
 
 
 def study_paused(cursor: Cursor, origin: Origin, e: StudyPaused) -> None:
@@ -153,7 +156,7 @@ def runs_submitted(cursor: Cursor, origin: Origin, e: RunsSubmitted) -> None:
     last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
     columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in SUBMITTED}
     columns["number"] = list(range(last + 1, last + 1 + len(e.runs)))
-    columns |= {"study": e.study, "role": "submitted", "state": "done"}
+    columns |= {"study": e.study, "role": "submitted", "state": "done", "reported_at": origin.t}
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
 
 

@@ -72,20 +72,26 @@ CASES = {  # case: (what must come out, the file and the test)
         (f"{MERGING}stacks.py", "test_gradients_run_over_each_stack"),
     ),
     "vl_slices": (
-        "slices of a model of several stacks are refused",
+        "slices of a model of several stacks are refused where no module says which is meant",
         (f"{MERGING}stacks.py", "test_slices_are_refused"),
+        (f"{MERGING}modules.py", "test_stacks_are_assembled_apart"),
     ),
     "added_tokens": (
-        "rows of tokens that only one knows are told",
+        "rows of tokens that only one knows are told; a union keeps them, with the tensors of mergekit",
         (f"{MERGING}tokens.py", "test_rows_of_tokens_that_only_one_knows"),
+        (f"{MERGING}mergekit_files.py", "test_a_file_of_mergekit_gives_its_tensors"),
+        (f"{MERGING}token_rules.py", "test_a_union_loads_and_encodes_as_promised"),
     ),
     "reserved_tokens": (
-        "two tokens with one number are refused",
+        "two tokens with one number are refused, but for reserved ones, which merge by number, or by choice by name",
         (f"{MERGING}tokens.py", "test_two_tokens_with_one_number_are_refused"),
+        (f"{MERGING}token_rules.py", "test_renamed_reserved_tokens_by_choice"),
     ),
     "mergekit_yaml": (
-        "what a merge file holds is carried out or refused in a sentence",
+        "what a merge file holds is carried out as mergekit does, or refused in a sentence",
         (f"{MERGING}refused.py", "test_a_bad_merge_file_is_a_sentence"),
+        (f"{MERGING}mergekit_files.py", "test_a_file_of_mergekit_gives_its_tensors"),
+        (f"{MERGING}documents.py", "test_later_merges_use_earlier_ones_whatever_their_order"),
     ),
     "litgpt-shared-loader": (
         "what the loader delivers is what was asked: counted, chunk by chunk",

@@ -63,6 +63,21 @@ def test_a_phased_study_is_costed_trained_judged_and_exported(desk, tmp_path):
     assert [phase["fraction"] for phase in json.loads(made.read_text())["phases"]] == [0.75, 0.25]
 
 
+def test_a_schedule_is_nominated_and_confirmed_beside_one_mixture_with_its_totals(desk):
+    """Follows the test above: its study is trained."""
+    run = next(row for row in answer(desk, "runs", "Phased") if row["role"] == "phased" and row["trunk"] is None)
+    made = answer(desk, "nominate", "Phased", "In order", "--because", "x", "--candidate", run["id"])["candidate"]
+    answer(desk, "confirm-candidate", made, "--times", "1", "--seeds", "2", "--wait")
+    (measured,) = answer(desk, "candidate", made)["evidence"]
+    assert measured["own"] and measured["points"]["candidate"]["seeds"] == 2 and measured["gap"] is not None
+    told = measured["differences"]["one mixture with the same totals"]
+    assert told["measured"] is not None and told["measured_half"] > 0
+    trained = [row for row in answer(desk, "runs", "Phased") if row["role"] == "confirm"]
+    assert [row["phases"] is not None for row in trained] == [True, True] + [False] * (len(trained) - 2)
+    (size,) = answer(desk, "trust", "Phased")
+    assert size["mixtures"][:2] == ["In order", "one mixture with the same totals"] and len(size["predicted"]) >= 4
+
+
 def test_phases_that_cannot_be_are_refused_as_the_study_starts(desk, tmp_path):
     refused = engine(desk, "start", file(tmp_path, "Wrong", "0.9"), check=False)
     assert refused.returncode == 1 and "sum to 1.15, past 1" in refused.stderr

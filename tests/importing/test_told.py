@@ -88,6 +88,16 @@ def test_what_is_told_beside_a_metric_is_none(tmp_path, beside):
     assert {found.mapping.seed, found.mapping.n_tokens, found.mapping.model_size} == {None}
 
 
+@pytest.mark.parametrize("name", ["loss_rank", "val_loss_rank", "rank_of_loss", "rank_val_loss", "acc_percentile"])
+def test_where_a_run_stands_among_others_is_no_metric_even_alone(tmp_path, name):
+    """With ties, too: their ranks are halves."""
+    ranks = [1.5, 1.5, *range(3, RUNS + 1)]
+    found = reading(written(tmp_path / "runs.csv", {**RUN, **MIX, "bleu": LOSSES, name: ranks}))
+    assert [one.metric for one in found.mapping.objectives] == ["bleu"]
+    (role,) = [one.role for one in found.columns if one.column == name]
+    assert role == "beside"
+
+
 @pytest.mark.parametrize("name", ["val_loss_step", "val_loss_epoch", "docs_loss", "loss_samples", "f1_samples"])
 def test_a_loggers_loss_of_a_step_or_an_epoch_is_one(tmp_path, name):
     """Lightning calls a loss itself so: its numbers are no whole ones."""

@@ -49,7 +49,7 @@ def test_steps_behind_a_word_are_a_history(tmp_path, column, word):
     table.pop("step") if column != "step" else None
     path = written(tmp_path / "runs.csv", table)
     (question,) = reading(path).questions
-    assert question.id == "steps" and list(question.options) == ["last", "300", "200", "100"]
+    assert question.id == "steps" and list(question.options) == ["last", "300", "200", "100", "best", "smoothed"]
     last = runs_of(path, answers={"steps": "last"})
     assert last.values[:, 0].tolist() == LOSSES
 

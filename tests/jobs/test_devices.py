@@ -10,7 +10,7 @@ import pytest
 
 from engine.jobs import devices
 from engine.jobs.devices import Gpu, Lease
-from engine.spec.compute import Compute, group_and_lanes, member_bytes, members_that_fit
+from engine.spec.compute import Compute, group_and_lanes, members_that_fit, stack_bytes
 from engine.spec.fidelity import Fidelity
 from tests.support.running import until
 from tests.support.working import corpus_job, faults, kinds, last, place, read_events, training_job, worker
@@ -98,10 +98,21 @@ def test_a_group_sizes_itself_to_the_card():
     fidelity = Fidelity(width=128, layers=4, heads=2, context=256, batch=16, tokens=10**6, learning_rate=0.01)
     sizes = [members_that_fit(fidelity, 4096, memory) for memory in (1_000, 8_000, 16_000, 80_000, 10**7)]
     assert sizes == sorted(sizes) and sizes[0] >= 1 and sizes[-1] == 64
-    assert sizes[2] * member_bytes(fidelity, 4096) <= 16_000 * 2**20
+    assert stack_bytes(fidelity, 4096, sizes[2]) <= 16_000 * 2**20
     assert group_and_lanes(Compute(gpu_memory_mb=8_000), fidelity, 4096, [BIG, SMALL], 4) == (sizes[1], 15)
     assert group_and_lanes(Compute(gpu_memory_mb=8_000, max_parallel=3), fidelity, 4096, [BIG], 4) == (sizes[1], 3)
     assert group_and_lanes(Compute(group=5, device="cpu"), fidelity, 4096, [BIG], 4) == (5, 4)
+
+
+def test_a_group_on_a_cpu_sizes_itself_to_the_machine():
+    """RegMix's shape takes a gigabyte each: of 24 GB two jobs side by side take no more than they may."""
+    regmix = Fidelity(width=256, heads=8, layers=2, context=2048, batch=4, tokens=10**6)
+    size, lanes = group_and_lanes(Compute(device="cpu"), regmix, 50_304, [], 2, 24_000)
+    assert lanes == 2 and 1 <= size <= 4 and stack_bytes(regmix, 50_304, size, "cpu") <= 12_000 * 2**20
+    assert group_and_lanes(Compute(device="cpu"), regmix, 50_304, [], 2, 3_000) == (1, 2), (
+        "one, which says so if it cannot"
+    )
+    assert group_and_lanes(Compute(device="cpu"), Fidelity(), 257, [], 2, 24_000) == (8, 2)
 
 
 # Jobs on leased cards ---------------------------------------------------------------------------------------------

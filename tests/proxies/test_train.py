@@ -285,29 +285,6 @@ def test_learning_rates_are_those_of_the_sweep():
 
 
 @pytest.mark.slow
-def test_a_group_that_does_not_fit_is_halved_and_says_so(workspace, tmp_path, monkeypatch):
-    """There is no card here: the error that torch raises is injected for every stack of more than one."""
-
-    class Small(Training):
-        def advance(self) -> None:
-            if len(self.ids) > 1:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            super().advance()
-
-    run(make_job(workspace, tmp_path / "whole"))
-    monkeypatch.setattr("engine.proxies.train.Training", Small)
-    run(make_job(workspace, tmp_path / "halved"))
-    events = read_events(tmp_path / "halved")
-    assert [event["text"].split(":")[1].strip() for event in events if event["kind"] == "job.note"] == [
-        "training 1 at a time.",
-        "training 1 at a time.",
-    ]
-    whole, halved = finished(tmp_path / "whole"), finished(tmp_path / "halved")
-    for name in whole:
-        assert halved[name]["losses"] == pytest.approx(whole[name]["losses"], rel=1e-4)
-
-
-@pytest.mark.slow
 def test_items_of_tasks_are_answered_and_kept(workspace, tmp_path):
     shelf.save(workspace, generate("brackets", "closing", 40, 0))
     run(make_job(workspace, tmp_path / "job", tasks=["closing"]))

@@ -6,7 +6,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.corpus import windows
 from engine.review import compare, flips
-from store import runs
+from store import confirm_runs
 from tests.support.reviewing import put
 from tests.support.running import answer, said
 
@@ -83,7 +83,7 @@ def test_predictions_of_different_fits_are_taken_as_independent(open_desk):
 
 def test_the_text_of_a_flip_is_the_window_that_was_measured(open_desk, confirmed):
     store, study = open_desk
-    run = next(run for run in runs.confirmations(store, study.id) if run.losses is not None)
+    run = next(run for run in confirm_runs.confirmations(store, study.id) if run.losses is not None)
     kept = windows.load(windows.file_of(store.workspace.root, run.id))
     assert (kept.context, kept.tokens) == (32, 2048) and set(kept.bits) == set(study.domains)
     for domain, loss in zip(study.domains, run.losses, strict=True):

@@ -19,7 +19,7 @@ from engine.recipes.merges import tensor_names
 from engine.spec.merge import MergeSpec, coordinates
 from engine.spec.merge_point import references
 from engine.studies.merges.questions import merge_spec, task_of
-from store import reviews, runs, studies
+from store import confirm_runs, reviews, studies
 from store.database import Store
 from tests.support.running import ROOT, answer, copied
 
@@ -53,7 +53,7 @@ def test_it_is_measured_once_on_all_text(desk, candidate):
     assert gap["measured"] == pytest.approx(measured["candidate"] - measured["base"]) and gap["measured_half"] is None
     assert answer(desk, "confirm-candidate", candidate)["runs"] == []
     store = Store(Workspace.open(desk))
-    run = runs.confirmations(store, studies.get(store, "Small merge").id)[0]
+    run = confirm_runs.confirmations(store, studies.get(store, "Small merge").id)[0]
     kept = windows.load(windows.file_of(store.workspace.root, run.id))
     assert min(kept.count.values()) > 64, "more text than a run of the study measures"
     store.close()

@@ -63,7 +63,7 @@ def test_a_candidate_freezes_what_is_known_of_it(desk):
     ("words", "sentence"),
     [
         (("natural", "--candidate", "best"), "already uses that name"),
-        (("Mine",), "give either"),
+        (("Mine",), "give one of"),
         (("Mine", "--point", "digits=1"), "one number for each of digits, prose, python"),
         (("Mine", "--point", "digits=1", "--point", "prose=1", "--point", "python=0"), "sum to 2"),
         (("Mine", "--candidate", "nobody"), "'nobody'"),

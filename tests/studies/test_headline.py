@@ -12,7 +12,7 @@ from engine.studies.headline import MOST_SEEDS, headline, plan_of, with_more
 from engine.studies.measured import Noise
 from engine.studies.moments import moment_of
 from engine.surrogates.prediction import difference
-from store import runs, studies
+from store import confirm_runs, studies
 from store.database import Store
 from tests.support.running import copied
 
@@ -60,7 +60,7 @@ def test_its_plan_measures_both_with_seeds_that_add_to_those_there_are(opened):
     store, study = opened
     one = replace(answer(store, study), more=2)
     planned = confirm(store, study, plan_of(study, one))
-    rows = runs.confirmations(store, study.id)
+    rows = confirm_runs.confirmations(store, study.id)
     assert len(planned) == len(rows) == 4 and {row.fidelity == study.spec["fidelity"] for row in rows} == {True}
     assert not confirm(store, study, plan_of(study, one))  # asked twice, it is the same
     more = confirm(store, study, plan_of(study, replace(one, seeds=2, more=1)))

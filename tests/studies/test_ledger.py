@@ -13,7 +13,7 @@ from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.submissions import submit_runs
 from engine.surrogates.prediction import difference, predict
-from store import runs, studies
+from store import confirm_runs, studies
 from store.database import Store
 from store.from_journals import rebuild
 from tests.support.running import copied
@@ -85,7 +85,7 @@ def test_at_another_size_the_difference_to_the_baseline_is_compared(desk):
     study = small(desk)
     plan = confirmations.plan_confirmation(desk, study, "best", times=2, seeds=2, spread=0)
     confirmations.confirm(desk, study, plan)
-    rows = {(one.label, one.seed): one.id for one in runs.confirmations(desk, study.id)}
+    rows = {(one.label, one.seed): one.id for one in confirm_runs.confirmations(desk, study.id)}
     first, second = sorted({seed for _, seed in rows})
     base = next(iter(frame_of_study(study).baselines))
     end(desk, {rows[base, first]: [1.0, 5.0, 5.0], rows[base, second]: [1.0, 7.0, 7.0]})

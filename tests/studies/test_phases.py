@@ -9,10 +9,13 @@ from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyMetric
+from engine.review.evidence import of_candidate
 from engine.spec.objectives import BITS
 from engine.spec.phases import furthest, order_of, phases_at, random_order
 from engine.studies.measured import for_fitting
+from engine.studies.schedules import ONE_MIXTURE
 from store import studies
+from store.confirm_runs import Confirmed
 from store.database import Store
 from store.from_journals import rebuild
 from tests.support.measured_study import fit, measured_study
@@ -130,6 +133,47 @@ def test_the_best_schedule_leaves_as_stages_and_what_knows_none_says_so(store):
         COMMANDS["export"](store, "same", "csv", candidate="best schedule")
     one = COMMANDS["export"](store, "late", "json", candidate="late-00031")["files"]["draft_mixture.json"]
     assert '"phases"' in one and "Order matters" in one
+
+
+def test_a_schedule_is_a_candidate(store):
+    """Frozen with its phases, predicted with what their order adds, and held against one mixture of its totals."""
+    best = asked(store, "late")["best"]
+    made = COMMANDS["nominate"](store, "late", "Late d0", "it pays", candidate="best schedule")["candidate"]
+    frozen = COMMANDS["dossier"](store, made)["frozen"]
+    wanted = [list(phase.values()) for phase in best["phases"]]
+    np.testing.assert_allclose(frozen["schedule"]["phases"], wanted, atol=1e-9)
+    assert frozen["point"] == pytest.approx(list(best["total"].values()))
+    assert frozen["predicted"]["aggregate"] == pytest.approx(best["aggregate"])
+    first, against = next(iter(frozen["baselines"].items()))
+    assert first == ONE_MIXTURE and against["point"] == pytest.approx(frozen["point"])
+    assert against["difference"]["aggregate"] == pytest.approx(best["change"]), "the totals' own losses cancel"
+    assert any("schedule of 2 phases" in one for one in frozen["caveats"])
+    own = COMMANDS["nominate"](store, "late", "Own", "x", schedule=[{"d0": 1.0}, {"d1": 0.5, "d2": 0.5}])["candidate"]
+    row = COMMANDS["compare_candidates"](store, [made, own], made)["rows"][1]
+    assert row["schedule"]["phases"] == [[1, 0, 0], [0, 0.5, 0.5]] and row["difference"]["aggregate"] > 0
+    files = COMMANDS["export"](store, "late", "nanotron", candidate="Late d0", tokens=1e9)["files"]
+    assert len(yaml.safe_load(next(iter(files.values())))["data_stages"]) == 2
+
+
+def test_schedules_that_are_none_are_no_candidates(store):
+    for wrong, why in (
+        ({"schedule": [{"d0": 1.0}]}, "'late' has 2"),
+        ({"schedule": [{"d0": 1.0}, {"d0": 0.5}]}, "sum to 1"),
+        ({"candidate": "natural", "schedule": [{"d0": 1.0}, {"d0": 1.0}]}, "give one of"),
+    ):
+        with pytest.raises(Problem, match=why):
+            COMMANDS["nominate"](store, "late", "Wrong", "x", **wrong)
+    with pytest.raises(Problem, match="Cannot use 'best schedule' of 'same'"):
+        COMMANDS["nominate"](store, "same", "None", "x", candidate="best schedule")
+
+
+def test_a_run_of_one_mixture_is_no_evidence_of_a_schedule_with_its_totals():
+    """Nor the other way round."""
+    totals = np.array([0.5, 0.5])
+    runs = [Confirmed("a", "x", "done", totals, phases, 1, {}, totals) for phases in (None, np.eye(2))]
+    schedule = {"point": [0.5, 0.5], "schedule": {"phases": [[1, 0], [0, 1]]}}
+    assert of_candidate(runs, schedule) == runs[1:] and of_candidate(runs, {"point": [0.5, 0.5]}) == runs[:1]
+    assert of_candidate(runs, {"point": [0.5, 0.5], "schedule": {"phases": [[0, 1], [1, 0]]}}) == []
 
 
 def test_studies_without_phases_say_what_to_do(store):

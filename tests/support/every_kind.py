@@ -32,6 +32,7 @@ from engine.jobs.decisions import (
 )
 from engine.jobs.housekeeping import CorpusMarked, StudyDeleted
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
+from engine.jobs.reported import CurvePoint, EvaluatedPoint, ReportedRun, RunsGivenUp, RunsReported
 from engine.jobs.runs import PlannedRun, SubmittedRun, run_id
 from engine.service import api_tokens
 from engine.spec.flips import WINDOWS, flips_of
@@ -97,6 +98,19 @@ def more_runs(store: Store) -> None:
     told = {"losses": [2.0, 2.1, 2.2, 0.5], "losses_se": errors, "seed": 3}
     sent = SubmittedRun(id=f"{MIXTURE}-sent", label="sent", weights=point, **told)
     store.write(RunsSubmitted(MIXTURE, [sent]))
+    elsewhere = [run_id(MIXTURE, RUNS + n) for n in (4, 5, 6)]
+    own = {"role": "design", "seed": 1, "fidelity": roles["fidelity"]}
+    made = [PlannedRun(id=run, number=RUNS + n, weights=point, **own) for n, run in enumerate(elsewhere, 4)]
+    store.write(RunsAdded(MIXTURE, made, []))
+    curve = [CurvePoint(step=1, tokens=64, loss=3.0), CurvePoint(step=2, tokens=128, loss=None)]
+    looks = [EvaluatedPoint(tokens=128, losses=[3.0] * DOMAINS)]
+    ended = {"losses": told["losses"], "losses_se": errors, "parameters": 5000, "tokens": 256, "seconds": 1.5}
+    reports = [
+        ReportedRun(id=elsewhere[0], state="done", device="cpu", curve=curve, **ended),
+        ReportedRun(id=elsewhere[1], state="running", evaluations=looks),
+    ]
+    store.write(RunsReported(MIXTURE, reports))
+    store.write(RunsGivenUp(MIXTURE, elsewhere[2:]))
     pools = [{"domain": name, "tokens": 1e6, "source": "given", "sample": 1e5} for name in nasty.names("domain")]
     store.write(StudyTextGiven(MIXTURE, dict.fromkeys(nasty.names("domain"), 1e6), 1e7, pools, "0"))
 

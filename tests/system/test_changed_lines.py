@@ -45,12 +45,22 @@ def test_there_is_a_line_of_every_kind(told):
 # What reads, and what it is asked: of every study, of every candidate and job, or of the workspace.
 OF_A_STUDY: dict[str, dict] = {
     "export": {"format": "csv"},
+    "export_design": {"format": "csv"},
     "plan_runs": {"parameters": 1e6, "tokens": 1e8, "flops": 1e15},
 }
 PLAIN = ("show", "list_runs", "list_searches", "list_proposals", "list_candidates", "history", "ballot", "list_jobs")
 PLAIN += ("repetition", "desk", "trust", "scale", "fitted", "list_sizes", "ledger", "formats", "merge_searches")
 PLAIN += ("learned_merges", "merge_as_proxy", "plan_confirmation", "task_overlap", "task_readiness")
-PLAIN += ("influence", "influence_check", "phases", "list_rivals", "plan_fidelity_lab", "fidelity_lab", "curves")
+PLAIN += (
+    "influence",
+    "influence_check",
+    "phases",
+    "list_rivals",
+    "plan_fidelity_lab",
+    "fidelity_lab",
+    "curves",
+    "since_start",
+)
 OF_A_STUDY |= {name: {} for name in PLAIN}
 OF_ONE = ("dossier", "job", "job_log")
 OF_ALL = (

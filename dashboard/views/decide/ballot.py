@@ -77,16 +77,18 @@ def cast(pair: list[str], neither: bool, blind: bool) -> None:
 def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> None:
     """The two points and what is predicted of each against the same baseline, all on the same scales."""
     frozen = [one.frozen for one in pair]
-    common = [name for name in frozen[0]["baselines"] if name in frozen[1]["baselines"]]
+    beside, other = (one["baselines"] for one in frozen)  # schedules have a baseline each of their own
+    common = [name for name in beside if name in other and beside[name]["point"] == other[name]["point"]]
     rulers = [ruler_of(study, one) for one in frozen]
     rows = [rows_of(by, one, common[0]) for by, one in zip(rulers, frozen, strict=True)] if common else []
-    points = np.array([one["point"] for one in frozen])
+    drawn = [wording.places_of(one, side) for one, side in zip(frozen, SIDES, strict=True)]
+    ends = review_charts.reach(np.array([point for one in drawn for point in one.values()]))
     for k, place in enumerate(st.columns(2)):
         with place.container(border=True, key=f"ballot-{SIDES[k]}"):
             st.header(SIDES[k] + (f": {named_as(frozen[k]['name'])}" if named else ""), anchor=False)
             numbers(frozen[k])
-            shown = (frozen[k]["kind"], [SIDES[k]], named_in(frozen[k]), points[[k]], review_charts.reach(points))
-            plot(review_charts.points(*shown), f"ab-{k}")
+            labels, points = list(drawn[k]), np.array(list(drawn[k].values()))
+            plot(review_charts.points(frozen[k]["kind"], labels, named_in(frozen[k]), points, ends), f"ab-{k}")
             if rows:
                 meters(rows[k], rulers[k].caption(common[0]), f"ab-losses-{k}", beside=rows[1 - k])
 

@@ -54,9 +54,10 @@ def render(study: studies.Study) -> bool:
         st.markdown("**The point and its baselines**")
         few = len(frozen["baselines"]) if frozen["kind"] == "mixture" else 2  # bars of merges stand side by side
         others = {label: there["point"] for label, there in list(frozen["baselines"].items())[:few]}
-        values = np.array([frozen["point"], *others.values()])
-        labels = [frozen["name"], *others]
-        plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
+        shown = wording.places_of(frozen, frozen["name"]) | others
+        plot(
+            review_charts.points(frozen["kind"], list(shown), names, np.array([*shown.values()])), key="candidate-point"
+        )
     with right:
         predicted(study, frozen, aggregate)
     for caveat in frozen["caveats"]:

@@ -95,10 +95,11 @@ def ask(ids: list[str], found: dict) -> None:
 def weights(found: dict, names: Named) -> None:
     """The points themselves."""
     st.header("Shares of tokens" if found["kind"] == "mixture" else "Coefficients", anchor=False)
-    rows = [(row["name"], row["point"]) for row in found["rows"]]
+    rows = list(found["rows"])
     if found["reference"]["id"] not in [row["id"] for row in found["rows"]]:
-        rows.append((found["reference"]["name"], found["reference"]["point"]))
-    labels, values = zip(*rows, strict=True)
+        rows.append(found["reference"])
+    shown = [pair for row in rows for pair in wording.places_of(row, row["name"]).items()]
+    labels, values = zip(*shown, strict=True)
     plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
 
 
@@ -224,8 +225,8 @@ def regressions(study: studies.Study, found: dict) -> None:
     chosen = st.selectbox("Candidate", list(ids), now, format_func=ids.get)
     st.query_params["text"] = chosen
     sizes = flips_against(state.store(), chosen, found)
-    if not sizes and study.imported:
-        st.info("The runs of this study were imported, so their losses on single text windows are not known.")
+    if not sizes and study.elsewhere:
+        st.info("The runs of this study were trained elsewhere, so their losses on single text windows are not known.")
         return
     if not sizes:
         st.info(

@@ -92,7 +92,7 @@ def differences(one: dict, aggregate: Aggregate) -> None:
 
 def ask(study: studies.Study, found: dict) -> None:
     """A form to confirm it, with the cost."""
-    if study.imported:
+    if study.elsewhere:
         return
     if study.kind == "merge":
         ask_merge(study, found)

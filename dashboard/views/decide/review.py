@@ -102,8 +102,8 @@ def show(study: studies.Study, found: dict) -> None:
     base = frozen["baselines"][first]
     left, right = st.columns(2)
     with left:
-        values = np.array([frozen["point"], base["point"]])
-        figure = review_charts.points(frozen["kind"], [frozen["name"], first], names, values)
+        shown = wording.places_of(frozen, frozen["name"]) | {first: base["point"]}
+        figure = review_charts.points(frozen["kind"], list(shown), names, np.array(list(shown.values())))
         plot(large(figure), key="session-point")
     with right:
         levels(study, frozen, first, "session-losses")

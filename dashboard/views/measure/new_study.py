@@ -39,7 +39,9 @@ from engine.spec.fidelity import BASE, PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
 from engine.spec.phases import PHASED, whole_trainings
 from engine.spec.repetition import DOSE
+from engine.spec.starts import starts_in
 from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles
+from engine.studies.starts import check_fits
 from engine.studies.steering import before_it_starts
 from store import corpora
 
@@ -48,6 +50,7 @@ TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of h
 
 
 SCHEDULES, ACTIVATIONS, BATCHES = ["cosine", "wsd", "constant"], ["swiglu", "gelu"], ["mixed", "unmixed"]
+RANDOM = "random weights"
 FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
 
 
@@ -113,6 +116,8 @@ def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
             f"{part.tokens / 1e6:,.1f} million tokens, {part.flops:.2g} FLOPs"
             + (", a branch at the cost of its last phase." if spec.branches else ".")
         )
+    if spec.start is not None:  # it has one size, which is that of its confirmation too
+        return
     later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
         f"Confirming the result afterwards ({CONFIRMED} mixtures × {CONFIRMING_SEEDS} seeds at {CONFIRMING_SIZE}× the "
@@ -217,6 +222,7 @@ def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
     corpus = {"fingerprint": manifest["fingerprint"], "domains": facts}
     wanted = dataclasses.replace(spec, name="preview", runs=min(spec.runs, SHOWN))
     try:
+        check_fits(state.store(), spec, manifest)
         points = points_of(json.dumps(wanted.to_dict()), json.dumps(corpus))
         frame = frame_of(spec, domains, corpus)
         cut = cut_words(spec, frame)
@@ -268,7 +274,26 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
         ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     } | ask_switches(a, b, c, preset, preset_name)
-    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start)
+    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start) | ask_start(start)
+
+
+def ask_start(before: StudySpec) -> dict:
+    """The weights that every run begins with."""
+    there = starts_in(state.store().workspace.root)
+    if before.start is not None and before.start not in there:
+        there = [before.start, *there]
+    if not there:
+        return {"start": None}
+    models = [RANDOM, *there]
+    chosen = st.selectbox(
+        "Begin with",
+        models,
+        models.index(before.start or RANDOM),
+        key="start-weights",
+        help="A saved proxy: a base or an expert of a merge study, a confirmed mixture, or a merge. Width, layers, "
+        "heads and tokenizer must be its own. It is measured as it is, too.",
+    )
+    return {"start": None if chosen == RANDOM else chosen}
 
 
 def ask_switches(a, b, c, preset: Fidelity, preset_name: str) -> dict:

@@ -14,10 +14,11 @@ from dashboard.models.progress import progress_of
 from dashboard.models.runs import RunTable, best_so_far, gaps, run_table, smoothed, training_curves
 from dashboard.models.wording import ROLES, RUN
 from dashboard.server import state
-from dashboard.views.measure import brushing
+from dashboard.views.measure import brushing, design
 from dashboard.views.measure.brushing import Ranges
 from dashboard.views.measure.endings import predicted_ends
 from dashboard.views.measure.run import MOST, POINTS, ask_look, look_at
+from dashboard.views.measure.since_start import since_start
 from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
@@ -66,6 +67,8 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
     if words := expected(progress):
         st.caption(f":material/hourglass_top: {words}")
     job_controls(study)
+    if study.external:
+        design.section(study)
     if study.imported:
         st.session_state.pop(CURVES_OF, None)
         st.caption(imported_from(study))
@@ -74,6 +77,7 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
     curves_so_far(study, table, names)
     if study.kind == "mixture":
         predicted_ends(study, aggregate, names)
+        since_start(study, aggregate, names)
 
 
 def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
@@ -88,6 +92,8 @@ def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
         st.caption(
             "None of the runs that are brushed or chosen below has a curve."
             if asked
+            else "Curves appear once they are reported."
+            if study.external
             else "Curves appear a few seconds after the first proxies start."
         )
         return
@@ -159,7 +165,7 @@ def table_and_parallel(name: str, aggregate: Aggregate) -> None:
     done = np.isfinite(table.score)
     merges = study.kind == "merge"
     point = "Coefficients" if merges else "Shares"
-    st.header(f"{point} and metrics" if study.imported else f"{point} and losses", anchor=False)
+    st.header(f"{point} and metrics" if study.elsewhere else f"{point} and losses", anchor=False)
     finished = table.losses[np.array(table.columns["state"]) == "done"]
     counted = table.aggregate.weights != 0
     for gap in gaps(finished, names.metrics, counted, table.aggregate.title, study.imported is not None):

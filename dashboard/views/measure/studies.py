@@ -23,6 +23,7 @@ from dashboard.views.shared.progress import expected, stages
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import plain, refusal
+from engine.core.short_names import short_count
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
 from engine.studies import lifecycle
@@ -110,7 +111,7 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.caption(f":material/info: {plain(note)}")
         stages(progress)
         st.markdown(status(study, progress))
-        if progress.finished:
+        if progress.finished or (study.external and studies.league(state.store(), study.id)):
             (merge_card.answer if study.kind == "merge" else answer)(study)
         if study.state == "paused":
             st.warning("Paused. Its jobs wait at their checkpoints; **Resume** continues them.")
@@ -140,6 +141,7 @@ def status(study: studies.Study, progress: Progress) -> str:
     return {
         "Corpus": "Reading the text of each domain, dropping duplicates, and writing token shards.",
         "Proxies": "Training small models on different mixtures. *Runs* shows their training curves.",
+        "Runs elsewhere": "Awaiting results of another trainer. *Runs* has the planned runs as files.",
         "Surrogates": "Fitting surrogates that predict losses from shares, and cross-validating them.",
         "Search": "Predicting the losses of a million mixtures, and averaging the best.",
         None: "Move the faders on *Explore*, compare mixtures on *Search*, download one on *Export*.",
@@ -173,6 +175,11 @@ def describe(study: studies.Study) -> str:
         )
     if study.kind == "merge":
         return merge_card.describe(study)
+    if study.external:
+        size = study.spec["size"]
+        each = f"{short_count(size['parameters'])} parameters and {short_count(size['tokens'])} tokens each"
+        count = len(study.domains or study.spec["domains"])
+        return f"{count} domains, {len(study.metrics)} metrics · {study.runs} runs by another trainer, {each}"
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
     runs = ("" if study.roles else "up to ") + wording.planned_words(expected_roles(study))
@@ -194,7 +201,7 @@ def actions(study: studies.Study, progress: Progress, is_current: bool) -> None:
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
-    own = not study.imported and study.kind != "merge"
+    own = not study.elsewhere and study.kind != "merge"
     if (
         progress.finished
         and own

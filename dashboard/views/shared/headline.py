@@ -33,7 +33,7 @@ def show_headline(moment: Moment, key: str) -> None:
     if (one := headline(state.store(), moment)) is None:
         return
     settled = one.judged and one.sure >= SETTLED
-    plan = plan_of(study, one) if one.more and not settled and not study.imported else None
+    plan = plan_of(study, one) if one.more and not settled and not study.elsewhere else None
     price = plan and cost_of(state.store(), plan.fidelity, 2 * one.more, BYTES, os.cpu_count() or 1)
     st.markdown(f"{sentence(study, one)} {further(moment, one, price and price.minutes)}")
     with st.container(horizontal=True):
@@ -43,7 +43,7 @@ def show_headline(moment: Moment, key: str) -> None:
             if st.button(label, **style, **needs_role("operator")):
                 say_if_there(not confirm(state.store(), study, plan))
                 st.rerun()
-        elif study.imported or not settled:
+        elif study.elsewhere or not settled:
             lead("Propose next runs", "next-runs", study, style)
         else:
             lead("Confirm in larger models", "confirm", study, style)

@@ -19,7 +19,7 @@ def nominate(
     surrogate: str | None = None,
     aggregate: Aggregate | None = None,
 ) -> None:
-    """A button that opens a small form: which of the points (D,), its name, and why.
+    """A button that opens a small form: which of the points (D,) or schedules (F, D), its name, and why.
 
     surrogate, aggregate: what the page predicts with and how it weighs; by default as the study does.
     """

@@ -29,7 +29,8 @@ from engine.spec.statistics import ci_half_width
 from engine.studies import confirmations
 from engine.studies.claims import claims
 from engine.studies.moments import Moment, moment_of
-from engine.studies.points import named_points, nominated_points
+from engine.studies.points import nominated_points
+from engine.studies.schedules import named_places
 from store import corpora, runs, studies
 
 OWN = "*Best predicted* and *best measured* are by the study's own priorities here."
@@ -49,8 +50,8 @@ def render(name: str | None) -> None:
         "A mixture is chosen on predictions for small proxies. Before you rely on it, train it at a **larger size** "
         "with several seeds, next to the baselines and a range of other mixtures."
     )
-    if study.imported:
-        words = "The runs of this study were imported, so nothing can be trained here."
+    if study.elsewhere:
+        words = "The runs of this study were trained elsewhere, so nothing can be trained here."
         nothing_yet(words, study, export="To Export", explore="To Explore")
     elif study.kind == "merge":
         st.info("Merges need no training: confirm a candidate on its own page.")
@@ -64,7 +65,7 @@ def ask(moment: Moment, aggregate: Aggregate) -> None:
     """What to confirm, what it will cost, and what it will be able to claim; moment: by the study's own priorities."""
     study = moment.study
     a, b, c, d = st.columns(4)
-    there = {**named_points(moment), **nominated_points(state.store(), study)}
+    there = [*named_places(state.store(), moment), *nominated_points(state.store(), study)]
     candidate = choose(a, "Mixture", {name: name for name in there}, "confirm-candidate", link="mixture", help=OWN)
     times = b.select_slider(
         "Size relative to a proxy",
@@ -122,7 +123,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
             st.info(plain(one.waiting))
         else:
             verdict(one, aggregate, place)
-        nominate(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, aggregate)
+        nominate(study, dict(zip(one.names, one.places, strict=True)), f"confirm-{place}", surrogate, aggregate)
     rivals.what_runs_bought(study, aggregate)
     scale(study, aggregate)
 

@@ -40,8 +40,8 @@ def render(name: str | None) -> None:
         "Which cheaper proxies rank mixtures as larger ones do? Each candidate and a larger **reference** are trained "
         "on the same spread mixtures, with two seeds each; the rank correlation is corrected for the noise of both."
     )
-    if study.imported:
-        st.info("The runs of this study were imported, so nothing can be trained here.")
+    if study.elsewhere:
+        st.info("The runs of this study were trained elsewhere, so nothing can be trained here.")
         return
     if study.kind == "merge":
         st.info("Merges are measured as they are. Choose the mixture study beside this one.")

@@ -97,7 +97,7 @@ def caption(study: studies.Study, fit: Fit, found: Influences, how: str, pairs: 
 def train(study: studies.Study, found: Influences, pairs: bool) -> None:
     """The button that trains the mixtures without each domain, or without one pair."""
     store, lacking = state.store(), [one for one, count in zip(found.names, found.trained, strict=True) if not count]
-    if not lacking or study.imported:
+    if not lacking or study.elsewhere:
         return
     style = {"icon": ":material/play_arrow:", "key": f"train-without-{pairs}", **needs_role("operator")}
     if not pairs:

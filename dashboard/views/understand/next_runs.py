@@ -132,7 +132,7 @@ def verdict(study: studies.Study, found: dict, aggregate: Aggregate, count: int)
 
 def batch_seconds(study: studies.Study, count: int) -> float | None:
     """Seconds of a batch on one device; None if no speed is known."""
-    if study.imported:
+    if study.elsewhere:
         return None
     price = cost_of(state.store(), Fidelity.from_dict(study.spec["fidelity"]), count, BYTES, 1)
     return None if price.minutes is None else 60 * price.minutes
@@ -143,7 +143,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
     with st.container(horizontal=True):
         seconds = batch_seconds(study, len(points))
         about = f" · about {duration(seconds / (os.cpu_count() or 1))}" if seconds else ""
-        label = f"Train these {len(points)}{about}"
+        label = f"Plan these {len(points)}" if study.external else f"Train these {len(points)}{about}"
         allowed = needs_role("operator", bool(study.imported))
         if st.button(label, type="primary", icon=":material/play_arrow:", **allowed):
             try:
@@ -153,7 +153,8 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
                 return
             say_if_there(begun.already_there)
             if not begun.already_there:
-                st.toast("Queued. Surrogates are refitted when they finish.")
+                where = "Planned: export them on *Runs*." if study.external else "Queued."
+                st.toast(f"{where} Surrogates are refitted when they finish.")
             st.rerun()
         text = io.StringIO()
         pd.DataFrame(points, columns=[as_text(name) for name in study.domains]).to_csv(text, index_label="index")

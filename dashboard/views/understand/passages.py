@@ -22,8 +22,8 @@ NOTHING = (
 
 def passages(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
     """One passage, as the run nearest the faders' mixture (D,) reads it."""
-    if study.imported:
-        st.info("The runs of this study were imported, so what they made of single tokens is not known.")
+    if study.elsewhere:
+        st.info("The runs of this study were trained elsewhere, so what they made of single tokens is not known.")
         return
     root = state.store().workspace.root
     there = [i for i, run in enumerate(fit.measured.ids) if kept.file_of(root, run).exists()]

@@ -12,6 +12,7 @@ from dashboard.server import state
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.faders import position, reset_of, set_desk
 from dashboard.views.shared.moment import show_moment
+from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
@@ -22,7 +23,14 @@ from engine.spec.statistics import ci_half_width
 from engine.studies.moments import Moment
 from engine.studies.phases import Phases, measured_in_phases, phases_of, total_in
 from engine.studies.points import named_points
-from engine.studies.schedules import Schedule, best_schedule, epochs_by_phase, named_schedules, schedule_at
+from engine.studies.schedules import (
+    BEST_SCHEDULE,
+    Schedule,
+    best_schedule,
+    epochs_by_phase,
+    named_schedules,
+    schedule_at,
+)
 from store import studies
 
 SHARE = st.column_config.NumberColumn(format="percent")
@@ -53,6 +61,11 @@ def render(name: str | None) -> None:
     plot(review_charts.points("mixture", titles, names, np.array([*phases, at.one.shares])), key="phases-shares")
     st.dataframe(shares_table(study, found, at, names), hide_index=True, column_config=columns(found))
     predicted(found, at, names)
+    with st.container(horizontal=True):
+        nominate(study, {"this schedule": phases}, "phases", moment.fit.name, moment.aggregate)
+        if found.order is not None and found.order.pays and st.button("Confirm the best", icon=":material/verified:"):
+            query = {"study": study.id, "mixture": BEST_SCHEDULE}
+            st.switch_page(st.session_state["pages"]["confirm"], query_params=query)
     measured(found)
 
 

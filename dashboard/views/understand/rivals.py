@@ -48,7 +48,7 @@ def section(study: studies.Study) -> None:
         under_way(jobs.of_study(store, study.id), "rival", "Finding a mixture")
         show_refusal(ACTS)
         missing = [one for one in found if one.found is None and one.why is None and one.state not in jobs.UNFINISHED]
-        if missing and not study.imported:
+        if missing and not study.elsewhere:
             find(study, missing)
 
 

@@ -25,7 +25,7 @@ from engine.merging.checkpoints.adapter_kinds import (
 )
 from engine.merging.checkpoints.files import ADAPTER, NAMED, left_unread, unread
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, text_parts
+from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, resized
 from engine.merging.checkpoints.tying import Tie, tie_of
 from engine.merging.checkpoints.vocabulary import has_tokens
 from engine.spec.stacks import layer_of
@@ -227,9 +227,7 @@ class Adapted:
         if not settings or not grown:
             return settings
         before, rows = (one.tensors[grown[0]].shape[0] for one in (self.base, self))
-        size = {"vocab_size": rows}
-        inner = {key: part | size for key, part in text_parts(settings).items() if part.get("vocab_size") == before}
-        return settings | inner | (size if settings.get("vocab_size") == before else {})
+        return resized(settings, before, rows)
 
     @cached_property
     def tensors(self) -> dict[str, Stored]:

@@ -170,6 +170,13 @@ def text_parts(config: dict | None) -> dict[str, dict]:
     return {key: part for key, part in (config or {}).items() if key in TEXT and isinstance(part, dict)}
 
 
+def resized(config: dict, before: int, rows: int) -> dict:
+    """A config.json of a model whose embeddings have other rows than before, also in its part on text."""
+    size = {"vocab_size": rows}
+    inner = {key: part | size for key, part in text_parts(config).items() if part.get("vocab_size") == before}
+    return config | inner | (size if config.get("vocab_size") == before else {})
+
+
 def once(pairs: list[tuple[str, object]]) -> dict:
     """A JSON object. Raises ValueError for a duplicate name: one of the two would be lost silently."""
     found = dict(pairs)

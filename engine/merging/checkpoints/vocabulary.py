@@ -4,6 +4,7 @@ Reads tokenizer.json (Hugging Face's tokenizers), else vocab.json with added_tok
 such as sentencepiece's, count as equal only if their files are identical.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from filecmp import cmp
@@ -16,6 +17,8 @@ from engine.merging.checkpoints.files import table
 SHOWN = 5  # tokens in a sentence
 LISTED = 1000  # tokens in a report
 UNREAD = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")  # formats that are not read
+# Names that say that a number waits for a token: <|reserved_special_token_0|>, <unused3>, <|extra_1|>, <|dummy_2|>, ...
+RESERVED = re.compile(r"reserved|unused|placeholder|dummy|extra|special_token_\d|<\W*special\W*\d", re.IGNORECASE)
 RULES = ("merges.txt", "added_tokens.json")  # beside vocab.json
 
 
@@ -24,7 +27,8 @@ class Difference:
     """How a model's tokens differ from the base's.
 
     moved: (token, its number here, the base's); extra: (token, number) that the base lacks; lacking: that only the
-    base has. All empty if the two are the same. recut: whether their byte-pair merges differ.
+    base has; renamed: (number, the base's name, the model's) of reserved tokens, which stand in neither. All empty if
+    the two are the same. recut: whether their byte-pair merges differ.
     """
 
     model: str
@@ -33,15 +37,27 @@ class Difference:
     moved: list[tuple[str, int, int]] = field(default_factory=list)
     extra: list[tuple[str, int]] = field(default_factory=list)
     lacking: list[tuple[str, int]] = field(default_factory=list)
+    renamed: list[tuple[int, str, str]] = field(default_factory=list)
     recut: bool = False
 
     @property
     def same(self) -> bool:
-        return not (self.moved or self.extra or self.lacking)
+        return not (self.moved or self.extra or self.lacking or self.renamed)
+
+    def rows(self, lead: str) -> list[dict]:
+        """What becomes of each token that differs, in the form of `engine.merging.tokens.told`."""
+        kinds = [(token, None, None, own, "left out") for token, own in self.extra]
+        kinds += [(token, number, number, None, f"that of {lead}") for token, number in self.lacking]
+        kinds += [(old, n, n, n, f"each model's own; {self.model} calls it {new!r}") for n, old, new in self.renamed]
+        kinds += [(token, there, there, own, "refused: rows meet by number") for token, own, there in self.moved]
+        return [
+            {"token": token, "number": number, "models": {lead: base, self.model: own}, "row": row}
+            for token, number, base, own, row in kinds
+        ]
 
     def to_dict(self) -> dict:
         """Counts, and the first thousand of each kind."""
-        kinds = {"moved": self.moved, "extra": self.extra, "lacking": self.lacking}
+        kinds = {"moved": self.moved, "extra": self.extra, "lacking": self.lacking, "renamed": self.renamed}
         fields = {name: {"count": len(found), "tokens": found[:LISTED]} for name, found in kinds.items()}
         return {"model": self.model, "file": str(self.file), "same": self.same} | fields
 
@@ -113,7 +129,11 @@ def compared(model: str, folder: Path, base_folder: Path) -> Difference | None:
     extra = sorted(((token, n) for token, n in own.items() if token not in base), key=lambda one: one[1])
     lacking = sorted(((token, n) for token, n in base.items() if token not in own), key=lambda one: one[1])
     recut = None not in (merges, base_merges) and merges != base_merges
-    return Difference(model, file, base_file, moved, extra, lacking, recut)
+    taken = {number: token for token, number in lacking if RESERVED.search(token)}
+    renamed = [(number, taken[number], token) for token, number in extra if number in taken]
+    same = {number for number, *_ in renamed}
+    extra, lacking = ([one for one in some if one[1] not in same] for some in (extra, lacking))
+    return Difference(model, file, base_file, moved, extra, lacking, renamed, recut)
 
 
 def alike(file: Path, other: Path) -> bool:
@@ -156,17 +176,26 @@ def refusal(difference: Difference) -> str | None:
     more = f" ({count:,} tokens in all)" if count > 1 else ""
     return (
         f"Cannot merge {difference.model}: in {difference.file} {which}{more}. Rows of the embeddings would mix "
-        "different tokens. Put its embeddings into the base's order first, or leave it out."
+        "different tokens. Write `tokenizer: {source: base}` (or union) into the merge file, which puts rows by token, "
+        "or leave it out."
     )
 
 
 def warnings(difference: Difference) -> list[str]:
     """Warnings about harmless differences, and how they are handled."""
     said = []
+    if difference.renamed:
+        named = listed([f"{new!r} for {old!r}" for _, old, new in difference.renamed], SHOWN)
+        said.append(
+            f"{difference.model} has names of its own for {len(difference.renamed):,} reserved tokens ({named}): rows "
+            "meet by number, and the merge keeps the base's names. For its names, or both, give `tokenizer` with that "
+            "model or union as source."
+        )
     if difference.extra:
         said.append(
             f"{difference.model} knows {len(difference.extra):,} tokens that the base does not "
-            f"({shown(difference.extra)}): the merge takes the base's tokenizer, so they are lost."
+            f"({shown(difference.extra)}): the merge takes the base's tokenizer, so they are lost. "
+            "`tokenizer: {source: union}` in the merge file keeps them."
         )
     if difference.lacking:
         said.append(

@@ -8,12 +8,11 @@ from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.core.workspace import within
 from engine.merging.measuring.language_models import begins_of, context_of, loaded, speaking
-from engine.merging.measuring.proxies import saved_proxy
 from engine.metrics.models import Ids, Models
 from engine.proxies.answering import StackModels
 from engine.proxies.device import choose_device
-from engine.proxies.model import shapes, stack
-from engine.spec.fidelity import Fidelity
+from engine.proxies.model import saved_proxy, stack
+from engine.spec.fidelity import Fidelity, shapes
 from engine.spec.harness import is_proxy, model_in
 from engine.spec.kinds.harness import HarnessTask
 

@@ -102,7 +102,7 @@ class ModelFamily(Family):
     def write(self, weights: Weights, out: Path, card: str) -> None:
         """A Hugging Face folder: shards, config, tokenizer, model card."""
         config, models, planned = self.merges.config, self.merges.models, self.merges.planned
-        others = companions(config, models[lead_of(config)], planned) | {"README.md": card.encode()}
+        others = companions(config, models, planned) | {"README.md": card.encode()}
         with writing(out, [one.slot for one in planned], others, {}) as file:
             for one in planned:
                 kept = models[lead_of(config)].flat(one.slot.name)

@@ -5,13 +5,10 @@ other methods are merged one by one in memory. Nothing is written. G points, K e
 """
 
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from engine import corpus as corpora
@@ -25,8 +22,8 @@ from engine.proxies.answering import StackModels
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import evaluate, passage_bits, validation_windows, window_sums
 from engine.proxies.generate import continued
-from engine.proxies.model import Stack, shapes
-from engine.spec.fidelity import Fidelity, group_size
+from engine.proxies.model import Stack, saved_proxy
+from engine.spec.fidelity import Fidelity, group_size, shapes
 from engine.spec.merge import MergeSpec, Setting, setting_of
 from engine.spec.tasks import Merging
 from engine.tasks.outcomes import Outcome
@@ -203,16 +200,3 @@ class ProxyMerges:
             for one, own in zip(found, nats / np.log(2) / np.maximum(text.bytes, 1), strict=True):
                 one[domain] = own
         return found
-
-
-def saved_proxy(workspace: Path, path: str, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
-    """The weights of a saved proxy (engine.proxies.model.Stack.member). Raises Problem where it cannot be read, or is
-    not of the shapes `wanted` (engine.proxies.model.shapes)."""
-    try:
-        state = load_file(within(workspace, path))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise Problem(f"Cannot read the proxy {path}: {error}. Retry the job that wrote it.") from error
-    for name, shape in wanted.items():
-        if f"{name}.weight" not in state or tuple(state[f"{name}.weight"].shape) != shape:
-            raise Problem(f"Cannot use {path}: its {name!r} does not fit this study's proxies. Train it again.")
-    return state

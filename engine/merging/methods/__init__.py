@@ -1,6 +1,7 @@
 """The table of merge methods. A new method is one file here and one line in the table."""
 
 from engine.merging.methods import (
+    arcee_fusion,
     breadcrumbs,
     breadcrumbs_row,
     consensus,
@@ -18,7 +19,9 @@ from engine.merging.methods import (
     multislerp,
     nearswap,
     nuslerp,
+    passthrough,
     pcb,
+    ram,
     sce,
     slerp,
     task_arithmetic,
@@ -52,6 +55,10 @@ METHODS: dict[str, Method] = {
     "breadcrumbs_ties": breadcrumbs.TIES,
     "breadcrumbs_row": breadcrumbs_row.METHOD,
     "sce": sce.METHOD,
+    "passthrough": passthrough.METHOD,
+    "arcee_fusion": arcee_fusion.METHOD,
+    "ram": ram.METHOD,
+    "ramplus_tl": ram.PLUS,
     "magmax": magmax.METHOD,
     "emr": emr.METHOD,
     "emr_task": emr.TASK,

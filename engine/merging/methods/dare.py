@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, added, bernoulli_mask, elected, masked
+from engine.merging.methods.topk import growth
 
 
 def dare_linear(
@@ -87,8 +88,7 @@ def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Te
             keep[i, part] = mask(i, row, part)
         before += found.abs_().sum(dim=1)
         after += masked(found, keep[:, part]).sum(dim=1)
-    sound = (before >= 1e-7) & (after >= 1e-7)  # else nothing is left to rescale
-    scale = torch.where(sound, before / torch.where(sound, after, 1), 1).float()
+    scale = growth(before, after)
     return lambda part: masked(x.deltas(part), keep[:, part]).mul_(scale[:, None])
 
 

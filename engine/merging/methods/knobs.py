@@ -11,7 +11,7 @@ from typing import get_args
 from engine.merging.methods.base import Method, PerExpert
 from engine.spec.merge_knobs import Knob
 
-DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of per-expert knobs, as mergekit has them
+DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15, "scale": 1.0}  # of per-expert knobs, as mergekit has them
 RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` overrides it for one method
     "weight": (0.0, 1.0),
     "lam": (0.0, 2.0),
@@ -20,6 +20,11 @@ RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` overrides i
     "density": (0.05, 1.0),
     "gamma": (0.0, 0.2),
     "epsilon": (0.0, 0.45),
+    "ram.epsilon": (0.0, 0.001),
+    "ramplus_tl.epsilon": (1e-6, 0.001),
+    "ramplus_tl.r": (0.0, 1.0),
+    "ramplus_tl.alpha": (0.0, 1.0),
+    "scale": (0.0, 2.0),
     "beta": (0.05, 1.0),
     "ratio": (0.01, 0.5),
     "common": (0.0, 1.0),
@@ -37,7 +42,8 @@ LIMITS: dict[str, tuple[float, float | None]] = {  # values outside are invalid;
     **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # fractions
     **dict.fromkeys(("agree", "steps", "max_iter", "mask_lambda", "tol", "nearswap.t"), (0, None)),
     "task": (1, None),
-    "eps": (1e-30, None),  # a divisor
+    "eps": (1e-30, None),  # a divisor, as the next
+    "ramplus_tl.epsilon": (1e-30, 1),
 }
 
 

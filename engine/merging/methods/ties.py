@@ -4,12 +4,21 @@ from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, ele
 from engine.merging.methods.topk import trimmed
 
 
-def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, lam: float = 1.0) -> ChunkFn:
+def ties(
+    x: Tensors,
+    weight: PerExpert,
+    *,
+    density: PerExpert,
+    normalize: bool = True,
+    rescale: bool = False,
+    lam: float = 1.0,
+) -> ChunkFn:
     """Trim to the max(1, int(density n)) largest |d| of this tensor, elect, merge (arXiv:2306.01708).
 
-    The trim is per tensor, as in mergekit; for the paper's trim over the whole model see ties_global.py.
+    The trim is per tensor, as in mergekit, and so is `rescale`, back to the L1 norm before; for the paper's trim over
+    the whole model see ties_global.py.
     """
-    kept = trimmed(x, [0] * len(density), [keep_of(fraction, x.n) for fraction in density])
+    kept = trimmed(x, [0] * len(density), [keep_of(fraction, x.n) for fraction in density], rescale)
     return elected(x, kept, weight, normalize, lam)
 
 

@@ -18,12 +18,22 @@ from engine.merging.methods.base import Tensors, masked
 SAMPLE = 1 << 16  # elements
 SLACK = 5.0  # standard deviations of a sampled rank
 ALL_BITS = 0x7FFFFFFF
+NOTHING = 1e-7  # of a norm
 
 
-def trimmed(x: Tensors, skip: list[int], keep: list[int]) -> Callable[[slice], Tensor]:
-    """Task vectors (K, len) whose elements are 0 but for ranks skip_i to skip_i + keep_i by |d|, largest first."""
+def trimmed(x: Tensors, skip: list[int], keep: list[int], rescale: bool = False) -> Callable[[slice], Tensor]:
+    """Task vectors (K, len) whose elements are 0 but for ranks skip_i to skip_i + keep_i by |d|, largest first.
+
+    rescale: what is left grows so that each expert's L1 norm stays (as in mergekit).
+    """
     if all(s == 0 and k >= x.n for s, k in zip(skip, keep, strict=True)):
         return x.deltas
+    found = ranked(x, skip, keep)
+    return regrown(x, found) if rescale else found
+
+
+def ranked(x: Tensors, skip: list[int], keep: list[int]) -> Callable[[slice], Tensor]:
+    """What `trimmed` keeps, in one pass over the tensor."""
     both = cuts(x, [s + k for s, k in zip(skip, keep, strict=True)] + (list(skip) if any(skip) else []))
     kept, left_out = both[: len(keep)], both[len(keep) :]
 
@@ -36,6 +46,22 @@ def trimmed(x: Tensors, skip: list[int], keep: list[int]) -> Callable[[slice], T
         return found
 
     return at
+
+
+def regrown(x: Tensors, kept: Callable[[slice], Tensor]) -> Callable[[slice], Tensor]:
+    """The task vectors (K, len) that `kept` gives, grown to each expert's L1 norm before."""
+    before, after = torch.zeros(2, len(x.experts), dtype=torch.float64)
+    for part in x.chunks():
+        before += x.deltas(part).abs_().sum(dim=1)
+        after += kept(part).abs().sum(dim=1)
+    scale = growth(before, after)
+    return lambda part: kept(part).mul_(scale[:, None])
+
+
+def growth(before: Tensor, after: Tensor) -> Tensor:
+    """(K,) what norms shrank by; 1 where nothing is left to rescale."""
+    sound = (before >= NOTHING) & (after >= NOTHING)
+    return torch.where(sound, before / torch.where(sound, after, 1), 1).float()
 
 
 @dataclass

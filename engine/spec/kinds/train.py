@@ -14,11 +14,11 @@ class TrainTask(Task):
     a fidelity (engine.spec.fidelity.Fidelity as a dict).
 
     keep: the fraction of every domain, or of each, that may be seen (engine/spec/repetition.py); start: a file of
-    initial weights for all, null for random ones; save: the folder for their final weights, as <run>.safetensors, or
-    null; both in the workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
-    validation windows are kept (engine/corpus/windows.py); metrics: measured besides each domain's loss
-    (engine/metrics/); tasks: whose items are answered (engine/tasks/). fractions [F]: of the tokens that each
-    phase takes, null without phases.
+    initial weights for all, null for random ones; untrained: whether these are measured as they are, without a step;
+    save: the folder for their final weights, as <run>.safetensors, or null; all in the workspace; checkpoint_seconds:
+    between checkpoints; keep_windows: whether the losses of single validation windows are kept
+    (engine/corpus/windows.py); metrics: measured besides each domain's loss (engine/metrics/); tasks: whose items are
+    answered (engine/tasks/). fractions [F]: of the tokens that each phase takes, null without phases.
     """
 
     kind = "train"
@@ -28,6 +28,7 @@ class TrainTask(Task):
     fidelity: dict[str, Any]
     keep: float | list[float] = 1.0
     start: str | None = None
+    untrained: bool = False
     save: str | None = None
     device: str = "auto"
     checkpoint_seconds: float = 15.0

@@ -40,7 +40,9 @@ def count_of(method, wanted=3):
 
 def settings(name, knobs):
     """Given knobs, and values for those without a default."""
-    return {knob: value for knob, value in (NEEDED | knobs).items() if knob in knobs_of(METHODS[name])}
+    own = knobs_of(METHODS[name])
+    needed = {knob: value for knob, value in NEEDED.items() if knob in own and (knob != "epsilon" or own[knob].each)}
+    return needed | {knob: value for knob, value in knobs.items() if knob in own}
 
 
 def merged(name, base, experts, weight=None, seed=0, **knobs):
@@ -249,8 +251,15 @@ CASES = {
     "model_stock": [{}, {"filter_wise": True}],
     "nearswap": [{"t": 0.05}],
     "task_arithmetic": [{}, {"normalize": True, "lambda": 0.5}],
-    "ties": [{"density": 0.4}, {"density": 0.9, "normalize": False, "lambda": 1.3}],
-    "breadcrumbs": [{"density": 0.5, "gamma": 0.1}, {"density": 0.95, "gamma": 0.2}],
+    "arcee_fusion": [{}],
+    "ram": [{}, {"epsilon": 0.05}],
+    "ramplus_tl": [{}, {"epsilon": 0.05, "r": 0.5, "alpha": 0.9}],
+    "ties": [{"density": 0.4}, {"density": 0.3, "rescale": True}, {"density": 0.9, "normalize": False, "lambda": 1.3}],
+    "breadcrumbs": [
+        {"density": 0.5, "gamma": 0.1},
+        {"density": 0.5, "gamma": 0.1, "rescale": True},
+        {"density": 0.95, "gamma": 0.2},
+    ],
     "breadcrumbs_ties": [{"density": 0.5, "gamma": 0.1}],
     "sce": [{}, {"select_topk": 0.3}],
     "dare_linear": [{"density": 1.0}],

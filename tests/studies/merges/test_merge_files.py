@@ -133,7 +133,7 @@ def test_our_own_file_gives_the_same_merge(models, tmp_path, name):
 @pytest.mark.parametrize(
     ("method", "weight", "knobs"),
     [
-        ("ties", [0.3, 0.6], {"density": [0.3, 0.6], "normalize": False, "lam": 0.8}),
+        ("ties", [0.3, 0.6], {"density": [0.3, 0.6], "normalize": False, "rescale": False, "lam": 0.8}),
         (
             "linear",
             {"model.layers.3.mlp.up_proj.weight": [0.1, 0.2], "model.norm.weight": [5.0, 6.0], "*": [1.0, 2.0]},

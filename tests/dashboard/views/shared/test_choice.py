@@ -57,7 +57,7 @@ ONCE_EACH = {
         "list(manifest['domains'])",
     },
     "columns of a table, which may not repeat": {"first", "second", "metrics"},
-    "ids of jobs": {"list(frame['job'])"},
+    "ids of jobs and of runs": {"list(frame['job'])", "awaited"},
     "tensors of a file": {"['all tensors (mean)', *tensors]"},
     "a set of tags": {"sorted(known)"},
     "knobs of a method": {"[knob.name for knob in numeric]"},

@@ -1,0 +1,71 @@
+"""The watched folder: results of planned runs that arrive as files in the workspace's folder `results`.
+
+A file is taken once it has been the same for two looks, so one that is still being copied waits. It goes into `taken`,
+or, with the reason beside it, into `refused`; nothing is lost. Only the owner looks.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.core.files import write_text
+from engine.studies.result_files import MOST_BYTES, by_study, runs_in
+from engine.studies.submissions import MOST, submit_runs
+from store.database import Store
+
+FOLDER, TAKEN, REFUSED = "results", "taken", "refused"
+SUFFIXES = (".json", ".jsonl")
+Stamp = tuple[int, int]  # bytes, and when it was written
+
+
+class ResultsFolder:
+    """The folder of a workspace; `take` is called again and again."""
+
+    def __init__(self, root: Path):
+        self.folder = root / FOLDER
+        self.seen: dict[str, Stamp] = {}  # of files at the last look
+
+    def take(self, store: Store) -> int:
+        """Take the files that have come; how many there were. A full disk raises, and what is left waits."""
+        there = self.files()
+        ready = [name for name, stamp in there.items() if self.seen.get(name) == stamp]
+        self.seen = there
+        for name in sorted(ready):
+            self.take_one(store, self.folder / name)
+        return len(ready)
+
+    def files(self) -> dict[str, Stamp]:
+        """The files that lie there, with their stamps; none where there is no folder."""
+        try:
+            with os.scandir(self.folder) as entries:
+                named = [one for one in entries if one.name.endswith(SUFFIXES) and not one.name.startswith(".")]
+                stats = {one.name: one.stat() for one in named if one.is_file(follow_symlinks=False)}
+        except OSError:
+            return {}
+        return {name: (one.st_size, one.st_mtime_ns) for name, one in stats.items()}
+
+    def take_one(self, store: Store, path: Path) -> None:
+        """Submit what a file holds, and move it away."""
+        try:
+            if path.stat().st_size > MOST_BYTES:
+                raise Problem(f"Cannot read {path.name}: it has more than {MOST_BYTES >> 20} MiB. Send it in parts.")
+            for study, runs in by_study(store, runs_in(path.read_text("utf-8", "replace"), path.name)).items():
+                for first in range(0, len(runs), MOST):
+                    submit_runs(store, study, runs[first : first + MOST])
+        except Problem as problem:
+            target = self.move(path, REFUSED)
+            write_text(target.with_name(f"{target.name}.why.txt"), f"{problem}\n")
+        else:
+            self.move(path, TAKEN)
+
+    def move(self, path: Path, where: str) -> Path:
+        """Move a file into a folder of the folder; one of that name that is there already stays."""
+        target = self.folder / where / path.name
+        target.parent.mkdir(exist_ok=True)
+        place = 1
+        while target.exists():
+            place += 1
+            target = self.folder / where / f"{path.stem}-{place}{path.suffix}"
+        shutil.move(path, target)
+        return target
