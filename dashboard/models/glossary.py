@@ -33,6 +33,7 @@ GLOSSARY = {
     "expert": "A model that was fine-tuned from a base, on a domain or for a task.",
     "extrapolated": "Farther from every run than runs are from each other: the prediction is a guess of the surrogate.",
     "FastMix": "A way to find a mixture in one run: more of the domains whose gradient agrees with validation text's.",
+    "few": "A badge: with so few runs the prediction rests on the synthetic studies that the surrogate learned on.",
     "fidelity": "The size of a model and the tokens that it was trained on.",
     "fidelity lab": "Cheaper proxies compared with larger ones on the same mixtures: which rank these alike.",
     "FLOPs": "Floating-point operations: what training costs, about 6 times the parameters times the tokens.",

@@ -115,13 +115,16 @@ def _default(
     The safest law or process that is tied with the best: first the process around a law, then the plainest. Where none
     is (trees stay flat beyond the runs, and products of shares run away), the best law or process is taken all the
     same, unless the better rank of the other shows where it matters: in the run that would have been picked, or by more
-    than MATERIAL. The baseline is the default only where it is alone: it does not model interactions.
+    than MATERIAL. The baseline is the default only where it is alone: it does not model interactions. Those that may
+    not lead are it only where there is no other.
     """
 
     def plainest(names: list[str]) -> str:
         return min(names, key=lambda name: (SURROGATES[name].complexity, place[name]))
 
-    tied = [name for name in scores if judged[name].tied and name != BASELINE] or [BASELINE]
+    if len(may := [name for name in scores if SURROGATES[name].may_lead]) > (BASELINE in scores):
+        scores, best = {name: scores[name] for name in may}, min(may, key=place.__getitem__)
+    tied = [name for name in scores if _tied(name, best, judged, scores) and name != BASELINE] or [BASELINE]
     sensible = [name for name in scores if SURROGATES[name].extrapolates]
     if safe := [name for name in tied if name in sensible] or ([] if sensible else tied):
         return plainest(safe), "of those that rank held-out runs best, within noise, it is the safest beyond them"

@@ -20,6 +20,7 @@ from engine.surrogates.extra_trees import ExtraTrees
 from engine.surrogates.gp import GP
 from engine.surrogates.gp_rational import RationalGP
 from engine.surrogates.hl_gauss import HLGauss
+from engine.surrogates.in_context.surrogate import InContext
 from engine.surrogates.lambdarank import LambdaRank
 from engine.surrogates.lasso import Lasso
 from engine.surrogates.lightgbm import LightGBM
@@ -46,6 +47,7 @@ SURROGATES: dict[str, type[Surrogate]] = {
     "gp_rational": RationalGP,
     "gp": GP,
     "around_law": AroundLaw,
+    "in_context": InContext,
     "hl_gauss": HLGauss,
     "evidential": Evidential,
     "bradley_terry": BradleyTerry,

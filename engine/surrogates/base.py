@@ -36,6 +36,7 @@ class Surrogate(ABC):
     slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
     extrapolates: ClassVar[bool] = False  # whether it may be trusted beyond the runs, as laws and processes may
     knows_conditions: ClassVar[bool] = False  # whether it learns from runs of other conditions (see Conditioned)
+    may_lead: ClassVar[bool] = True  # whether the leaderboard may take it by default: not where real runs speak against
     convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 
     noise: np.ndarray

@@ -44,6 +44,16 @@ def test_rounding_changes_no_default():
         assert default == "linear"
 
 
+def test_what_may_not_lead_is_taken_only_where_it_is_alone():
+    drawn = np.random.default_rng(0).normal(size=DRAWS)
+    scores = {name: value + 0.001 * drawn for name, value in (("own_share", 0.5), ("in_context", 0.9), ("gp", 0.8))}
+    judged = {name: Standing(name, score=float(one.mean())) for name, one in scores.items()}
+    standings, default, _ = ranked(judged, scores, scores)
+    assert (standings[0].name, default) == ("in_context", "gp")
+    alone = {name: scores[name] for name in ("own_share", "in_context")}
+    assert ranked({name: judged[name] for name in alone}, alone, alone)[1] == "in_context"
+
+
 def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
     """LightGBM ranks better than the law by .01, beyond noise; it is the default only if its picks are better too, or
     if it ranks much better."""

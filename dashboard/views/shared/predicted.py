@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.components.meters import meters
+from dashboard.views.shared.early import FEW
 from dashboard.views.shared.levels import Values, metric_rows, ruler
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
@@ -29,13 +30,15 @@ SUPPORT = {
 @dataclass(frozen=True)
 class Compared:
     """reference: its name; here: the prediction at the point; gap: its difference to the reference; support: how far
-    the point is from measured runs; place: what that makes the prediction, a key of SUPPORT."""
+    the point is from measured runs; place: what that makes the prediction, a key of SUPPORT; caveats: of the
+    surrogate."""
 
     reference: str
     here: Prediction
     gap: Difference
     support: explain.Support
     place: str
+    caveats: tuple[str, ...] = ()
 
 
 def ask_reference(points: dict[str, np.ndarray]) -> str:
@@ -56,6 +59,7 @@ def compared(
         gap,
         explain.support(at[None], fit.measured.weights),
         places(at[None], fit.measured.weights, elsewhere)[0],
+        tuple(fit.surrogate.caveats),
     )
 
 
@@ -78,7 +82,9 @@ def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
     )
     if few:
         noise = "**Too few runs** to claim a difference."
-    st.markdown(f"{noise} {SUPPORT[one.place]}")
+    st.markdown(f"{noise} {SUPPORT[one.place]}" + f" {FEW}" * bool(one.caveats))
+    for caveat in one.caveats:
+        st.caption(plain(caveat))
 
 
 def levels(

@@ -9,6 +9,7 @@ from dashboard.models.moments import fitted_words
 from dashboard.models.progress import progress_of
 from dashboard.models.units import digits
 from dashboard.server import state
+from dashboard.views.shared.early import early
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import follow
@@ -46,6 +47,7 @@ def ask_surrogate(study: studies.Study) -> str | None:
     if latest is None and study.imported and study.done < FEWEST_RUNS:
         few = f"Too few runs to fit a surrogate ({study.done}); at least {FEWEST_RUNS} are needed."
         nothing_yet(few, study, **{"import": "Import more"})
+        early(study)
         return None
     if latest is None:
         nothing_yet(
@@ -55,7 +57,7 @@ def ask_surrogate(study: studies.Study) -> str | None:
             runs="Watch the runs",
             studies="To Studies",
         )
-        live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
+        live(lambda: waiting(studies.get(state.store(), study.id)))
         return None
     league = League.from_dict(latest["league"])
     names = [standing.name for standing in league.standings if not standing.problem]
@@ -78,6 +80,12 @@ def ask_surrogate(study: studies.Study) -> str | None:
     )
     st.query_params["surrogate"] = name
     return name
+
+
+def waiting(study: studies.Study) -> None:
+    """How far a study is that has no fit yet, and what its runs tell already."""
+    stages(progress_of(state.store(), study))
+    early(study)
 
 
 def warn_if_trivial(moment: Moment) -> None:

@@ -1,4 +1,4 @@
-"""From a checkpoint to the weights that pages read: beside the network's, what left-out runs of its worlds miss.
+"""From a checkpoint to the weights that pages read: beside the network's, how far its worlds reach.
 
 `python -m engine.surrogates.in_context ship --folder runs/one` writes weights.safetensors, and weights.json with the
 settings, the seconds and the held-out results of the training.
@@ -41,16 +41,16 @@ def ship(folder: Path, into: Path, studies: int = STUDIES) -> None:
 
 
 def familiar(net: Arrays, studies: int) -> Arrays:
-    """Runs, and what 99 in 100 worlds of so many runs miss at most of left-out ones, by size."""
-    runs, missed = [], []
+    """Runs (S,), and the signs (S, 2) that 99 in 100 worlds of so many runs do not exceed."""
+    runs, signs = [], []
     for k in range(studies):
         for part in batch(1, HELD_OUT + k):
             for table in range(min(EACH, len(part.losses))):
                 one = InContext.by(net, part.shares[table], part.losses[table][:, None], part.repeats[table])
                 runs.append(part.shares.shape[1])
-                missed.append(one.missed()[0])
+                signs.append(one.signs()[0])
     groups = np.digitize(runs, EDGES)
     there = [k for k in range(1, len(EDGES)) if (groups == k).any()]
     middle = [np.exp(np.log(np.array(runs)[groups == k]).mean()) for k in there]
-    limits = [np.quantile(np.array(missed)[groups == k], LEVEL) for k in there]
-    return {"familiar.runs": np.array(middle), "familiar.missed": np.array(limits)}
+    limits = [np.quantile(np.array(signs)[groups == k], LEVEL, axis=0) for k in there]
+    return {"familiar.runs": np.array(middle), "familiar.signs": np.array(limits)}

@@ -77,7 +77,7 @@ def judged(network: Network, settings: Settings) -> dict[str, float]:
             runs = parts[0].shares.shape[1]
             found["all"].append(value)
             found["to 16 runs" if runs <= 16 else "17 to 64 runs" if runs <= 64 else "65 runs and more"].append(value)
-    return {name: round(float(np.mean(values)), 4) for name, values in found.items()}
+    return {name: round(float(np.mean(values)), 4) for name, values in found.items() if values}
 
 
 def rate_at(step: int, settings: Settings) -> float:
