@@ -177,7 +177,7 @@ def test_runs_of_studies_that_compare_are_one_table_and_the_others_say_why(store
     assert told["long"]["why"] == "its proxies are others: tokens 1048576 instead of 524288"
     assert told["apart"]["why"] == "it measured nothing on the same validation text"
     assert told["heir"]["why"] == "its runs are carried over, and count already"
-    assert "imported without text" in told[studies.get(store, "far").id]["why"]
+    assert "trained elsewhere without text" in told[studies.get(store, "far").id]["why"]
     table = table_of(store, studies.get(store, "one"))
     assert len(table.points) == 2 * RUNS and np.isnan(table.losses[RUNS:]).sum() == 2 * RUNS
     assert table.names == ["one: digits", "one: letters", "two: mixed", "two: numbers", "two: words"]
@@ -222,7 +222,7 @@ def test_text_unlike_all_that_was_seen_cannot_be_told(store):
         ({"domain": "same", "corpus": "moon"}, "'moon': it is not built. Corpora here: alpha"),
         ({"domain": "same", "share": 0}, "Cannot use 0 as the share"),
         ({"domain": "same", "share": float("nan")}, "as the share of a source"),
-        ({"domain": "same", "name": "far"}, "imported without text"),
+        ({"domain": "same", "name": "far"}, "trained elsewhere without text"),
         ({"domain": "same", "name": "idle"}, "'idle': none of its runs is done"),
         ({"domain": "same", "candidate": "moon"}, "candidate 'moon'"),
         ({"domain": "same", "priorities": {"moon": 1}}, "'moon'"),
