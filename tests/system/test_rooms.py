@@ -65,7 +65,7 @@ ROOMS = {
 # At most: 121 were planned, 9 are for tasks, 2 for commands, 1 for harnesses; 14 and 322 before rooms were folders.
 FLOORS, ARROWS = 10, 134
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
-TRAINED = {"network.py", "train.py", "shipping.py"}  # of in_context: what makes its weights, which no page imports
+TRAINED = {"network.py", "train.py"}  # of in_context: what makes its weights, which no page imports
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
 SLOW = {"scipy.stats", "scipy.special"}  # and what it, like every command, loads only where an answer needs it
 INSIDE_DASHBOARD = {  # folder of dashboard -> packages and rooms that its files do without

@@ -8,13 +8,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
 
 from engine.core.files import replacing
 from engine.surrogates.in_context.forward import Arrays
 from engine.surrogates.in_context.surrogate import InContext
-from engine.surrogates.in_context.train import HELD_OUT, batch
+from engine.surrogates.in_context.train import HELD_OUT, batch, kept
 
 STUDIES = 150  # batches of worlds, of which a few each are measured
 EACH = 2  # of each family in a batch
@@ -24,16 +23,16 @@ LEVEL = 0.99  # of the worlds miss less
 
 def ship(folder: Path, into: Path, studies: int = STUDIES) -> None:
     """Write the weights of the checkpoint in `folder` to the file `into`, and its history beside it."""
-    kept = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
-    net = {name: value.numpy() for name, value in kept["network"].items()}
+    found, steps, seconds = kept(folder)
+    net = {name: value.numpy() for name, value in found["network"].items()}
     with replacing(into) as part:
         save_file(net | familiar(net, studies), part)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     history = {
         "command": "python -m engine.surrogates.in_context train",
         "started": [line for line in lines if "settings" in line],
-        "steps": kept["step"],
-        "seconds": round(kept["seconds"]),
+        "steps": steps,
+        "seconds": round(seconds),
         "held_out": {line["step"]: line["held_out"] for line in lines if "held_out" in line},
         "training": [[line["step"], line["surprise"]] for line in lines if "surprise" in line][::20],
     }

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from engine.core.files import replacing
 from engine.surrogates.in_context.cells import cells
@@ -22,6 +24,8 @@ CELLS = 8_000  # of a step: tables x runs x domains
 MOST = 64  # tables of a step
 WARMUP = 200
 FALL = 1 / 3  # of the steps, in which the rate falls to zero
+CHECKPOINT = "checkpoint.safetensors"
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
 EVERY = 60.0  # seconds between checkpoints
 SAID = 50  # steps between lines of the log
 JUDGED = 24  # batches of held-out worlds
@@ -121,21 +125,40 @@ def train(settings: Settings, folder: Path) -> None:
             _say(folder, {"step": step, "held_out": judged(network, settings)})
 
 
+def kept(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], int, float]:
+    """The checkpoint in a folder: the network's tensors and each of the MOMENTS, by the names of weights; the step, and
+    the seconds spent until then."""
+    found: dict[str, dict[str, torch.Tensor]] = {part: {} for part in ("network", *MOMENTS)}
+    with safe_open(folder / CHECKPOINT, "pt") as file:
+        notes = json.loads(file.metadata()["training"])
+        for name in file.keys():  # noqa: SIM118 (it is no mapping)
+            part, _, weight = name.partition(".")
+            found[part][weight] = file.get_tensor(name)
+    return found, notes["step"], notes["seconds"]
+
+
 def _resumed(folder: Path, network: Network, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
     """The step to go on from, and the seconds spent until then."""
-    path = folder / "checkpoint.pt"
-    if not path.exists():
+    if not (folder / CHECKPOINT).exists():
         return 0, 0.0
-    kept = torch.load(path, weights_only=True)
-    network.load_state_dict(kept["network"])
-    optimiser.load_state_dict(kept["optimiser"])
-    return kept["step"], kept["seconds"]
+    found, step, seconds = kept(folder)
+    network.load_state_dict(found["network"])
+    for name, weight in network.named_parameters():
+        own = {part: found[part][name] for part in MOMENTS if name in found[part]}
+        if own:
+            optimiser.state[weight] = {part: own[part].to(weight.device if part != "step" else "cpu") for part in own}
+    return step, seconds
 
 
 def _keep(folder: Path, network: Network, optimiser: torch.optim.Optimizer, step: int, seconds: float) -> None:
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "seconds": seconds}
-    with replacing(folder / "checkpoint.pt") as part:
-        torch.save(state, part)
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for name, weight in network.named_parameters():
+        tensors |= {f"{part}.{name}": value for part, value in optimiser.state[weight].items()}
+    notes = json.dumps({"step": step, "seconds": seconds})
+    with replacing(folder / CHECKPOINT) as part:
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, {"training": notes}
+        )
 
 
 def _say(folder: Path, line: dict) -> None:
