@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engine.core.files import write_json
 from engine.proxies.adam import AdamW
+from engine.proxies.cpu_matmul import processor
 from engine.proxies.model import Stack, rotary, turned
 from engine.spec.fidelity import Fidelity, group_size, sized
 
@@ -163,22 +164,14 @@ def page(rows: list[dict], machine: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def machine() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return "an unknown processor"
-
-
 def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for shape in SHAPES:
         rows.append(row(*shape))
         print(rows[-1], flush=True)
-    write_json(RESULTS / "plain.json", {"machine": machine(), "date": f"{date.today()}", "rows": rows})
-    (RESULTS / "plain.md").write_text(page(rows, machine()))
+    write_json(RESULTS / "plain.json", {"machine": processor(), "date": f"{date.today()}", "rows": rows})
+    (RESULTS / "plain.md").write_text(page(rows, processor()))
 
 
 if __name__ == "__main__":

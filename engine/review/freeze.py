@@ -23,7 +23,7 @@ from engine.studies.fits import Fit
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.phases import Phases, phases_of
-from engine.studies.schedules import ONE_MIXTURE, predicted_at, predicted_difference, schedule_at, totals
+from engine.studies.schedules import compared_with, predicted_at, predicted_difference, schedule_at, totals
 from engine.surrogates.prediction import Prediction
 from store import studies
 from store.database import Store
@@ -66,9 +66,9 @@ def freeze(
         "schedule": schedule,
         "metrics": plain_metrics(study),
         "aggregate": aggregate.to_dict(),
-        "predicted": predicted(fit, predicted_at(known, moment, place)),
+        "predicted": predicted(fit, predicted_at(store, moment, place)),
         "surrogate": behind(fit),
-        "baselines": beside(known, moment, frame, place),
+        "baselines": beside(store, moment, place),
         "corpus": study.spec["corpus"],
         "fidelity": study.spec["fidelity"],
         "budget": frame.budget,
@@ -165,13 +165,12 @@ def behind(fit: Fit) -> dict:
     }
 
 
-def beside(known: Phases | None, moment: Moment, frame: Frame, place: np.ndarray) -> dict[str, dict]:
+def beside(store: Store, moment: Moment, place: np.ndarray) -> dict[str, dict]:
     """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ. Of a
     schedule, the one mixture with its totals is one."""
     found: dict[str, dict] = {}
-    of_schedule = {} if known is None else {ONE_MIXTURE: totals(known.study, place)}
-    for name, baseline in (of_schedule | frame.baselines).items():
-        change = predicted_difference(known, moment, place, np.asarray(baseline, float))
+    for name, baseline in compared_with(moment.study, place).items():
+        change = predicted_difference(store, moment, place, np.asarray(baseline, float))
         found[name] = {
             "point": change.baseline.shares.tolist(),
             "mean": change.baseline.mean.tolist(),

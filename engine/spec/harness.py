@@ -12,12 +12,12 @@ from engine.core.errors import Problem
 from engine.core.safe_yaml import names_in
 from engine.core.short_names import listed
 from engine.core.workspace import within
+from engine.spec.starts import PROXY, starts_in
 
 FOLDER = "harness"  # of the workspace: files of tasks, and what they read
 RESULTS = f"{FOLDER}/results"  # a folder for each job
 PLACES = ("checkpoints", "exports", "experts")  # where models lie
 ENDING = ".yaml"
-PROXY = ".safetensors"
 NAMES = {"task", "group", "class"}  # by which the harness knows what a file is
 MOST_TASKS = 1000
 
@@ -25,8 +25,7 @@ MOST_TASKS = 1000
 def models_in(workspace: Path) -> list[str]:
     """The models that can be asked: folders with a config.json, and saved proxies."""
     folders = [path.parent for place in PLACES[:2] for path in (workspace / place).glob("*/config.json")]
-    files = [*(workspace / "exports").glob(f"*{PROXY}"), *(workspace / "experts").glob(f"*/*{PROXY}")]
-    return sorted(path.relative_to(workspace).as_posix() for path in (*folders, *files))
+    return sorted([*(path.relative_to(workspace).as_posix() for path in folders), *starts_in(workspace)])
 
 
 def files_in(workspace: Path) -> list[str]:

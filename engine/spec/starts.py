@@ -21,12 +21,12 @@ from engine.spec.stacks import shapes_in
 START = "start"  # the role of the run that measures the saved proxy as it is, before any training
 LABEL = "the start, untrained"
 PLACES = ("experts", "exports")  # of saved proxies: those of studies, and merges of them
-ENDING = ".safetensors"
+PROXY = ".safetensors"  # the ending of one
 
 
 def starts_in(workspace: Path) -> list[str]:
     """The saved proxies of a workspace, as paths in it."""
-    found = [*(workspace / "experts").glob(f"*/*{ENDING}"), *(workspace / "exports").glob(f"*{ENDING}")]
+    found = [*(workspace / "experts").glob(f"*/*{PROXY}"), *(workspace / "exports").glob(f"*{PROXY}")]
     return sorted(path.relative_to(workspace).as_posix() for path in found)
 
 
@@ -50,7 +50,7 @@ def start_row(study: str, prior: np.ndarray, seed: int, number: int) -> dict[str
 def check_start(workspace: Path, start: str, fidelity: Fidelity, vocabulary: int) -> None:
     """Raise Problem unless a start is a saved proxy of the workspace of a fidelity's architecture."""
     path = within(workspace, start)
-    if path.relative_to(workspace).parts[0] not in PLACES or path.suffix != ENDING or not path.is_file():
+    if path.relative_to(workspace).parts[0] not in PLACES or path.suffix != PROXY or not path.is_file():
         known = listed(starts_in(workspace), 6) or "none yet: confirmed mixtures and the experts of merge studies are"
         raise Problem(f"Cannot begin with {start!r}: it is not a saved proxy of this workspace. There are: {known}.")
     try:

@@ -8,10 +8,9 @@ from engine.analysis.power import Claim, claim
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width, is_same_point
 from engine.studies.confirmations import Plan
-from engine.studies.measured import Noise, aggregate_noise, frame_of_study, noise_of_groups, points_measured
+from engine.studies.measured import Noise, aggregate_noise, noise_of_groups, points_measured
 from engine.studies.moments import moment_of
-from engine.studies.phases import phases_of
-from engine.studies.schedules import ONE_MIXTURE, predicted_difference, totals
+from engine.studies.schedules import compared_with, predicted_difference
 from store import confirm_runs, studies
 from store.database import Store
 
@@ -40,15 +39,11 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
     noise, source = seeds_noise(store, study, plan, aggregate)
     if moment.fit is None or noise is None or not noise.std > 0:
         return Claims(None, source, [])
-    known, found = None, []
-    against = dict(frame_of_study(study).baselines)
-    if points[0].ndim == 2:
-        known = phases_of(store, moment)
-        against = {ONE_MIXTURE: totals(study, points[0])} | against
-    for name, point in against.items():
+    found = []
+    for name, point in compared_with(study, points[0]).items():
         if not any(is_same_point(point, other) for other in points[1:]):
             continue
-        gap = predicted_difference(known, moment, points[0], point)
+        gap = predicted_difference(store, moment, points[0], point)
         one = claim(name, gap.aggregate, noise.std, noise.freedom, plan.seeds, len(points))
         found.append(replace(one, half=ci_half_width(gap.aggregate_std)))
     return Claims(noise, source, found)

@@ -14,11 +14,10 @@ from engine.spec.statistics import is_same_point, ordered
 from engine.spec.study import StudySpec
 from engine.studies import rivals as rival_mixtures
 from engine.studies.fits import fit_of
-from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.measured import aggregate_of
 from engine.studies.moments import Moment, moment_of
-from engine.studies.phases import phases_of
 from engine.studies.points import ALSO
-from engine.studies.schedules import ONE_MIXTURE, place_of, predicted_at, totals
+from engine.studies.schedules import compared_with, place_of, predicted_at, totals
 from engine.studies.training import add_runs, trainable
 from store import confirm_runs, runs, studies
 from store.database import Store, in_turn
@@ -74,12 +73,10 @@ def plan_confirmation(
     candidate = ALSO.get(candidate, candidate)
     place = place_of(store, study, candidate)
     mixtures: dict[str, np.ndarray] = {candidate: place}
-    if place.ndim == 2:
-        mixtures[ONE_MIXTURE] = totals(study, place)
     measured = fit.measured
     order = ordered(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)))
     places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
-    others = frame_of_study(study).baselines | labelled(store, study, rivals)
+    others = compared_with(study, place) | labelled(store, study, rivals)
     others |= {measured.ids[i]: measured.weights[i] for i in order[places]}
     for name, point in others.items():
         if not any(is_same_point(point, there) for there in mixtures.values()):
@@ -161,12 +158,11 @@ def confirmations(
 
 
 def _confirmation(store: Store, moment: Moment, rows: list[confirm_runs.Confirmed]) -> Confirmation:
-    known = phases_of(store, moment) if any(run.phases is not None for run in rows) else None
     labels = list(dict.fromkeys(run.label for run in rows))
     done = {name: [run for run in rows if run.label == name and run.losses is not None] for name in labels}
     names = [name for name in labels if done[name]]
     places = [done[name][0].place for name in names]
-    seen = [predicted_at(known, moment, place) for place in places]
+    seen = [predicted_at(store, moment, place) for place in places]
     predicted, std = (np.array([getattr(one, field) for one in seen]) for field in ("aggregate", "aggregate_std"))
     measured = [np.array([moment.aggregate.of(run.losses) for run in done[name]]) for name in names]
     try:

@@ -116,21 +116,28 @@ def totals(study: studies.Study, place: np.ndarray) -> np.ndarray:
     return total_in(study, place) if place.ndim == 2 else place
 
 
-def predicted_at(found: Phases | None, moment: Moment, place: np.ndarray) -> Prediction:
-    """What a run at a place is predicted to measure. found: what is known of the study's phases, for a schedule."""
+def compared_with(study: studies.Study, place: np.ndarray) -> dict[str, np.ndarray]:
+    """The points (D,) that a place is compared with, by label: of a schedule one mixture with its totals, then the
+    study's baselines."""
+    own = {ONE_MIXTURE: totals(study, place)} if place.ndim == 2 else {}
+    return own | frame_of_study(study).baselines
+
+
+def predicted_at(store: Store, moment: Moment, place: np.ndarray) -> Prediction:
+    """What a run at a place is predicted to measure."""
     if place.ndim == 1:
         return predict(moment.fit.surrogate, place, moment.aggregate.weights)
-    at = schedule_at(found, place)
+    at = schedule_at(phases_of(store, moment), place)
     std = np.hypot(at.one.std, at.change_std)
     return Prediction(at.one.shares, at.one.mean + at.change, std, at.aggregate, at.aggregate_std)
 
 
-def predicted_difference(found: Phases | None, moment: Moment, place: np.ndarray, baseline: np.ndarray) -> Difference:
+def predicted_difference(store: Store, moment: Moment, place: np.ndarray, baseline: np.ndarray) -> Difference:
     """A run at a place minus one of the mixture `baseline` (D,): what its totals change, and what its order adds."""
     by, surrogate = moment.aggregate.weights, moment.fit.surrogate
     if place.ndim == 1:
         return difference(surrogate, place, baseline, by)
-    at = schedule_at(found, place)
+    at = schedule_at(phases_of(store, moment), place)
     gap = difference(surrogate, at.one.shares, baseline, by)
     total, std = gap.aggregate + at.aggregate_change, float(np.hypot(gap.aggregate_std, at.aggregate_change_std))
     return replace(
