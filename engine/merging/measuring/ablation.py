@@ -97,7 +97,7 @@ def without_each(job: Job, merges, asked: Ablation, modules: list[list[str]], pl
 
 def rise_of(whole: Nats, own: Nats) -> dict[str, list[float]]:
     """How much higher the losses are, in bits per byte, by domain, and the standard errors of these differences: of a
-    ratio of sums over windows, each held against the same window of the whole merge."""
+    ratio of sums over windows, each compared with the same window of the whole merge."""
     rise, errors = [], []
     for domain, (nats, size) in whole.items():
         gap = (own[domain][0] - nats) / np.log(2)  # bits, (W,)

@@ -59,29 +59,29 @@ def test_a_layer_is_fitted_to_what_the_merged_ones_before_it_give():
     assert "3 of 3 tensors" in found.note and "3 steps" in found.note
 
 
-def test_fusion_bench_comes_to_the_same_by_regmean_plus_plus(monkeypatch):
-    pytest.importorskip("fusion_bench", reason="fusion-bench is not installed: it comes with requirements-dev.txt")
+class Chain(nn.Module):
+    """The same layers as modules, as fusion-bench takes models."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.ModuleDict({"map": nn.Linear(into, out, bias=False)}) for into, out in itertools.pairwise(WIDTHS)
+        )
+        for layer, value in zip(self.layers, weights.values(), strict=True):
+            layer["map"].weight.data = value.clone()
+
+
+def theirs(family: Layered, ratio: float):
+    """fusion-bench's merge of the family, with what its package leaves to a kind of model: its layers, and what goes
+    into them."""
     from fusion_bench import BaseModelPool
     from fusion_bench.method.regmean_plusplus.regmean_plusplus import RegMeanAlgorithmPlusPlus
-
-    family = Layered()
-
-    class Model(nn.Module):
-        def __init__(self, weights):
-            super().__init__()
-            self.layers = nn.ModuleList(
-                nn.ModuleDict({"map": nn.Linear(into, out, bias=False)}) for into, out in itertools.pairwise(WIDTHS)
-            )
-            for layer, value in zip(self.layers, weights.values(), strict=True):
-                layer["map"].weight.data = value.clone()
 
     class Pool(BaseModelPool):
         def load_train_dataset(self, name):
             return [family.inputs(family.batch(name, 1, n)[:, :-1]) for n in range(3)]
 
-    class Theirs(RegMeanAlgorithmPlusPlus):
-        """What their package leaves to a kind of model: its layers, and what goes into them."""
-
+    class Algorithm(RegMeanAlgorithmPlusPlus):
         def merge_embedding_layer(self, models_to_merge_dict):
             return {}
 
@@ -101,12 +101,17 @@ def test_fusion_bench_comes_to_the_same_by_regmean_plus_plus(monkeypatch):
             rows = torch.cat([one.reshape(-1, one.shape[-1]) for one in batches_input])
             return {name: rows.T @ rows / len(rows) for name in linear_modules_to_merge}
 
-    models = {"_pretrained_": Model(family.base)}
-    models |= {name: Model(family.expert(k)) for k, name in enumerate(family.experts)}
+    models = {"_pretrained_": Chain(family.base)}
+    models |= {name: Chain(family.expert(k)) for k, name in enumerate(family.experts)}
     given = {"num_regmean_examples": 3, "exclude_param_names_regex": [], "weight_transpose": True}
-    theirs = Theirs(reduce_non_diagonal_ratio=0.7, **given).run(Pool(models))
+    return Algorithm(reduce_non_diagonal_ratio=ratio, **given).run(Pool(models))
+
+
+def test_fusion_bench_comes_to_the_same_by_regmean_plus_plus():
+    pytest.importorskip("fusion_bench", reason="fusion-bench is not installed: it comes with requirements-dev.txt")
+    family = Layered()
     found = regmean_plus.learn(family, Run(weight=(1.0,) * 3), windows=3, alpha=0.7)
-    for layer, name in zip(theirs.layers, family.base, strict=True):
+    for layer, name in zip(theirs(family, 0.7).layers, family.base, strict=True):
         torch.testing.assert_close(found.weights[name], layer["map"].weight.data, rtol=1e-3, atol=1e-4)
 
 
