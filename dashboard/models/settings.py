@@ -83,6 +83,7 @@ LABELS = {
     "token_fraction": "training of an expert, in tokens of a proxy",
     "rate": "learning rate of an expert, in that of a proxy",
     "eval_bytes": "validation text per domain, bytes",
+    "evaluators": "programs that measure merges too",
     "of": "compared with the study",
 }
 PARTS = ("fidelity", "compute", "merge")  # settings that hold settings

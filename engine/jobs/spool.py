@@ -62,6 +62,12 @@ class Job:
         """The job's task. Raises Problem if the spec lacks a field of it."""
         return kind.of(self.spec)
 
+    def beat(self) -> None:
+        """Say that the job is alive, where it has no progress to tell. Raises Stopped if it should stop."""
+        if self.stopping:
+            raise Stopped
+        (self.folder / HEARTBEAT).touch()
+
     def progress(self, done: float, total: float, note: str = "") -> None:
         """Report progress (in any unit), which is also the heartbeat. Cheap: lines are thinned out.
 

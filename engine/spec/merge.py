@@ -32,6 +32,7 @@ REST = "rest"  # the block outside the layers: embeddings, final norm, head
 PAIRED = "mirror"  # the stored role of merges at the shares of mixtures of the other study
 MOST_PAIRED = 64  # of them
 AT = " @ "
+HIGHER, LOWER = "higher", "lower"  # which way a metric is better
 FORMER = {"share": "token_fraction"}  # what settings were called before, in study files and workspaces
 LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
@@ -46,7 +47,8 @@ class MergeSpec:
     coefficient per expert, "layer" for one per expert and layer; lower, upper: of every coefficient; token_fraction:
     how long an expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes:
     validation text per domain that external models are measured on; of: the mixture study on the same domains to
-    compare the merges with.
+    compare the merges with; evaluators: programs that measure external merges too (engine/metrics/evaluators.py),
+    name -> {metric: which way is better}.
     """
 
     base: str = ""
@@ -61,6 +63,7 @@ class MergeSpec:
     rate: float = 0.5
     eval_bytes: int = 65_536
     of: str = ""
+    evaluators: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     def __post_init__(self) -> None:
         check_plain(self, "a merge study's")
@@ -79,6 +82,22 @@ class MergeSpec:
         for name in self.experts:
             if not name.strip() or AT in name or len(name) > 80:
                 raise Problem(f"Cannot call an expert {name!r}: use 1 to 80 characters, without {AT!r}.")
+
+        self._check_evaluators()
+
+    def _check_evaluators(self) -> None:
+        """Raise Problem unless each evaluator has metrics with a direction, of names that no other has."""
+        if self.evaluators and not self.external:
+            raise Problem("Cannot run evaluators on merges of proxies: they take checkpoints of transformers.")
+        for name, metrics in self.evaluators.items():
+            if not metrics or not set(metrics.values()) <= {HIGHER, LOWER}:
+                raise Problem(
+                    f"Cannot measure by the evaluator {name!r}: name its metrics and which way is better, as in "
+                    f'{name} = {{accuracy = "{HIGHER}"}}. Given is {metrics!r:.80}.'
+                )
+        named = [metric for metrics in self.evaluators.values() for metric in metrics]
+        if twice := [metric for metric in named if named.count(metric) > 1]:
+            raise Problem(f"Cannot measure {twice[0]!r} twice: two evaluators tell it.")
 
     def _check_knobs(self) -> None:
         """Raise Problem if a knob is unknown, or its fixed value or range is invalid."""
@@ -101,6 +120,11 @@ class MergeSpec:
         given = ("weight", *self.knobs, *self.tuned)
         if missing := [knob.name for knob in card.knobs.values() if knob.required and knob.name not in given]:
             raise Problem(f"Cannot merge by {self.method}: its knob {missing[0]!r} must be fixed or tuned.")
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The metrics that evaluators tell, in the order of a study's."""
+        return [metric for metrics in self.evaluators.values() for metric in metrics]
 
     @property
     def external(self) -> bool:

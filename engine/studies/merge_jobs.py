@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.jobs.decisions import PlannedJob, StudyMetric, StudyPlanned
 from engine.jobs.runs import PlannedRun, TaskRun, run_id
+from engine.metrics.evaluators import program_of
 from engine.space.baselines import natural
 from engine.spec.flips import BASE
 from engine.spec.frame import merge_frame
@@ -57,6 +58,8 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
         experts = list(merge.experts)
         for name in experts:
             checkpoint(store.workspace.root, merge.experts[name])
+        for name in merge.evaluators:
+            program_of(name, store.workspace.root)
     else:
         layers, experts = spec.fidelity.layers, domains
     names = coordinates(merge, experts, layers)

@@ -8,6 +8,7 @@ from engine.core.people import need
 from engine.metrics import item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
 from engine.spec.flips import flips_of
+from engine.spec.merge import HIGHER
 from engine.spec.objectives import Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
@@ -19,14 +20,21 @@ from store.database import Store
 
 
 def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: str) -> list[Objective]:
-    """What a study of these settings measures on domains and tasks; reference: what flips are counted against."""
+    """What a study of these settings measures: on domains and tasks, against a reference for flips, and of merges by
+    evaluators."""
     asked = shelf.loaded(store.workspace.root, spec.tasks)
     found = objectives_of(spec.metrics, domains, asked)
     flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
+    evaluators = spec.merge.evaluators if spec.merge else {}
+    told = [
+        Objective(metric, unit="score", higher_is_better=way == HIGHER)
+        for metrics in evaluators.values()
+        for metric, way in metrics.items()
+    ]
     taken = {one.metric for one in found}
-    if twice := [one.metric for one in flips if one.metric in taken]:
+    if twice := [one.metric for one in [*flips, *told] if one.metric in taken]:
         raise Problem(f"Cannot measure {twice[0]!r} twice: a domain or task has that name. Give that another name.")
-    return found + flips
+    return found + flips + told
 
 
 @dataclass(frozen=True)

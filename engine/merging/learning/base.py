@@ -146,7 +146,7 @@ class Family(ABC):
     @torch.no_grad()
     def measure(self, predict: Predict, progress=quiet) -> tuple[np.ndarray, np.ndarray]:
         """Metrics on every domain, and standard errors over validation windows: (M,) each, in the order of
-        engine.metrics.names_of, then what is worse than under the base."""
+        engine.metrics.names_of, then what is worse than under the base; NaN for what evaluators would tell."""
         sums, texts, single = [], [], Losses()
         for place, domain in enumerate(self.domains):
             own, parts = [], []
@@ -163,10 +163,11 @@ class Family(ABC):
         values, errors = values_of(self.metrics, sums, texts)
         answered = task_values(self.speaking(predict), self.tasks, self.workspace)
         found, error = np.hstack([values, answered.values])[0], np.hstack([errors, answered.errors])[0]
-        if self.reference is None:
-            return found, error
-        worse, of_worse = self.reference.flips(single, answered.outcomes)
-        return np.hstack([found, worse[0]]), np.hstack([error, of_worse[0]])
+        if self.reference is not None:
+            worse, of_worse = self.reference.flips(single, answered.outcomes)
+            found, error = np.hstack([found, worse[0]]), np.hstack([error, of_worse[0]])
+        untold = np.full(len(self.merge.evaluated), np.nan)
+        return np.hstack([found, untold]), np.hstack([error, untold])
 
 
 def coefficient_of(coefficients: dict[str, Tensor], name: str) -> Tensor:

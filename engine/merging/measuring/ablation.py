@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     asked, began = task.ablation, time.monotonic()
     if task.device != "cuda":
         torch.set_num_threads(1)
-    merges = merges_of(task, job.workspace)
+    merges = merges_of(task, job)
     sets = subsets_of(list(task.experts), asked.subsets, asked.seed)
     modules = modules_of(merges.tensors)
     total = len(sets) + 1 + len(modules)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.corpus import windows
@@ -39,7 +40,7 @@ def run(job: Job) -> None:
 
 def measure_all(job: Job, task: MergeTask, left: list[MergeRun]) -> list[str]:
     """Measure these runs of the task, the others having ended; returns why merges were refused."""
-    merges, over = merges_of(task, job.workspace), len(task.runs) - len(left)
+    merges, over = merges_of(task, job), len(task.runs) - len(left)
     describe(job.workspace, task, merges)
     job.emit(RunsStarted([run.id for run in left], merges.device, merges.parameters))
     refused: list[str] = []
@@ -67,17 +68,17 @@ def describe(workspace: Path, task: Merging, merges) -> None:
         write_json(path, {"experts": list(task.experts), **merges.anatomy()})
 
 
-def merges_of(task: Merging, workspace: Path):
-    """The base and experts of a task, loaded for merging and measuring: proxies, or language models."""
+def merges_of(task: Merging, job: Job):
+    """The base and experts of a job's task, loaded for merging and measuring: proxies, or language models."""
     if len(task.names) != len(set(task.names)):
         raise Problem(f"Cannot merge: the coordinates {task.names} are not all different. Submit the study again.")
     if task.fidelity is None:
         from engine.merging.measuring.language_models import ModelMerges
 
-        return ModelMerges(task, workspace, task.device)
+        return ModelMerges(task, job.workspace, task.device, job.beat)
     from engine.merging.measuring.proxies import ProxyMerges
 
-    return ProxyMerges(task, workspace, task.device)
+    return ProxyMerges(task, job.workspace, task.device)
 
 
 def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndarray:
@@ -102,7 +103,7 @@ def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndar
         finished = RunFinished(
             run=run.id,
             losses=dict(zip(names, loss.tolist(), strict=True)),
-            losses_se=dict(zip(names, error.tolist(), strict=True)),
+            losses_se=dict(zip(names, or_null(error), strict=True)),
             tokens=None,
             shares=None,
             seconds=seconds,

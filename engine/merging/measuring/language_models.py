@@ -5,6 +5,7 @@ of the one loaded model, on a GPU if there is one. So a search never writes a ch
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,7 @@ from engine.metrics import (
     values_of,
     window_scores,
 )
+from engine.metrics.evaluators import evaluated
 from engine.proxies.device import choose_device
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_point import merge_file, references
@@ -47,14 +49,14 @@ CONTEXT = 1024  # tokens per window, or the model's own limit if lower
 
 
 class ModelMerges:
-    """The external base and K experts of a merge study. task: of a merge job.
+    """The external base and K experts of a merge study. task: of a merge job; beat: called while evaluators run.
 
     Raises Problem if a model is missing or does not fit, or the optional package is not installed.
     """
 
     batch_size = 1
 
-    def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
+    def __init__(self, task: Merging, workspace: Path, device: str = "auto", beat: Callable[[], None] = lambda: None):
         self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
         self.experts, self.device = list(task.experts), choose_device(device)
         self.metrics = measured_by(task.metrics)
@@ -83,6 +85,8 @@ class ModelMerges:
         self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
         self.reference = self._as_it_is()[2] if task.flips else None  # the base, which is loaded before it is merged
         self.measures += self.reference.names if self.reference else []
+        self.measures += self.merge.evaluated
+        self.beat = beat
 
     def set_method(self, merge: MergeSpec, names: list[str]) -> None:
         """Measure by another method, or in other coordinates, with the same experts."""
@@ -163,6 +167,9 @@ class ModelMerges:
             if self.reference is not None:
                 worse, of_worse = self.reference.flips(did.losses, [did.outcomes])
                 own, error = np.hstack([own, worse[0]]), np.hstack([error, of_worse[0]])
+            if self.merge.evaluators:
+                told, spread = self._evaluated()
+                own, error = np.hstack([own, told]), np.hstack([error, spread])
             losses.append(own)
             errors.append(error)
             self.outcomes.append(did.outcomes)
@@ -177,6 +184,18 @@ class ModelMerges:
         answered = task_values(self.speaking(lambda seen: self.model(seen).logits), self.tasks, self.workspace)
         both = np.hstack([own, answered.values])[0], np.hstack([error, answered.errors])[0]
         return *both, Reference(single, answered.outcomes[0])
+
+    def _evaluated(self) -> tuple[list[float], list[float]]:
+        """What evaluators tell of the model with the weights that it has, and standard errors."""
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Path(folder) / "checkpoint"
+            self.model.save_pretrained(checkpoint)
+            self.tokenizer.save_pretrained(checkpoint)
+            found = [
+                evaluated(name, list(metrics), self.workspace, checkpoint, self.beat)
+                for name, metrics in self.merge.evaluators.items()
+            ]
+        return [one for values, _ in found for one in values], [one for _, errors in found for one in errors]
 
     def speaking(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> LogitModels:
         """A model of this tokenizer, by its logits."""

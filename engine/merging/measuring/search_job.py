@@ -31,7 +31,7 @@ def run(job: Job) -> None:
     settings = task.settings
     if task.device != "cuda":
         torch.set_num_threads(1)
-    merges = merges_of(task, job.workspace)
+    merges = merges_of(task, job)
     question = Question(
         Box.from_dict(task.space),
         np.array(task.prior, float),
