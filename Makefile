@@ -1,7 +1,7 @@
 # `make run` serves Mixdesk, `make test` shows that it works. Both make .venv first, again only when requirements change.
 # check  ruff and mypy; changes nothing            fast  what takes seconds: no browser, no training, no kills
 # test   check, then every test but the soaks      soak  what is long by nature: kills, fuzzing, whole studies
-# docs   the documentation as a site, in site/
+# docs   the documentation as a site, in site/        bench  the short benchmarks, in ten minutes, and the page of figures
 PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: run check fast test soak docs
+.PHONY: run check fast test soak docs bench
 
 run: .venv/run.stamp
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PORT=$(PORT) honcho start --no-prefix
@@ -35,6 +35,10 @@ soak: .venv/test.stamp
 	@$(BIN)/python -m pip install --quiet -r requirements-kinds.txt || echo "Kinds of data are left out that packages ship."
 	@$(BIN)/python -m pip install --quiet -r requirements-harness.txt || echo "lm-evaluation-harness cannot be installed here: its tests are skipped."
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m soak $(TESTS)
+
+bench: .venv/test.stamp
+	@for one in starts memory plain; do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$one || exit 1; done
+	@$(BIN)/python docs/generate.py
 
 docs: .venv/docs.stamp
 	$(BIN)/mkdocs build --strict --quiet

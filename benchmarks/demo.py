@@ -24,6 +24,7 @@ from engine.jobs.events import JobFailed, RunFinished
 from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Spool
+from engine.proxies.cpu_matmul import processor
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.kinds.train import TrainTask
 from engine.spec.statistics import spearman, weighted_sum
@@ -182,7 +183,12 @@ def main() -> None:
 def write(found: list[dict], scale: dict) -> None:
     """results/demo.json, and the table that the docs carry."""
     results = ROOT / "benchmarks" / "results"
-    facts = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "load": os.getloadavg()}
+    facts = {
+        "machine": processor(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+    }
     (results / "demo.json").write_text(json.dumps({**facts, "studies": found, "scale": scale}, indent=1))
     columns = ("seed", "progress", "corpus", "first_fit", "good_fit", "good_fit_runs", "settled", "surrogate")
     lines = [

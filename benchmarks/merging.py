@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from engine.core.files import write_json
+from engine.proxies.cpu_matmul import processor
 
 ROOT, RESULTS = Path(__file__).parents[1], Path(__file__).parent / "results"
 WIDTH, HIDDEN, LAYERS, VOCABULARY = 1024, 2816, 12, 32_000
@@ -220,6 +221,7 @@ def main(methods: list[str]) -> None:
                 "ratios": ratios,
                 "target": TARGETS.get(method),
                 "date": date.today().isoformat(),
+                "machine": processor(),
                 "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(len(whose))],
                 "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(len(whose))],
                 "estimated_mb": estimated(method, folder / "models"),
@@ -232,7 +234,11 @@ def main(methods: list[str]) -> None:
             rows[method]["anonymous_mb_twice"] = measure("mixdesk", method, folder / "models", folder / "out")[
                 "anonymous_mb"
             ]
-    report = {"command": "python -m benchmarks.merging", "date": date.today().isoformat(), "rows": rows}
+    report = {
+        "command": "python -m benchmarks.merging",
+        "date": date.today().isoformat(),
+        "rows": rows,
+    }
     write_json(RESULTS / "merging.json", report)
     (RESULTS / "merging.md").write_text(page(report))
     print(page(report))

@@ -29,6 +29,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from engine.proxies.cpu_matmul import processor
+
 ROOT = Path(__file__).parents[1]
 HEADLESS = "/usr/bin/chromium-headless-shell"
 CHROMIUM = os.environ.get("CHROMIUM", HEADLESS if os.path.exists(HEADLESS) else "/usr/bin/chromium")
@@ -269,6 +271,7 @@ def main() -> None:
     folder, study = (*sys.argv[1:], *("workspace", "demo")[len(sys.argv) - 1 :])
     found = {
         "command": "python -m benchmarks.pages",
+        "machine": processor(),
         "date": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(),
         "targets": TARGETS,

@@ -25,6 +25,7 @@ from engine.league import rank_correlations
 from engine.league.optimism import refit
 from engine.league.trial import trial_of
 from engine.league.validation import judged
+from engine.proxies.cpu_matmul import processor
 from engine.spec.statistics import ci_half_width
 from engine.surrogates import SURROGATES
 
@@ -167,6 +168,7 @@ def main() -> None:
     judged, defaults = accuracy((train, test), names, before.get("judged", {}))
     report = {
         "command": COMMAND,
+        "machine": processor(),
         "date": date.today().isoformat(),
         "cores": os.cpu_count(),
         "judged": judged,

@@ -21,6 +21,7 @@ from engine.core.files import write_json
 from engine.jobs.runs import TaskRun
 from engine.metrics import item_metrics, task_values
 from engine.proxies.answering import StackModels
+from engine.proxies.cpu_matmul import processor
 from engine.proxies.train import Training
 from engine.spec.fidelity import PRESETS, group_size
 from engine.tasks.cut import continuation
@@ -85,7 +86,10 @@ def written(found: dict) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     found = measured()
-    write_json(RESULTS / "task_cost.json", {"command": COMMAND, "date": date.today().isoformat(), **found})
+    write_json(
+        RESULTS / "task_cost.json",
+        {"command": COMMAND, "machine": processor(), "date": date.today().isoformat(), **found},
+    )
     about = __doc__.split("\n\n")[1].replace("\n", " ").split(" Writes")[0]
     text = written(found)
     (RESULTS / "task_cost.md").write_text(

@@ -14,7 +14,6 @@ from typing import get_args, get_type_hints
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-
 GROUPS = {
     "requirements.txt": "What Mixdesk runs on",
     "requirements-agents.txt": "Optional: tools for agents",
@@ -203,12 +202,20 @@ def catalogue() -> str:
     return written()
 
 
+def measured() -> str:
+    """The page of figures."""
+    from docs.figures import page
+
+    return page()
+
+
 PAGES = {
     "engine/cli/catalogue.json": catalogue,
     "docs/reference/glossary.md": glossary,
     "docs/reference/command-line.md": command_line,
     "docs/LICENSES.md": licences,
     "docs/EVENTS.md": events,
+    "docs/reference/figures.md": measured,
 }
 
 

@@ -159,7 +159,7 @@ def take_along(study: studies.Study, found: dict) -> None:
 
 def history(found: dict) -> None:
     """Who did what and when; nothing is ever removed."""
-    with st.expander(f"History ({len(found['history'])})", icon=":material/history:"):
+    with st.expander(f"History ({len(found['history'])})", icon=":material/history:", key="history"):
         rows = [
             {
                 "when": local(one["t"]),

@@ -111,7 +111,7 @@ def leads_on(study: studies.Study, chosen: list[str]) -> None:
 def rules(study: studies.Study, now: dict) -> None:
     """The rules of approval, and a form to change them."""
     title = wording.rules_words(now["approvals"], now["author_alone"])
-    with st.expander(title, icon=":material/rule:"), st.form("rules", border=False):
+    with st.expander(title, icon=":material/rule:", key="rules-of-approval"), st.form("rules", border=False):
         approvals = st.number_input("Approvals", 1, acts.MOST_APPROVALS, now["approvals"], key="rule-approvals")
         alone = acts.is_only_user(state.store()) if now["author_alone"] is None else now["author_alone"]
         author = st.checkbox("Allow authors to approve their own", alone, key="rule-author")
@@ -128,7 +128,7 @@ def rules(study: studies.Study, now: dict) -> None:
 def history(rows: list[dict], found: list[dict]) -> None:
     """Who did what to which candidate and when; nothing is ever removed."""
     names = told_apart({row["id"]: row["name"] for row in rows})
-    with st.expander(f"History ({len(found)})", icon=":material/history:"):
+    with st.expander(f"History ({len(found)})", icon=":material/history:", key="history"):
         table = [
             {
                 "when": local(one["t"]),

@@ -273,7 +273,8 @@ def examples(domains: list[dict]) -> None:
     flipped = sorted((one for one in domains if one["examples"]), key=lambda one: one["change"])
     for one in flipped:
         improved = "although the average improved" if one["change"] < 0 else "as did the average"
-        with st.expander(plain(f"{one['domain']}: text that got worse, {improved}")):
+        title = plain(f"{one['domain']}: text that got worse, {improved}")
+        with st.expander(title, key=f"worse-{one['domain']}"):
             for example in one["examples"]:
                 st.caption(f"{reading().gap_words(example['change'])} {reading().gap_unit}")
                 st.code(

@@ -190,7 +190,7 @@ def chosen_axes(axes: list[dict]) -> set[str]:
     start = [shares[i]["name"] for i in sorted(widest)] + [axis["name"] for axis in own[len(shares) :]][
         : MOST_AXES // 3
     ]
-    with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:"):
+    with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:", key="axes-shown"):
         chosen = st.multiselect(
             "Axes", list(everything), default=start, format_func=everything.get, key="axes", bind="query-params"
         )

@@ -126,7 +126,7 @@ def files(facts: dict) -> None:
         ("Read", read),
     ):
         if rows:
-            with st.expander(title):
+            with st.expander(title, key=f"files-{title}"):
                 st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 

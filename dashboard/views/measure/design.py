@@ -27,7 +27,8 @@ def section(study: studies.Study) -> None:
     if not awaited:
         st.caption("No planned run awaits results. *Next runs* proposes more.")
         return
-    with st.expander(f"{counted(len(awaited), 'run')} to train: files and results", icon=":material/outbox:"):
+    title = f"{counted(len(awaited), 'run')} to train: files and results"
+    with st.expander(title, icon=":material/outbox:", key="design"):
         titles = {name: one.title for name, one in FORMATS.items()}
         left, right = st.columns([3, 1], vertical_alignment="bottom")
         format = choose(left, "Format", titles, "design-format", start="megatron")

@@ -191,7 +191,8 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
     second = second or first
     key = hash_of(format, files, mapping)
     found = f"{len(mapping['weights'])} domains, {len(mapping['metrics'])} metrics"
-    with st.expander(f"Columns: {found}", icon=":material/view_column:", expanded=guessed["problem"] is not None):
+    asks = guessed["problem"] is not None
+    with st.expander(f"Columns: {found}", asks, icon=":material/view_column:", key=f"columns-{key}"):
         weights = list(mapping["weights"].values())
         shares = st.multiselect("Domain shares", first, default=weights, key=f"weights-{key}")
         metrics = st.multiselect("Metrics", second, default=list(mapping["metrics"]), key=f"metrics-{key}")

@@ -67,7 +67,8 @@ def render(current: str | None) -> None:
     order = organise.ask_order(found)
     live(lambda: all_cards(current, *order))
     if count := runs.corrupt_count(state.store()):
-        with st.expander(f"{count:,} journal lines could not be read and were set aside", icon=":material/report:"):
+        title = f"{count:,} journal lines could not be read and were set aside"
+        with st.expander(title, icon=":material/report:", key="set-aside"):
             lines = runs.corrupt_lines(state.store())
             for journal, offset, text, reason in lines:
                 st.text(f"{journal}, byte {offset}: {reason}\n{text[:300]}")

@@ -95,9 +95,8 @@ def preflight(study: studies.Study) -> None:
     found = json.loads(path.read_text())
     words = [one["says"] for one in found["ancestry"]] + found["warnings"]
     sizes = [f"{name} {found[key] / 1e6:,.0f} MB" for name, key in (("memory", "memory_bytes"), ("disk", "disk_bytes"))]
-    with st.expander(
-        f"Preflight: {found['parameters']:,} parameters, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"
-    ):
+    title = f"Preflight: {found['parameters']:,} parameters, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"
+    with st.expander(title, key="preflight"):
         for sentence in found["refusals"]:
             refusal(sentence)
         for sentence in words:

@@ -105,8 +105,9 @@ def priorities_of(study: studies.Study) -> Aggregate:
     own = {one.metric: one.priority for one in study.objectives}
     start = own | parse_priorities(st.query_params.get_all("priorities"), study.metrics)
     labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
-    left_out = [labels[name] for name, weight in start.items() if weight == 0]
-    with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
+    left_out = not_counted(study.id, labels, start)
+    told = plain(f" · {', '.join(left_out)} not counted") if left_out else ""
+    with st.sidebar.expander(f"Priorities{told}", key=f"priorities-{study.id}"):
         st.caption("How much each metric counts. No refit needed.")
         titles = told_apart({ALL: "all, weighted as below", **labels})
         only = st.selectbox("Count only", list(titles), format_func=titles.get, key=f"only-{study.id}")
@@ -135,6 +136,14 @@ def priorities_of(study: studies.Study) -> Aggregate:
     if aggregate.note:
         st.sidebar.caption(aggregate.note)
     return aggregate
+
+
+def not_counted(study: str, labels: dict[str, str], start: dict[str, float]) -> list[str]:
+    """The titles of the metrics that do not count, as the widgets below stand; labels, start: by metric."""
+    if (alone := st.session_state.get(f"only-{study}", ALL)) in labels:
+        return [title for name, title in labels.items() if name != alone]
+    now = {name: st.session_state.get(f"priority-{study}-{name}", weight) for name, weight in start.items()}
+    return [labels[name] for name, weight in now.items() if weight == 0]
 
 
 def parse_priorities(texts: list[str], metrics: list[str]) -> dict[str, float]:

@@ -42,7 +42,7 @@ def best_at_size(
     except Problem as problem:
         st.caption(plain(problem))
         return
-    with st.expander(f"The best mixture at {size}", icon=":material/moving:"):
+    with st.expander(f"The best mixture at {size}", icon=":material/moving:", key="best-at-size"):
         runs = sizes.over_sizes(state.store(), study).fingerprint
         read = reading(aggregate.unit)
         best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))

@@ -177,7 +177,8 @@ def best_there(
         f"best at {short_count(target.tokens)}": moved.shares.tolist(),
         "epochs there": epochs(moved.shares, frame.pools.tokens, target.tokens).tolist(),
     }
-    with st.expander(f"The best mixture at {short_count(target.tokens)} tokens", icon=":material/moving:"):
+    title = f"The best mixture at {short_count(target.tokens)} tokens"
+    with st.expander(title, icon=":material/moving:", key="best-at-target"):
         percent = st.column_config.NumberColumn(format="percent")
         columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
