@@ -30,7 +30,7 @@ def file(folder, name: str = "Phased", first: str = "0.75") -> str:
         .replace("tokens = 32768", "tokens = 8192")
         .replace("fraction = 0.75", f"fraction = {first}")
     )
-    (folder / f"{name}.toml").write_text(text.replace('["log_linear", "ridge", "gp", "stack"]', '["gp"]'))
+    (folder / f"{name}.toml").write_text(text.replace('["log_linear", "ridge", "gp", "stack"]', '["ridge"]'))
     return str(folder / f"{name}.toml")
 
 

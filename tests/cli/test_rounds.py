@@ -12,7 +12,7 @@ from engine.core.workspace import Workspace
 from engine.studies import proposals
 from store import from_journals, runs, studies
 from store.database import Store
-from tests.support.running import PATIENCE, Page, answer, copied, engine, said
+from tests.support.running import Page, answer, copied, engine, said, watched_tab
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def test_rivals_find_mixtures_at_the_cost_that_they_state(desk):
 def test_a_confirmation_trains_larger_models_and_says_how_far_to_trust(desk):
     before = answer(desk, "show", "Small")
     rivals = ("--rival", "mixmin", "--rival", "aioli")
-    (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "3", *rivals, "--wait")
+    (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "1", *rivals, "--wait")
     assert {"MixMin", "Aioli"} < set(found["mixtures"])
     (bought,) = answer(desk, "rivals", "Small")["confirmed"]
     assert bought["answer"] == "best predicted" and [one["label"] for one in bought["against"]] == ["MixMin", "Aioli"]
@@ -169,12 +169,15 @@ def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
     assert "nothing changes" in said(desk, "change", "Small", "--corpus", "small")
 
 
-def test_the_pages_show_the_rounds(desk, browser):
+@pytest.fixture
+def tab(browser):
+    yield from watched_tab(browser, 1800)
+
+
+def test_the_pages_show_the_rounds(desk, tab):
     """Trade-off, targets, proposal and confirmation as a person meets them."""
     page = Page(desk)
     study = next(one["study"] for one in answer(desk, "list") if one["name"] == "Small")
-    tab = browser.new_page(viewport={"width": 1360, "height": 1800})
-    tab.set_default_timeout(PATIENCE)
     try:
         page.show(tab, f"search?study={study}&search-look=Trade-off")
         expect(tab.get_by_text("At this point: ")).to_contain_text("bits per byte")
@@ -190,6 +193,7 @@ def test_the_pages_show_the_rounds(desk, browser):
         expect(tab.get_by_text(re.compile("measures best, beyond noise|Within noise of each other"))).to_be_visible()
         expect(tab.get_by_text("Two-sided at 95%")).to_contain_text("from repeats at the proxies' size")
         expect(tab.get_by_role("heading", name=re.compile("What the runs bought"))).to_be_visible()
+        expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures × 3 seeds\)"))).to_be_visible()
         page.show(tab, f"explore?study={study}&look=Experts")
         expect(tab.get_by_text("stands for a model of their mixture")).to_be_visible()
         page.show(tab, f"search?study={study}")
@@ -197,10 +201,7 @@ def test_the_pages_show_the_rounds(desk, browser):
         page.show(tab, f"ledger?study={study}")
         expect(tab.get_by_text("predictions registered")).to_be_visible()
         expect(tab.get_by_text("By distance from the runs")).to_be_visible()
-        page.show(tab, f"confirm?study={study}")
-        expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures × 3 seeds\)"))).to_be_visible()
     finally:
-        tab.close()
         page.stop()
 
 

@@ -31,7 +31,7 @@ def file(folder, name: str, start: str, text: str = TINY, **changes: str) -> str
     text = text.replace('"Tiny"', f'"{name}"').replace('"Small merge"', f'"{name}"')
     for old, new in changes.items():
         text = text.replace(old, new)
-    (folder / f"{name}.toml").write_text(text.replace('["log_linear", "ridge", "gp", "stack"]', '["gp"]'))
+    (folder / f"{name}.toml").write_text(text.replace('["log_linear", "ridge", "gp", "stack"]', '["ridge"]'))
     return str(folder / f"{name}.toml")
 
 

@@ -54,9 +54,8 @@ VALUES = {
 CHANGES = (*VALUES, "one less", "one more", "reversed", "negative")
 
 
-def build(root: Path) -> Path:
-    """The nasty workspace, with what it lacks."""
-    nasty.build(root)
+def complete(root: Path) -> Path:
+    """Give the nasty workspace what it lacks."""
     store = Store(Workspace.open(root))
     more_runs(store)
     decide(store)

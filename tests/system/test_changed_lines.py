@@ -23,9 +23,10 @@ from engine.studies import advance
 from store import jobs, reviews, studies
 from store.database import Store
 from tests.conftest import built_once
-from tests.support import every_kind
+from tests.support import every_kind, nasty
 from tests.support.mutations import FUZZ
 from tests.support.nasty import MERGE, MIXTURE
+from tests.support.running import copied
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Path:
     """A workspace with a line of every kind of event, without its database."""
-    root = built_once(tmp_path_factory, "every-kind", lambda folder: every_kind.build(folder / "w")) / "w"
+
+    def build(folder: Path) -> None:
+        made = built_once(tmp_path_factory, "nasty", lambda inner: nasty.build(inner / "w"))
+        every_kind.complete(copied(made / "w", folder / "w"))
+
+    root = built_once(tmp_path_factory, "every-kind", build) / "w"
     (root / "mixdesk.duckdb").unlink()
     return root
 
@@ -158,8 +164,10 @@ def stands(told: Path, root: Path, line: tuple, path: tuple, change: str, pages:
                 "kind"
             ] == "study.created"
             answers(store)
+            told_at = store.version
             advance.advance(store)
-            answers(store)
+            if store.version != told_at:  # of the same lines the same is told
+                answers(store)
         reason = next((reason for (reason,) in store.rows("SELECT reason FROM corrupt_lines")), None)
     finally:
         store.close()

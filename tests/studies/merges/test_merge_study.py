@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,8 @@ from engine.studies.merges.questions import measure_points, merge_spec, queue_me
 from store import results, runs, studies
 from store.database import Store
 from tests.support.running import answer, engine, until
-from tests.support.working import read_events, worker
+from tests.support.warm import warm_worker
+from tests.support.working import read_events
 
 EXPERTS = ["digits", "prose", "python"]
 
@@ -196,26 +198,22 @@ def test_merges_from_the_command_line(desk):
 
 def test_a_paused_search_goes_on_where_it_stopped(desk):
     """Stopped in the middle and resumed, it measures what it would have measured in one go."""
-    owner = Owner(Workspace.open(desk))
-    try:
+    with warm_worker(desk), closing(Owner(Workspace.open(desk))) as owner:
         store = owner.store
         study = studies.get(store, "Small merge")
         job = queue_merge_search(store, study, "cma", 200, seed=3).id
-        with worker(store.spool):
-            until(lambda: len(search_rows(store, study, 3)) > 40)
-            store.spool.pause(study.id)
-            until(lambda: store.rows("SELECT state FROM jobs WHERE id = ?", [job])[0][0] == "paused")
-        before = len(search_rows(store, study, 3))
-        assert before < 200
+        until(lambda: len(search_rows(store, study, 3)) > 40)
+        store.spool.pause(study.id)
+        until(lambda: store.rows("SELECT state FROM jobs WHERE id = ?", [job])[0][0] == "paused")
+    with warm_worker(desk), closing(Owner(Workspace.open(desk))) as owner:  # another worker goes on
+        store = owner.store
+        assert len(search_rows(store, study, 3)) < 200
         store.spool.unpause(study.id)
-        with worker(store.spool):
-            until(lambda: job in {found["job"] for found in results.merge_searches(store, study.id)})
+        until(lambda: job in {found["job"] for found in results.merge_searches(store, study.id)})
         rows = search_rows(store, study, 3)
         assert len(rows) == 200 and len({row["number"] for row in rows}) == 200
         points = np.array([row["weights"] for row in rows])
         assert len(np.unique(points.round(9), axis=0)) > 140  # no generation was asked for twice
-    finally:
-        owner.close()
 
 
 def search_rows(store, study, seed: int) -> list[dict]:
