@@ -2,16 +2,11 @@
 
 import contextlib
 import dataclasses
-import json
 import os
-from functools import lru_cache
 
-import numpy as np
 import streamlit as st
 
-from dashboard.charts import runs as run_charts
 from dashboard.models import wording
-from dashboard.models.colours import colour_of
 from dashboard.models.cost import (
     BYTES,
     CONFIRMED,
@@ -23,45 +18,60 @@ from dashboard.models.cost import (
     hours_words,
 )
 from dashboard.server import state
+from dashboard.views.measure import external
 from dashboard.views.measure.bounds import ask_bounds
 from dashboard.views.measure.phases import ask_phases
-from dashboard.views.measure.target import ask_target, cut_words
+from dashboard.views.measure.points import ask_design, ask_repeats, preview
+from dashboard.views.measure.target import ask_target
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.metrics import ask_metrics, ask_tasks
-from dashboard.views.shared.plot import plot
 from dashboard.views.shared.target import text_notes
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
-from engine.core.short_names import told_apart
-from engine.space.design import DESIGNS
+from engine.spec.external import EXTERNAL, PROXIES
 from engine.spec.fidelity import BASE, PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
 from engine.spec.phases import PHASED, whole_trainings
 from engine.spec.repetition import DOSE
 from engine.spec.starts import starts_in
-from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles
+from engine.spec.study import StudySpec, chosen_domains, planned_roles
 from engine.studies.starts import check_fits
 from engine.studies.steering import before_it_starts
 from store import corpora
 
-SHOWN = 128  # points of a preview
-TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of how much text there is
-
-
 SCHEDULES, ACTIVATIONS, BATCHES = ["cosine", "wsd", "constant"], ["swiglu", "gelu"], ["mixed", "unmixed"]
 RANDOM = "random weights"
 FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
+TRAINERS = {PROXIES: "Mixdesk, on proxies", EXTERNAL: "your own trainer"}
 
 
 @dialog("New study", width="large")
 def new_study(start: StudySpec = FRESH) -> None:
     """Ask for a study's settings, show its points and what it will cost, start it. start: what stands there first."""
+    trainer = st.segmented_control(
+        "Runs are trained by",
+        list(TRAINERS),
+        format_func=TRAINERS.get,
+        default=start.trainer,
+        required=True,
+        help="Proxies are small models that Mixdesk trains on a corpus. Your own trainer gets every planned run as a "
+        "recipe, and sends back what it measured.",
+    )
+    fresh = start is FRESH or trainer != start.trainer
     try:
-        spec, manifest = ask(start)
+        if trainer == EXTERNAL:
+            external.form(None if fresh else start)
+        else:
+            form(FRESH if fresh else start)
     except Problem as problem:
         refusal(problem)
-        return
+
+
+def form(start: StudySpec) -> None:
+    """The form of a study of proxies, with what it costs and the button that starts it. Raises Problem for settings
+    that do not fit together."""
+    spec, manifest = ask(start)
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
     cost(spec, vocabulary, roles_of(spec, manifest))
@@ -166,80 +176,10 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
         chosen = () if domains == there else tuple(domains)
         settings = {**proxies, **limits, **design, **measures, **phases, "domains": chosen, "fidelity": fidelity}
         spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
+        if manifest is not None:
+            check_fits(store, spec, manifest)
         preview(spec, domains, manifest)
     return spec, manifest
-
-
-def ask_design(start: StudySpec) -> dict:
-    """Which design, and the parameters of its Dirichlet."""
-    left, right = st.columns([2, 1])
-    titles = told_apart({name: one.title for name, one in DESIGNS.items()})
-    design = left.selectbox("Design", list(titles), list(titles).index(start.design), format_func=titles.get)
-    largest = float(start.largest_share)
-    largest = right.slider(
-        "Largest share of one domain",
-        min(0.3, largest),
-        1.0,
-        largest,
-        help="Nearly pure mixtures are not very informative.",
-    )
-    left.caption(DESIGNS[design].summary)
-    found = {"design": design, "largest_share": largest}
-    if not DESIGNS[design].draws:
-        return found
-    a, b, c, d = st.columns(4)
-    low, high = map(float, start.strength)
-    found["strength"] = a.slider(
-        "Strength",
-        min(0.1, low),
-        max(20.0, high),
-        (low, high),
-        help="Concentration of the Dirichlet. Low: a few domains per mixture; high: all of them.",
-    )
-    temperature = float(start.temperature)
-    found["temperature"] = b.slider(
-        "Temperature",
-        min(0.05, temperature),
-        max(1.0, temperature),
-        temperature,
-        help="The prior is raised to this power: 1 keeps it, 0 makes it uniform.",
-    )
-    ratio = float(start.max_ratio)
-    found["max_ratio"] = c.number_input("Largest ratio to the prior", 1.0, max(1e6, ratio), ratio)
-    most = max(0.1, start.smallest_share)
-    found["smallest_share"] = d.number_input(
-        "Smallest share", 0.0, most, start.smallest_share, format="%.4f", help="Smaller shares become 0."
-    )
-    return found
-
-
-def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
-    """The design's points as they would be trained, or why there are none."""
-    if manifest is None or len(domains) < 2:
-        st.caption("The points appear here once the corpus is built.")
-        return
-    facts = {name: {key: manifest["domains"][name].get(key) for key in TEXT} for name in domains}
-    corpus = {"fingerprint": manifest["fingerprint"], "domains": facts}
-    wanted = dataclasses.replace(spec, name="preview", runs=min(spec.runs, SHOWN))
-    try:
-        check_fits(state.store(), spec, manifest)
-        points = points_of(json.dumps(wanted.to_dict()), json.dumps(corpus))
-        frame = frame_of(spec, domains, corpus)
-        cut = cut_words(spec, frame)
-    except Problem as problem:
-        refusal(problem)
-        return
-    plot(run_charts.design(domains, colour_of(domains), points), key="design-preview")
-    more = f", the first {len(points)} of {spec.runs}" if spec.runs > len(points) else ""
-    st.caption(f"{len(points)} mixtures of the design{more}; colour: largest domain. Baselines are added.{cut}")
-
-
-@lru_cache(maxsize=32)
-def points_of(spec: str, corpus: str) -> np.ndarray:
-    """(n, D) design points; spec and corpus as JSON, so that what does not change is not drawn again."""
-    spec, corpus = StudySpec.from_dict(json.loads(spec)), json.loads(corpus)
-    frame = frame_of(spec, list(corpus["domains"]), corpus)
-    return np.array([run["weights"] for run in plan_runs(spec, "preview", frame) if run["role"] == "design"])
 
 
 def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[Fidelity, dict]:
@@ -274,7 +214,14 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
         ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     } | ask_switches(a, b, c, preset, preset_name)
-    return dataclasses.replace(preset, **changes), ask_repeats(a, b, c, start) | ask_start(start)
+    found = ask_repeats(a, b, c, start)
+    found["flips"] = c.checkbox(
+        "Count negative flips",
+        start.flips,
+        help="How many windows of text, and items of tasks, get worse than under the prior mixture beyond noise. "
+        "Takes repeats. It counts only once you give it a priority or a limit.",
+    )
+    return dataclasses.replace(preset, **changes), found | ask_start(start)
 
 
 def ask_start(before: StudySpec) -> dict:
@@ -313,33 +260,5 @@ def ask_switches(a, b, c, preset: Fidelity, preset_name: str) -> dict:
             preset.sharpness,
             key=f"sharpness-{preset_name}",
             help="Follow the gradient where the loss is highest nearby. Twice the work; 0: off.",
-        ),
-    }
-
-
-def ask_repeats(a, b, c, start: StudySpec) -> dict:
-    """How many mixtures are trained again, and the seeds; a, b, c: where they are asked."""
-    return {
-        "repeats": a.number_input(
-            "Repeats", 0, 100, start.repeats, help="With other seeds, to estimate the seed noise."
-        ),
-        "repeat_mixtures": b.number_input(
-            "Mixtures that are repeated",
-            1,
-            101,
-            start.repeat_mixtures,
-            help="The natural one first, then mixtures of the design. Tasks need several.",
-        ),
-        "seed": b.number_input("Seed", 0, max(10**6, start.seed), start.seed),
-        "common_random_numbers": c.checkbox(
-            "Common random numbers",
-            start.common_random_numbers,
-            help="Same data order and initialisation for every mixture, which makes differences far less noisy.",
-        ),
-        "flips": c.checkbox(
-            "Count negative flips",
-            start.flips,
-            help="How many windows of text, and items of tasks, get worse than under the prior mixture beyond noise. "
-            "Takes repeats. It counts only once you give it a priority or a limit.",
         ),
     }

@@ -93,7 +93,7 @@ def menu(study: studies.Study) -> None:
         "Unarchive" if study.archived else "Archive": lambda: change(archived=not study.archived),
         "Delete": lambda: delete(study),
     }
-    if study.elsewhere:  # its runs come from files, or are trained elsewhere: the form has no such settings
+    if study.imported is not None:  # its runs come from files, which the form does not ask for
         del acts["Duplicate"]
     chosen = st.menu_button("More", list(acts), key=f"more-{study.id}", **needs_role("operator"))
     if chosen in acts:

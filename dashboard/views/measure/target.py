@@ -18,7 +18,22 @@ def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | Non
     None: what a new study proposes."""
     a, b = st.columns(2)
     before = start or StudySpec(name="new", fidelity=None)
-    found = {
+    found = ask_budget(a, b, before)
+    known = 0
+    if manifest is not None and domains:
+        found["available_tokens"] = ask_counts(domains, manifest, before)
+        text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
+        known = len(domains) - len(text.unknown)
+    found |= ask_repetition(b, known if found["target_tokens"] else 0, start)
+    if manifest is None:
+        return found
+    control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
+    return found | ask_priorities(domains, before, control if start is None else None)
+
+
+def ask_budget(a, b, before: StudySpec) -> dict:
+    """The tokens of the real run, and how often it may repeat text; a, b: where they are asked."""
+    return {
         "target_tokens": a.number_input(
             "Target budget, tokens",
             0.0,
@@ -38,23 +53,18 @@ def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | Non
             "Apply the epoch cap to proxies too", before.cap_design, help="Searches always apply it."
         ),
     }
-    known = 0
-    if manifest is not None and domains:
-        found["available_tokens"] = ask_counts(domains, manifest, before)
-        text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
-        known = len(domains) - len(text.unknown)
-    found |= ask_repetition(b, known if found["target_tokens"] else 0, start)
-    return found | (ask_priorities(domains, manifest, before, start is None) if manifest is not None else {})
 
 
-def ask_priorities(domains: list[str], manifest: dict, before: StudySpec, new: bool) -> dict:
-    """Which losses count, and whether their mean is one of losses relative to the natural mixture's."""
-    control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
+def ask_priorities(domains: list[str], before: StudySpec, control: list[str] | None = None) -> dict:
+    """Which losses count, and whether their mean is one of losses relative to the natural mixture's.
+
+    control: those that do not at first; None: those of the study before.
+    """
     zeros = [name for name in domains if before.priorities.get(name) == 0]
     uncounted = st.multiselect(
         "Domains to train on but not to score",
         domains,
-        default=control if new else zeros,
+        default=zeros if control is None else control,
         help="Their losses get priority 0. Priorities can be changed later.",
     )
     counted = {name: value for name, value in before.priorities.items() if value}

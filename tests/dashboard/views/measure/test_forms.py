@@ -5,13 +5,15 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.models.external_form import domains_in, measures_in
 from dashboard.server import state
+from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.corpus.spec import CorpusSpec
 from engine.service.owner import Owner
 from engine.spec.study import StudySpec
-from store import corpora
+from store import corpora, studies
 from tests.studies.test_contents import made
 
 
@@ -56,11 +58,11 @@ def study_form(spec: str) -> None:
 
     import streamlit as st
 
-    from dashboard.views.measure import new_merge, new_study
+    from dashboard.views.measure import external, new_merge, new_study
     from engine.spec.study import StudySpec
 
     start = StudySpec.from_dict(json.loads(spec))
-    ask = new_study.ask if start.merge is None else new_merge.ask
+    ask = external.ask if start.trainer == "external" else new_study.ask if start.merge is None else new_merge.ask
     st.text(json.dumps(ask(start)[0].to_dict()))
 
 
@@ -115,3 +117,64 @@ def test_a_merge_study_that_is_duplicated_keeps_every_setting(domains):
     fidelity = {"width": 48, "heads": 2, "layers": 1, "tokens": 4096}
     spec = StudySpec.from_dict({"name": "M", "corpus": "alpha", "merge": merge, "fidelity": fidelity, **settings})
     assert given_back(spec) == spec
+
+
+def test_an_external_trainers_study_that_is_duplicated_keeps_every_setting(domains):
+    one, two, three = domains
+    spec = {
+        "name": "Lab",
+        "trainer": "external",
+        "size": {"parameters": 1.2e9, "tokens": 2.4e10},
+        "runs": 30,
+        "repeats": 3,
+        "repeat_mixtures": 2,
+        "epoch_cap": 2.0,
+        "bounds": {three: [0.1, 0.6]},
+        "surrogates": ["gp"],
+        "relative": True,
+    }
+    named = {"domains": [three, one], "available_tokens": {one: 1e12, three: 3e11}, "priorities": {one: 0.0}}
+    shares = {"domains": ["a b", three], "prior": {"a b": 0.3, three: 0.7}}
+    measures = {"measures": [{"metric": "mmlu", "unit": "accuracy", "higher_is_better": True}, {"metric": two}]}
+    corpus = {"corpus": "alpha", "domains": [one, three], "available_tokens": {one: 2e12}, "target_tokens": 1e9}
+    for more in (named, shares | measures, corpus):
+        assert given_back(StudySpec.from_dict(spec | more)) == StudySpec.from_dict(spec | more)
+
+
+def dialog() -> None:
+    from dashboard.views.measure.new_study import new_study
+
+    new_study()
+
+
+def test_a_new_study_of_an_external_trainer_says_what_changes_and_is_planned(domains):
+    app = AppTest.from_function(dialog).run(timeout=60)
+    app.segmented_control[0].set_value("external").run(timeout=60)
+    assert not app.exception
+    assert any("Mixdesk trains none of these runs" in one.value for one in app.caption)
+    assert not app.button, "there is nothing to start before domains are named"
+    app.text_area[0].set_value("web = 8e12\ncode = 60%").run(timeout=60)
+    assert "8e12" in app.text_area[0].value and "Cannot" in app.error[0].value, "tokens and shares do not go together"
+    app.text_area[0].set_value("web = 8e12\ncode = 1e12\nbooks = many").run(timeout=60)
+    assert "books = many" in app.error[0].value and "8e12" in app.error[0].value
+    app.text_area[0].set_value("web = 8e12\ncode = 1e12\nbooks = 2e11").run(timeout=60)
+    assert not app.exception and not app.error
+    assert any("for your trainer" in one.value and "FLOPs" in one.value for one in app.markdown)
+    with as_person(SYSTEM):
+        app.button[0].click().run(timeout=60)
+    study = next(one for one in studies.all_studies(state.store()) if one.name == "My study")
+    assert study.external and study.domains == ["web", "code", "books"] and study.runs == 64 + 4 + 3
+
+
+def test_what_is_written_of_domains_and_metrics_is_read_or_refused():
+    text = domains_in('{"web": 12, "code": 8}')
+    assert text == (("web", "code"), {"web": 12.0, "code": 8.0}, {})
+    assert domains_in("a = b = 1_000\n\nweb")[:2] == (("a = b", "web"), {"a = b": 1000.0})
+    for wrong in ("web = 1\nweb = 2", "= 3", '{"web": "x"}', "{", "web = -%"):
+        with pytest.raises(Problem):
+            domains_in(wrong)
+    (measure,) = measures_in("hellaswag | accuracy | higher")
+    assert measure == {"metric": "hellaswag", "unit": "accuracy", "higher_is_better": True}
+    for wrong in ("a | b | more", "| b", "a | b | higher | c | d"):
+        with pytest.raises(Problem, match="hellaswag"):
+            measures_in(wrong)
