@@ -29,13 +29,15 @@ PLACES = 60
 @dataclass(frozen=True)
 class Link:
     """losses (P,): from the lowest of the runs to the highest; mean, low, high (P,): the expected score there and its
-    95% interval; spread: how much wider than binomial the runs scatter (standard deviations, at least 1); odds: how
-    much likelier it is than no link at all; runs: how many it rests on."""
+    95% interval; ceiling (3,): the score that no loss exceeds, with its interval; spread: how much wider than binomial
+    the runs scatter (standard deviations, at least 1); odds: how much likelier it is than no link at all; runs: how
+    many it rests on."""
 
     losses: np.ndarray
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    ceiling: np.ndarray
     spread: float
     odds: float
     runs: int
@@ -68,9 +70,11 @@ def link(losses: np.ndarray, scores: np.ndarray, items: int, chance: float) -> L
     weights = np.exp((told - told.max()) / spread)
     keep = weights > NEGLIGIBLE
     places = np.linspace(scale.min(), scale.max(), PLACES)
-    mean, low, high = _interval(_expected(grid[keep], places, chance), weights[keep] / weights[keep].sum())
+    weights = weights[keep] / weights[keep].sum()
+    mean, low, high = _interval(_expected(grid[keep], places, chance), weights)
+    ceiling = np.ravel(_interval(chance + (1 - chance) * (1 - grid[keep, 2:]), weights))
     own = losses.mean() + places * losses.std()
-    return Link(own, mean, low, high, float(np.sqrt(spread)), float(odds), len(losses))
+    return Link(own, mean, low, high, ceiling, float(np.sqrt(spread)), float(odds), len(losses))
 
 
 def _grid(ends: np.ndarray) -> np.ndarray:

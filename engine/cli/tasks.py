@@ -25,7 +25,7 @@ def add(command) -> None:
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
     one.add_argument("--first", type=int, default=1, help="the first item that is shown (default: %(default)s)")
     one.add_argument("--items", type=int, default=5, help="how many items (default: %(default)s)")
-    one = command("add-task", task_add, "add a task, whose items studies then measure (tasks = [...])")
+    one = command("add-task", task_add, "add a task, whose items studies then measure (tasks = [...])", makes=True)
     one.add_argument("name", metavar="TASK", help="what studies call it")
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--file", type=given_path, help="BIG-bench's JSON, or items as JSON or JSON lines")

@@ -175,6 +175,7 @@ def _link(store: Store, study: studies.Study, place: int) -> dict:
         "odds": found.odds,
         "spread": found.spread,
         "runs": found.runs,
+        "ceiling": dict(zip(("mean", "low", "high"), found.ceiling.tolist(), strict=True)),
         "ends": ends,
     }
 

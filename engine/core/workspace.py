@@ -15,6 +15,7 @@ from engine.core.files import write_text
 
 VERSION = 1  # of the folder's layout; a newer one is refused, never half read
 OWNER_JOURNAL = Path("journal", "owner", "events.jsonl")  # what people decided
+TASKS = "tasks"  # the folder of what people added without a line of it: items that models answer
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -75,10 +76,11 @@ class Workspace:
                 cls(root).clear_unused(before, created)
 
     def clear_unused(self, before: set[Path], created: list[Path]) -> None:
-        """Remove a workspace in which nothing was decided. before: what else lies in its folder, and stays; created:
-        the folders that go with it, where they are empty. What another process uses stays as it is."""
+        """Remove a workspace in which nothing was decided or added. before: what else lies in its folder, and stays;
+        created: the folders that go with it, where they are empty. What another process uses stays as it is."""
         journal = self.root / OWNER_JOURNAL
-        if self.is_held("worker") or (journal.exists() and journal.stat().st_size):
+        decided = journal.exists() and journal.stat().st_size
+        if self.is_held("worker") or decided or any((self.root / TASKS).glob("*.json")):
             return
         with suppress(Problem, OSError):  # somebody owns it by now, or it could not even be made
             descriptor = self.lock("owner")

@@ -11,12 +11,11 @@ import time
 from pathlib import Path
 
 from engine.core.people import SYSTEM, as_person
-from engine.core.workspace import Workspace
+from engine.core.workspace import TASKS, Workspace
 from engine.service import notices
 from engine.service.results_folder import ResultsFolder
 from engine.studies import advance, refits
 from engine.studies.corpora import UPLOADS
-from engine.tasks.shelf import FOLDER as TASKS
 from store import from_journals
 from store.database import Store
 

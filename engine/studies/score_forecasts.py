@@ -45,7 +45,7 @@ def link_of(store: Store, study: studies.Study, metric: int, loss: int) -> Link:
         low, scale = task.low, task.high - task.low
     raw, chance = low + scale * values[:, metric], low + scale * (one.chance or 0.0)
     found = _linked(len(raw), values[:, loss].tobytes(), raw.tobytes(), int(one.items or 0), max(0.0, chance))
-    ends = ((one_end - low) / scale for one_end in (found.mean, found.low, found.high))
+    ends = ((one_end - low) / scale for one_end in (found.mean, found.low, found.high, found.ceiling))
     return Link(found.losses, *ends, found.spread, found.odds, found.runs)
 
 

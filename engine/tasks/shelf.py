@@ -8,15 +8,13 @@ from engine.core.errors import Problem
 from engine.core.files import check_room, write_json
 from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
-from engine.core.workspace import within
+from engine.core.workspace import TASKS, within
 from engine.tasks.task import EvalTask, check_task
-
-FOLDER = "tasks"
 
 
 def names(workspace: Path) -> list[str]:
     """The tasks that there are, sorted."""
-    return sorted(path.stem for path in (workspace / FOLDER).glob("*.json"))
+    return sorted(path.stem for path in (workspace / TASKS).glob("*.json"))
 
 
 def check_new(workspace: Path, task: EvalTask) -> Path:
@@ -63,4 +61,4 @@ def loaded(workspace: Path, chosen: Sequence[str]) -> list[EvalTask]:
 
 def file_of(workspace: Path, name: str) -> Path:
     """Where a task lies."""
-    return within(workspace / FOLDER, f"{name}.json")
+    return within(workspace / TASKS, f"{name}.json")

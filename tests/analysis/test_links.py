@@ -23,14 +23,22 @@ def world(seed: int, runs: int = 40, flat: float | None = None, wide: float = 0.
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
-    held = []
+    held, ceilings = [], []
     for seed in range(40):
         found = link(*world(seed), ITEMS, CHANCE)
         truth = true_score(found.losses)
         held.append(((found.low <= truth) & (truth <= found.high)).mean())
+        ceilings.append(found.ceiling[1] - 1e-9 <= CHANCE + 0.7 <= found.ceiling[2] + 1e-9)
         assert found.linked and found.runs == 40
         assert np.all(np.diff(found.mean) <= 1e-12), "a lower loss is never a lower score"
-    assert 0.88 <= np.mean(held) <= 1.0
+    assert 0.88 <= np.mean(held) <= 1.0 and 0.88 <= np.mean(ceilings) <= 1.0
+
+
+def test_a_ceiling_that_no_run_is_near_is_left_open():
+    rng = np.random.default_rng(1)
+    losses = rng.uniform(1.6, 2.2, 40)
+    found = link(losses, rng.binomial(ITEMS, true_score(losses)) / ITEMS, ITEMS, CHANCE)
+    assert found.ceiling[2] - found.ceiling[1] > 0.25
 
 
 @pytest.mark.parametrize("level", [CHANCE, 0.26, 0.3, 0.6])

@@ -51,6 +51,15 @@ def test_a_task_is_added_shown_and_removed(workspace, tmp_path):
     assert told(workspace, "remove-task", "next") == {"removed": "next"}
 
 
+def test_a_task_may_be_the_first_thing_in_a_workspace(tmp_path):
+    """One that is refused leaves nothing behind, as a mistyped name."""
+    (tmp_path / "odd.jsonl").write_text(json.dumps({"question": "?"}))
+    refused = engine(tmp_path / "w", "add-task", "odd", "--file", str(tmp_path / "odd.jsonl"), check=False)
+    assert refused.returncode == 1 and "no right answer" in refused.stderr and not (tmp_path / "w").exists()
+    told(tmp_path / "w", "add-task", "closing", "--generate", "brackets", "--items", "5")
+    assert [one["name"] for one in told(tmp_path / "w", "tasks")] == ["closing"]
+
+
 @pytest.mark.parametrize("table", [GENERATORS, CUTS, VERIFIERS, ITEM_METRICS])
 def test_what_a_table_has_is_offered(table, monkeypatch):
     """So that a generator, a cut, a verifier or a metric of tasks is one function and one line."""

@@ -1,5 +1,6 @@
 """What every metric of tasks promises, on models whose probabilities are known; and each of them by hand."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.metrics import ITEM_METRICS, Answers, item_metrics, measured, objectives_of, task_values
 from engine.metrics.models import question
+from engine.tasks.files import from_bytes
 from engine.tasks.task import EvalTask, Item, Sampling
 from tests.support.parrots import Parrot, speaking
 
@@ -115,6 +117,30 @@ def test_choices_bits_labels_and_calibration_equal_a_computation_by_hand():
     place = np.minimum((sure * 10).astype(int), 9)
     gaps = [abs(np.sum((sure - (chosen == true))[place == k])) for k in range(10)]
     assert of("calibration_error") == pytest.approx(sum(gaps) / 20)
+
+
+def bigbench(score: str, examples: list[dict]) -> EvalTask:
+    """A task of BIG-bench's JSON."""
+    value = {"metrics": [score], "preferred_score": score, "task_prefix": "Name it.", "examples": examples}
+    return from_bytes(json.dumps(value).encode(), "colours")
+
+
+def test_scores_of_bigbench_equal_a_computation_by_hand():
+    """20 items of each of its kinds, their score between chance and the best; half right choices count as half."""
+    scores = [dict(zip(COLOURS, np.roll([1, 0.5, 0], k % 3).tolist(), strict=True)) for k in range(20)]
+    asked = bigbench(
+        "multiple_choice_grade", [{"input": f"thing {k}", "target_scores": own} for k, own in enumerate(scores)]
+    )
+    parrot = Parrot([item.prompt + item.gold for item in asked.items[:7]], 2.0)
+    nats = np.array([[by_hand(parrot, item.prompt, choice) for choice in COLOURS] for item in asked.items])
+    reached = np.mean([own[COLOURS[k]] for own, k in zip(scores, nats.argmin(1), strict=True)])
+    value, error, _ = measured(ITEM_METRICS["accuracy"], Answers(asked, speaking(parrot)))
+    assert value[0] == pytest.approx((reached - 0.5) / (1 - 0.5)) and 0 < value[0] < 1 and error[0] > 0
+    written = bigbench("exact_str_match", [{"input": f"thing {k}", "target": COLOURS[k % 3]} for k in range(20)])
+    assert written.items[3].prompt == "Name it.\nQ: thing 3\nA: "
+    parrot = Parrot([f"{item.prompt}{item.gold}\n" for item in written.items[:13]])
+    value, error, _ = measured(ITEM_METRICS["exact_match"], Answers(written, speaking(parrot)))
+    assert value[0] == 13 / 20 and error[0] == pytest.approx(np.sqrt(13 / 20 * 7 / 20 / 20), rel=0.2)
 
 
 def test_tied_choices_are_the_first_one():

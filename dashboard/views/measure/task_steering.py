@@ -108,7 +108,8 @@ def linked(study: studies.Study, one: Scored) -> None:
     wide = f" Runs scatter {found.spread:.1f} times as wide as their items alone would." if found.spread > 1.1 else ""
     st.caption(
         (
-            f"The score follows this loss, by {counted(found.runs, 'run')}, from chance to a ceiling."
+            f"The score follows this loss, by {counted(found.runs, 'run')}, from chance to a ceiling of "
+            f"{with_ends(found.ceiling[0], found.ceiling[1:].tolist(), '.2f')}."
             if found.linked
             else f"{counted(found.runs, 'run')} do not show that the score follows this loss: rely on nothing here."
         )

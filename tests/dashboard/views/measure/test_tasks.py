@@ -10,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard.server import state
 from dashboard.views.shared import plot
 from dashboard.views.shared.text import plain
+from engine.commands import COMMANDS
+from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import JobPlanned
 from engine.service.owner import Owner
@@ -168,6 +170,27 @@ def tell_overlap(store, study: studies.Study, job: str = "again") -> None:
     found = {"brackets": {"items": 40, "untold": [], "domains": places, "answered": places}}
     told = {"kind": "overlap.counted", "study": study.id, "settings": asked, "found": {"tasks": found}, "t": 1e10}
     nasty.tell(store, job, {"kind": "job.started"}, told)
+
+
+def test_samples_of_runs_that_were_sent_stand_beside_each_other(owner):
+    """In a study of Mixdesk's own proxies, which measures another task."""
+    store, study = owner.store, study_named(owner)
+    weights = {name: 1 / len(study.domains) for name in study.domains}
+    sent = [
+        {
+            "id": f"sent-{said}",
+            "weights": weights,
+            "losses": {study.metrics[0]: 2.0 + place},
+            "samples": {"sums": [{"prompt": f"{k} + {k} =", "right": "2", "answer": said, "score": k} for k in (0, 1)]},
+        }
+        for place, said in enumerate(("two", "zwei"))
+    ]
+    with as_person(SYSTEM):
+        assert COMMANDS["submit_runs"](store, study.id, sent)["samples"] == {"sums": 2}
+    found = drawn(study.id, **{"task-of-study": "sums"})
+    table = next(one.value for one in found.dataframe if "right answer" in one.value and "choices" not in one.value)
+    assert [*table["question"]] == ["0 + 0 =", "1 + 1 ="] and "two" in table.to_string() and "zwei" in table.to_string()
+    assert "Whether these items stand in the text" not in texts(found), "they are of runs whose text is not here"
 
 
 def test_a_private_task_shows_none_of_its_text(owner):
