@@ -19,6 +19,7 @@ from engine.merging.config import from_dict
 from engine.merging.measuring.flips import Losses
 from engine.merging.measuring.language_models import ModelMerges, loaded
 from engine.merging.merge import merge
+from engine.metrics import LOSS
 from engine.spec.flips import WINDOWS
 from engine.spec.merge import MergeSpec, anatomy_file
 from engine.spec.merge_point import merge_file
@@ -122,7 +123,7 @@ def test_bits_per_byte_count_every_byte_once(desk):
     with torch.no_grad():
         for value in merges.model.parameters():
             value.zero_()
-    nats, _ = merges._sums("prose", Losses())
+    nats, _ = merges._sums("prose", Losses(), (LOSS,))
     targets = sum(len(one.ids) - 1 for one in merges.windows["prose"])
     assert nats.sum() == pytest.approx(targets * math.log(language_models.VOCABULARY), rel=1e-5)
     first = merges.windows["prose"][0]
