@@ -13,12 +13,14 @@ from safetensors.torch import load_file
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.jobs.spool import Job
+from engine.merging import reading
 from engine.merging.measuring import job as merge_job
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
 from engine.service.owner import Owner
 from engine.spec.kinds.merge import MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file, coordinates, point_from
+from engine.spec.merge_point import references
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merge_jobs import merges as merges_planned
 from engine.studies.merges.opening import open_merge_file
@@ -256,11 +258,23 @@ parameters: {normalize: true}
             "merge_method: ties\nbase_model: base\nmodels: [{model: python, parameters: {weight: 1, density: -1}}]",
             "-1 as density",
         ),
-        ("x" * 5_000_000, "are allowed"),
         ("!!python/object/apply:os.system ['true']", "Fix it"),
     ],
 )
-def test_a_file_that_is_no_merge_of_this_study_is_refused(own, text, word):
+def test_a_file_that_is_no_merge_of_this_study_is_refused(own, tmp_path, text, word):
+    """By what the reading process runs, in this process, which has torch already; the next test starts that one."""
+    store, study = own
+    base, *experts = references(store.workspace.root, task_of(study, merge_spec(study)))
+    file, models = tmp_path / "merge.yml", tmp_path / "models.json"
+    file.write_text(text)
+    models.write_text(json.dumps({base: "base", **dict(zip(experts, study.corpus["experts"], strict=True))}))
+    with pytest.raises(SystemExit, match=word):
+        reading.main(file, models)
+
+
+@pytest.mark.parametrize(("text", "word"), [("a: [", "Fix it"), ("x" * 5_000_000, "are allowed")])
+def test_why_a_file_is_refused_is_told(own, text, word):
+    """What the reading process says; and a file that is too large for it."""
     store, study = own
     with pytest.raises(Problem, match=word):
         open_merge_file(store, study, text)
