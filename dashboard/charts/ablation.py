@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, FAINT, GOOD, GROUND, INK, LEVELS, escape, faded, figure
+from dashboard.charts.style import BAD, FAINT, GOOD, GROUND, INK, LEVELS, add_band, escape, figure
 
 COLOURS = {"helps": GOOD, "harms": BAD, "cannot tell": FAINT}
 
@@ -14,18 +14,7 @@ def by_count(counts: np.ndarray, values: np.ndarray, names: list[str], law: tupl
     x, value, low, high = law
     axis = {"title": {"text": "experts in the merge"}, "dtick": 1}
     fig = figure(380, xaxis=axis, yaxis_title=escape(title), meta={LEVELS: "y"})
-    band = {"color": INK, "width": 0}
-    fig.add_scatter(x=x, y=high, mode="lines", line=band, hoverinfo="skip", showlegend=False)
-    fig.add_scatter(
-        x=x,
-        y=low,
-        mode="lines",
-        line=band,
-        fill="tonexty",
-        fillcolor=faded(INK),
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_band(fig, x, low, high, INK)
     fig.add_scatter(
         x=x,
         y=value,

@@ -12,10 +12,10 @@ from dashboard.charts.style import (
     LOSS_SCALE,
     MANY,
     TEXT,
+    add_band,
     add_metrics,
     dash,
     escape,
-    faded,
     figure,
     oriented,
     triangle,
@@ -95,19 +95,7 @@ def response(
     )
     for m, metric in enumerate(metrics):
         low, high = mean[:, m] - ci_half_width(std[:, m]), mean[:, m] + ci_half_width(std[:, m])
-        band = {"color": colours[metric], "width": 0}
-        fig.add_scatter(x=shares, y=high, mode="lines", line=band, hoverinfo="skip", showlegend=False)
-        fig.add_scatter(
-            x=shares,
-            y=low,
-            mode="lines",
-            line=band,
-            fill="tonexty",
-            opacity=0.15,
-            hoverinfo="skip",
-            showlegend=False,
-            fillcolor=faded(colours[metric]),
-        )
+        add_band(fig, shares, low, high, colours[metric])
         fig.add_scatter(
             x=shares,
             y=mean[:, m],

@@ -12,10 +12,10 @@ from dashboard.charts.style import (
     LOSS_SCALE,
     SYMBOLS,
     TEXT,
+    add_band,
     add_metrics,
     dash,
     escape,
-    faded,
     figure,
     oriented,
 )
@@ -77,19 +77,8 @@ def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit:
     fig = figure(380, xaxis={"title": title, "tickformat": ".0%"}, yaxis_title=escape(unit), meta={LEVELS: "y"})
     for m, metric in enumerate(metrics):
         colour = colours[metric]
-        band = {"color": colour, "width": 0}
         high, low = mean[:, m] + ci_half_width(std[:, m]), mean[:, m] - ci_half_width(std[:, m])
-        fig.add_scatter(x=part, y=high, mode="lines", line=band, hoverinfo="skip", showlegend=False)
-        fig.add_scatter(
-            x=part,
-            y=low,
-            mode="lines",
-            line=band,
-            fill="tonexty",
-            fillcolor=faded(colour),
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        add_band(fig, part, low, high, colour)
         fig.add_scatter(
             x=part,
             y=mean[:, m],

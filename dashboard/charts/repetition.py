@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, FAINT, GOOD, INK, escape, faded, figure
+from dashboard.charts.style import BAD, FAINT, GOOD, INK, add_band, escape, faded, figure
 from engine.studies.repeating import UNSURE, Curve
 
 
@@ -30,17 +30,7 @@ def over_epochs(curve: Curve, title: str, colour: str, name: str, unit: str, sig
 def _lines(fig: go.Figure, curve: Curve, colour: str, unit: str, sign: int) -> None:
     """The predicted change with its interval, and what it would be were repetition harmless."""
     grid = np.array(curve.epochs)
-    for edge, fill in ((curve.high, None), (curve.low, "tonexty")):
-        fig.add_scatter(
-            x=grid,
-            y=sign * np.array(edge),
-            mode="lines",
-            line={"color": colour, "width": 0},
-            fill=fill,
-            fillcolor=faded(colour),
-            hoverinfo="skip",
-            showlegend=False,
-        )
+    add_band(fig, grid, sign * np.array(curve.low), sign * np.array(curve.high), colour)
     fig.add_scatter(
         x=grid,
         y=sign * np.array(curve.fresh),

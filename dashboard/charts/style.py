@@ -99,6 +99,13 @@ def faded(colour: str, alpha: float = 0.14) -> str:
     return f"rgba({red},{green},{blue},{alpha})"
 
 
+def add_band(fig: go.Figure, x: object, low: object, high: object, colour: str) -> None:
+    """The band of an interval along a line."""
+    edge = {"mode": "lines", "line": {"color": colour, "width": 0}, "hoverinfo": "skip", "showlegend": False}
+    fig.add_scatter(x=x, y=high, **edge)
+    fig.add_scatter(x=x, y=low, fill="tonexty", fillcolor=faded(colour), **edge)
+
+
 def escape(text: str) -> str:
     """Text as it was typed: Plotly would read it as HTML."""
     return html.escape(text, quote=False)
