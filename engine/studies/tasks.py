@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.corpus.tokenizers import UNREAD
 from engine.metrics import item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
 from engine.spec.flips import flips_of
-from engine.spec.objectives import Objective
+from engine.spec.objectives import BITS, TOKEN_NATS, Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
@@ -22,11 +23,21 @@ def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: 
     """What a study of these settings measures on domains and tasks; reference: what flips are counted against."""
     asked = shelf.loaded(store.workspace.root, spec.tasks)
     found = objectives_of(spec.metrics, domains, asked)
+    if only_ids(store, spec.corpus):
+        if asked:
+            raise Problem(f"Cannot measure {asked[0].name!r} on the corpus {spec.corpus!r}. {UNREAD}")
+        found = [replace(one, unit=TOKEN_NATS) if one.unit == BITS else one for one in found]
     flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
     taken = {one.metric for one in found}
     if twice := [one.metric for one in flips if one.metric in taken]:
         raise Problem(f"Cannot measure {twice[0]!r} twice: a domain or task has that name. Give that another name.")
     return found + flips
+
+
+def only_ids(store: Store, corpus: str | None) -> bool:
+    """Whether nothing but numbers is known of the tokens of a corpus."""
+    manifest = None if corpus is None else corpora.manifest(store, corpus)
+    return manifest is not None and manifest["tokenizer"]["type"] == "ids"
 
 
 @dataclass(frozen=True)
