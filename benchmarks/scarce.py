@@ -26,7 +26,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from engine.cli.waiting import wait_for_study, waited, working
-from engine.commands.client import Local
+from engine.commands.local import Local
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
 from engine.corpus.spec import CorpusSpec

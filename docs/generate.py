@@ -1,4 +1,5 @@
-"""Pages that follow from the code, the command line's reference and the licences: `python docs/generate.py`.
+"""Pages that follow from the code, the command line's reference and the licences: `python docs/generate.py`. And the
+commands' one-line helps, which `mixdesk --help` reads (engine/cli/catalogue.py).
 
 tests/system/test_docs.py fails where a page is no longer what this makes.
 """
@@ -195,7 +196,15 @@ def glossary() -> str:
     return "\n".join(["# Glossary\n", "Written by `docs/generate.py` from the words under *Help*.\n", *rows])
 
 
+def catalogue() -> str:
+    """The commands by subject, as `mixdesk --help` lists them."""
+    from engine.cli.catalogue import written
+
+    return written()
+
+
 PAGES = {
+    "engine/cli/catalogue.json": catalogue,
     "docs/reference/glossary.md": glossary,
     "docs/reference/command-line.md": command_line,
     "docs/LICENSES.md": licences,

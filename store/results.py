@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.jobs.events import Result
 from engine.spec.kinds.lab import LabMeasured
+from engine.spec.kinds.merge_ablation import MergeAblated
 from engine.spec.kinds.merge_learn import MergeLearned
 from engine.spec.kinds.merge_search import MergeSearchFinished
 from engine.spec.kinds.overlap import OverlapCounted
@@ -47,6 +48,11 @@ def merge_searches(store: Store, study: str) -> list[dict[str, Any]]:
 def learned_merges(store: Store, study: str) -> list[dict[str, Any]]:
     """The merges that a study learned from text."""
     return of_study(store, study, MergeLearned)
+
+
+def merge_ablations(store: Store, study: str) -> list[dict[str, Any]]:
+    """What merges of fewer experts and without single modules gave."""
+    return of_study(store, study, MergeAblated)
 
 
 def overlaps(store: Store, study: str) -> list[dict[str, Any]]:

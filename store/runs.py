@@ -219,6 +219,12 @@ def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]
     return [found[i * len(found) // count] for i in range(count)]
 
 
+def posted(store: Store, study: str) -> list[str]:
+    """The ids of the runs of a study that clients posted with mixtures of their own."""
+    found = store.rows("SELECT id FROM runs WHERE study = ? AND role = 'submitted' ORDER BY number", [study])
+    return [run for (run,) in found]
+
+
 def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict[str, Any]]:
     """The stored values of posted runs, by their ids: {"weights", "losses", "losses_se", "seed", ...}."""
     rows = store.rows(

@@ -150,6 +150,23 @@ def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, rol
     return fig.update_layout(showlegend=True)
 
 
+def along_front(coordinates: list[str], colours, points: np.ndarray, chosen: int) -> go.Figure:
+    """The coefficients (F, D) of the merges on a front, as lines from its first to its last member."""
+    fig = figure(380, xaxis_title="position on the front", yaxis_title="coefficient")
+    place = np.arange(1, len(points) + 1)
+    for d, name in enumerate(coordinates):
+        fig.add_scatter(
+            x=place,
+            y=points[:, d],
+            mode="lines+markers" if len(points) == 1 else "lines",
+            name=escape(name),
+            line={"width": 2, "color": colours[name], "dash": dash(d)},
+            hovertemplate=f"{escape(name)}: %{{y:.3f}}<extra></extra>",
+        )
+    fig.add_vline(x=chosen + 1, line={"color": INK, "width": 2})
+    return fig.update_layout(showlegend=True)
+
+
 def moved(experts: list[str], tensors: list[str], moved: np.ndarray) -> go.Figure:
     """How far each expert moved each tensor from the base, (K, T), relative to the base's norm."""
     fig = figure(120 + 30 * len(tensors), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})

@@ -16,16 +16,16 @@ def front(
     chosen: int,
     std: np.ndarray,
 ) -> go.Figure:
-    """Predicted metrics (F, 2) of the mixtures on a front, measured runs (R, 2); one is marked, with its std (2,)."""
+    """Predicted metrics (F, 2) of the points on a front, measured runs (R, 2); one is marked, with its std (2,)."""
     one, other = (f"{escape(label)}, {escape(unit)}" for label, unit in zip(labels, units, strict=True))
     fig = figure(380, xaxis_title=one, yaxis_title=other, meta={LEVELS: "xy"})
     fig.add_scattergl(
         x=runs[:, 0],
         y=runs[:, 1],
         mode="markers",
-        name=f"{len(runs)} runs, measured",
+        name=f"{len(runs)} measured",
         marker={"size": 5, "color": FAINT},
-        hovertemplate="a run: %{x:.3f}, %{y:.3f}<extra></extra>",
+        hovertemplate="measured: %{x:.3f}, %{y:.3f}<extra></extra>",
     )
     fig.add_scatter(
         x=along[:, 0],

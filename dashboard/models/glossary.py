@@ -2,6 +2,7 @@
 
 GLOSSARY = {
     "95% interval": "Where a value lies with a probability of 95%, if what predicts is right; ± is half of it.",
+    "ablation": "Measuring a merge without one of its parts, an expert or a module, to see what that part does.",
     "acquisition": "How much a run at a point is expected to help, which decides what to train next.",
     "aggregate": "The weighted mean of the metrics that count; the weights are the priorities.",
     "Aioli": "A way to find a mixture in one run: it tries each domain now and then, and gives more to what helped.",

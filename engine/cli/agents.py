@@ -11,9 +11,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from engine import VERSION
-from engine.commands import COMMANDS, READ_ONLY, contract
-from engine.commands.client import Local, Remote, connect
-from engine.commands.idempotency import SECRET
+from engine.commands import COMMANDS, READ_ONLY, SECRET, contract
+from engine.commands.client import Remote, connect
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 
@@ -110,6 +109,6 @@ def ask(reach: tuple, name: str, arguments: dict[str, Any]) -> Any:
     if url:
         return Remote(url, token).call(name, **arguments)
     with closing(connect(workspace)) as client:
-        if isinstance(client, Local):
-            return contract.call(client.owner.store, name, arguments)
-        return client.call(name, **arguments)
+        if isinstance(client, Remote):
+            return client.call(name, **arguments)
+        return contract.call(client.owner.store, name, arguments)

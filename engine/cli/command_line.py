@@ -10,62 +10,24 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import closing, nullcontext, suppress
 
 from engine import VERSION
-from engine.cli import (
-    agents,
-    backup,
-    corpus,
-    fidelity_lab,
-    importing,
-    influence,
-    jobs,
-    merge_studies,
-    merging,
-    recipes,
-    reviews,
-    rivals,
-    rounds,
-    studies,
-    submitting,
-    tasks,
-    tokenised,
-    tokens,
-)
-from engine.commands.client import connect
+from engine.cli import catalogue
 from engine.core.errors import Problem
 from engine.core.files import given_path
 from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 
-SUBJECTS = (
-    corpus,
-    tokenised,
-    tasks,
-    studies,
-    importing,
-    submitting,
-    rounds,
-    rivals,
-    fidelity_lab,
-    influence,
-    reviews,
-    recipes,
-    merging,
-    merge_studies,
-    jobs,
-    tokens,
-    backup,
-    agents,
-)  # in the order of the help
 QUEUED = "Jobs that were submitted stay queued; the same command goes on with them."
 ALONE = "Nothing unfinished was left."
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser(words).parse_args(words)
     with like_ctrl_c():
         return run(options)
 
@@ -96,6 +58,8 @@ def outcome(options: argparse.Namespace) -> object:
     """What the command of parsed options gives, on the workspace that it names."""
     if options.alone:
         return options.run(None, None, options)
+    from engine.commands.client import connect  # it reads all that commands do, which --help needs not
+
     first = Workspace.for_a_first_decision
     opened = first(options.workspace) if options.makes else nullcontext(Workspace.there(options.workspace))
     with opened as workspace, closing(connect(workspace)) as client:
@@ -103,8 +67,9 @@ def outcome(options: argparse.Namespace) -> object:
 
 
 # A new command is a function and a line in the `add` of one of the subjects.
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """All commands. With some words of a command line, only those that stand there (and others of their subjects) have
+    their options: of the others, which are named in the help alone, no file is read."""
     root = argparse.ArgumentParser(
         prog="mixdesk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -133,6 +98,12 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run, alone=False, makes=makes)  # alone: it needs no workspace
         return one
 
-    for subject in SUBJECTS:
-        subject.add(command)
+    for subject in catalogue.SUBJECTS:
+        helps = {} if words is None else catalogue.known().helps[subject]
+        names = {name: [name, *catalogue.known().aliases.get(name, ())] for name in helps}
+        if words is None or any(one in words for called in names.values() for one in called):
+            catalogue.add(subject, command)
+        else:
+            for name, said in helps.items():
+                commands.add_parser(name, help=said, aliases=names[name][1:])
     return root

@@ -5,12 +5,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import refuse_taken
 from engine.core.system import UNREADABLE, read_fault
-from engine.importing import Table, read_table
+
+if TYPE_CHECKING:
+    from engine.importing import Table
 
 PIPED = "piped"  # the name of what came through a pipe
 MOST_PIPED, PIECE = 1 << 30, 1 << 20  # bytes
@@ -54,9 +57,11 @@ def as_file(path: Path) -> Iterator[Path]:
         yield file
 
 
-def plain_table(file: Path) -> Table:
+def plain_table(file: Path) -> "Table":
     """A table that leaves nothing open: nobody is asked here. Raises Problem for a comma, or an encoding, that may be
     read in two ways."""
+    from engine.importing import read_table  # with what reads Parquet, which few commands do
+
     table = read_table(file)
     if table.asked:
         raise Problem(f"Cannot read {file.name}: {table.asked[0].text} Write plain numbers (1234 or 1.234), in UTF-8.")

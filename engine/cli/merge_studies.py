@@ -11,6 +11,12 @@ def add(command) -> None:
     search_options(command("search-merges", search, "measure merges until a budget is spent", True, True))
     learn_options(command("learn-merge", learn, "data-driven merging: learn a merge from training text", True, True))
     command("learned-merges", plain("learned_merges"), "data-driven merges and their measured losses", study=True)
+    one = command("ablate-merge", ablate, "how many experts pay, and which modules of a merge harm", True, True)
+    one.add_argument("--at", action="append", default=[], help="best (default), a candidate, a run's id, or NAME=VALUE")
+    one.add_argument("--subsets", type=int, default=6, help="sets of experts of each size (default: %(default)s)")
+    one.add_argument("--total", type=float, default=1.0, help="sum of a set's coefficients (default: %(default)s)")
+    one.add_argument("--seed", type=int, default=0, help="of the sets that are drawn (default: %(default)s)")
+    command("merge-ablations", plain("merge_ablations"), "what ablations of merges found", study=True)
     one = command("write-merge", write, "write a merge as a checkpoint into the workspace's exports/", True, True)
     one.add_argument("--at", action="append", required=True, help="best, a candidate, a run's id, or NAME=VALUE")
     one.add_argument("--out", help="name of the folder or file")
@@ -59,8 +65,24 @@ def measured(client, study: str, ids: list[str]) -> list[dict]:
     return [run for run in client.call("list_runs", name=study) if run["id"] in ids]
 
 
+def place(given: list[str]) -> str | dict[str, float]:
+    """A merge as the command line names it: one name, or coefficients."""
+    return given[0] if len(given) == 1 and "=" not in given[0] else numbers(given)
+
+
+def ablate(client, workspace, options):
+    """Queue an ablation; with --wait, show what it found."""
+    wanted = {"at": place(options.at or ["best"]), "subsets": options.subsets, "total": options.total}
+    result = client.call("ablate_merge", name=options.study, **wanted, seed=options.seed)
+    if not options.wait:
+        return result
+    waited(client, workspace, [result["job"]])
+    done = client.call("merge_ablations", name=options.study)
+    return beside(result, next(one for one in done if one["job"] == result["job"]))
+
+
 def write(client, workspace, options):
-    at = options.at[0] if len(options.at) == 1 and "=" not in options.at[0] else numbers(options.at)
+    at = place(options.at)
     result = client.call("write_merge", name=options.study, at=at, out=options.out)
     if options.wait:
         waited(client, workspace, [result["job"]])

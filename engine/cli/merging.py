@@ -1,9 +1,10 @@
-"""The commands `merge` (a merge file in, a checkpoint out) and `extract-lora`. They need no workspace, no server and no
-worker."""
+"""The commands `merge` (a merge file in, a checkpoint out), `extract-lora` and `merge-adapters`. They need neither a
+workspace nor a server or a worker."""
 
 import json
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -24,6 +25,42 @@ def add(command) -> None:
     size.add_argument("--rank", type=int, help="of every matrix, at most")
     size.add_argument("--energy", type=float, help="part of each matrix' squared change that its rank must reach")
     one.set_defaults(alone=True)
+    add_adapters(command("merge-adapters", run_adapters, "merge LoRA adapters into one adapter, without a base"))
+
+
+def add_adapters(one) -> None:
+    one.add_argument("adapters", nargs="+", metavar="ADAPTER[=WEIGHT]", help="folders; a weight is 1/K unless given")
+    one.add_argument("--out", type=given_path, required=True, help="the merged adapter's folder, as peft reads it")
+    ways = "cat (exact, ranks add up; default), svd (cut to a rank), or of the factors: linear, ties, dare_linear, "
+    one.add_argument("--by", default="cat", help=ways + "dare_ties, magnitude_prune")
+    one.add_argument("--rank", type=int, help="svd: of every module, at most (default: the largest of the adapters')")
+    one.add_argument("--method", default="task_arithmetic", help="svd: how changes are merged (default: %(default)s)")
+    one.add_argument("--density", type=float, default=1.0, help="part of each factor that ties and others keep")
+    one.add_argument("--seed", type=int, default=0, help="of what dare draws (default: %(default)s)")
+    one.set_defaults(alone=True)
+
+
+def run_adapters(client, workspace, options):
+    """Merge adapters, in this process."""
+    from engine.merging.adapter_merge import Asked, merge_adapters
+
+    folders, weights = zip(*(weighted(given, len(options.adapters)) for given in options.adapters), strict=True)
+    asked = Asked(options.by, list(weights), options.density, options.rank, options.method, options.seed)
+    with told("modules") as (tell, progress):
+        return merge_adapters(list(folders), asked, options.out, tell, progress)
+
+
+def weighted(given: str, count: int) -> tuple[Path, float]:
+    """An adapter's folder and weight; a folder may have = in its name."""
+    from engine.core.errors import Problem
+
+    path, equals, weight = given.rpartition("=")
+    if not equals or given_path(given).exists():
+        return given_path(given), 1 / count
+    try:
+        return given_path(path), float(weight)
+    except ValueError:
+        raise Problem(f"Cannot read the weight {weight!r} of {path}: give a number, as in {path}=0.5.") from None
 
 
 def run(client, workspace, options):

@@ -1,11 +1,11 @@
-"""Commands about studies: start, show, wait, cancel, label, delete, fit, search."""
+"""Commands about studies: start, show, wait, cancel, label, delete."""
 
 from argparse import BooleanOptionalAction
 from dataclasses import replace
 
 from engine.cli.files import numbers_in
-from engine.cli.waiting import beside, wait_for_study, waited
-from engine.cli.words import limit_option, numbers, plain, priorities, priority_option
+from engine.cli.waiting import beside, wait_for_study
+from engine.cli.words import plain
 from engine.core.files import given_path
 
 
@@ -37,24 +37,6 @@ def add(command) -> None:
     one.add_argument("--archived", action=BooleanOptionalAction, help="hide it from lists and the page")
     one = command("delete", delete, "delete a study, with its runs, jobs and candidates, for good", study=True)
     one.add_argument("--called", required=True, metavar="NAME", help="its name again, to confirm")
-    command("fit", fit, "fit and cross-validate the surrogates on the finished runs", study=True, wait=True)
-    search_options(
-        command("search", search, "score simulated mixtures and find the lowest prediction", study=True, wait=True)
-    )
-    command("searches", plain("list_searches"), "the searches and their results, latest first", study=True)
-
-
-def search_options(one) -> None:
-    """What a search takes."""
-    from engine.search.methods import DEFAULT_METHOD, METHODS
-
-    one.add_argument("--surrogate", help="default: the best on the leaderboard")
-    priority_option(one)
-    one.add_argument("--method", choices=list(METHODS), default=DEFAULT_METHOD, help="default: %(default)s")
-    price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
-    one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
-    limit_option(one)
-    one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
 
 
 def start(client, workspace, options):
@@ -94,29 +76,3 @@ def delete(client, workspace, options):
 
 def wait(client, workspace, options):
     return wait_for_study(client, workspace, options.study)
-
-
-def fit(client, workspace, options):
-    result = client.call("fit", name=options.study)
-    if options.wait:
-        waited(client, workspace, [result["job"]])
-    return beside(result, client.call("show", name=options.study)["league"]) if options.wait else result
-
-
-def search(client, workspace, options):
-    """Queue a search; with --wait, show its result."""
-    result = client.call(
-        "search",
-        name=options.study,
-        surrogate=options.surrogate,
-        priorities=priorities(options),
-        points=options.points,
-        method=options.method,
-        prices=numbers(options.price),
-        limits=numbers(options.limit),
-    )
-    if not options.wait:
-        return result
-    waited(client, workspace, [result["job"]])
-    done = client.call("list_searches", name=options.study)
-    return beside(result, next(one for one in done if one["job"] == result["job"]))

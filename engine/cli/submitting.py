@@ -14,7 +14,8 @@ from engine.core.errors import Problem
 from engine.core.files import given_path
 from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
-from engine.importing.harness_files import combined, files_in
+from engine.importing.harness_files import combined, files_in, sample_files
+from engine.importing.harness_samples import as_sent, samples_in
 from engine.importing.limits import JSON_BYTES
 from engine.importing.reducing import CHOICES
 from engine.importing.reported import Wanted, results_in_table
@@ -36,6 +37,9 @@ def add(command) -> None:
     one.add_argument("--loss", action="append", default=[], metavar="METRIC=VALUE", help="what was measured; repeat")
     results = "what lm-evaluation-harness or lighteval wrote of its model: a results file, or a folder with one"
     one.add_argument("--results", type=given_path, metavar="PATH", help=results)
+    samples = "what a harness kept of single items: a folder with samples_….jsonl or details_….parquet, or such a file"
+    one.add_argument("--samples", type=given_path, metavar="PATH", help=samples)
+    one.add_argument("--private", action="store_true", help="show none of the samples' text")
     one.add_argument("--state", choices=STATES, help="of a planned run (default: done, where something was measured)")
     one.add_argument("--message", help="why a planned run failed")
     for name, kind in FACTS.items():
@@ -58,13 +62,15 @@ def submit(client, workspace, options):
     """Send one run, or those of a file."""
     check_options(options)
     notes: list[str] = []
-    runs = [one_run(options)] if options.file is None else runs_in_file(client, options, notes)
+    private = {"private": True} if options.private else {}
+    runs = [one_run(options, notes)] if options.file is None else runs_in_file(client, options, notes)
     if options.manifest is not None:
         runs = by_manifest(options.manifest, runs)
     answer: dict[str, Any] = {}
     for first in range(0, len(runs), MOST):
-        told = client.call("submit_runs", name=options.study, runs=runs[first : first + MOST])
-        answer = {**told, **{name: [*answer.get(name, ()), *told[name]] for name in LISTS}}
+        told = client.call("submit_runs", name=options.study, runs=runs[first : first + MOST], **private)
+        lists = {name: [*answer.get(name, ()), *told[name]] for name in LISTS}
+        answer = {**told, **lists, "samples": summed(answer.get("samples", {}), told["samples"])}
     return answer | {"notes": [*notes, *answer["notes"]]}
 
 
@@ -77,12 +83,18 @@ def check_options(options) -> None:
         raise Problem(f"Cannot send the run {options.id!r}: give its mixture, with --weight for each domain.")
 
 
-def one_run(options) -> dict[str, Any]:
-    """The run that the options tell of."""
+def summed(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    """How many runs both tell of, by task."""
+    return {task: one.get(task, 0) + other.get(task, 0) for task in dict.fromkeys([*one, *other])}
+
+
+def one_run(options, notes: list[str]) -> dict[str, Any]:
+    """The run that the options tell of; adds to the notes what of its samples was left."""
     run: dict[str, Any] = {"id": options.id} if options.planned is None else {"run": options.planned}
     run |= {"weights": numbers(options.weight)} if options.weight else {}
     run |= {"losses": numbers(options.loss)} if options.loss else {}
     run |= {"results": results_in(options.results)} if options.results else {}
+    run |= {"samples": samples_of_run(options.samples, notes)} if options.samples else {}
     facts = (*FACTS, "state", "message")
     return run | {name: getattr(options, name) for name in facts if getattr(options, name) is not None}
 
@@ -132,6 +144,20 @@ def by_manifest(path: Path, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def give_up(client, workspace, options):
     return client.call("give_up_runs", name=options.study, runs=options.planned)
+
+
+def samples_of_run(path: Path, notes: list[str]) -> dict[str, Any]:
+    """What one run answered, by task; adds to the notes what cannot be read. Raises Problem where there is none, or a
+    task is there of several runs."""
+    found, left = samples_in(sample_files(path), str(path))
+    notes += left
+    tasks = [one.task for one in found]
+    if twice := [task for task in tasks if tasks.count(task) > 1]:
+        raise Problem(
+            f"Cannot tell which samples in {path} are the run's: there are {tasks.count(twice[0])} of {twice[0]!r}. "
+            "Name its own folder, or join the samples of all runs by `add-samples`."
+        )
+    return {one.task: as_sent(one) for one in found}
 
 
 def results_in(path: Path) -> dict:

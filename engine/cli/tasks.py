@@ -113,9 +113,10 @@ def samples_add(client, workspace, options):
     """Read the samples, and send what is kept of them."""
     if not options.folder.is_dir():
         raise Problem(f"Cannot read {options.folder}: it is not a folder. Name the one with the folders of the runs.")
-    found = samples_in(sample_files(options.folder), str(options.folder))
+    found, left = samples_in(sample_files(options.folder), str(options.folder))
     file = keep_file(workspace, "samples.jsonl", [written(found)], folder_of(options.study))
-    return client.call("add_samples", name=options.study, file=file, private=options.private)
+    told = client.call("add_samples", name=options.study, file=file, private=options.private)
+    return told | {"notes": [*told["notes"], *left]}
 
 
 def overlap_count(client, workspace, options):

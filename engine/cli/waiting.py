@@ -1,21 +1,18 @@
-"""Waiting for jobs with a progress bar, and with a worker of our own if none serves the workspace."""
+"""Waiting for jobs with a progress bar, and with a worker of our own if none serves the workspace.
+
+Most commands do not wait: what only waiting needs is imported where it is needed."""
 
 import subprocess
 import sys
 import time
 from collections import Counter
 
-from tqdm import tqdm
-
-from engine.commands.client import Local
+from engine.commands.client import Remote
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT
 from engine.core.short_names import counted
 from engine.core.workspace import Workspace
 from engine.jobs.spec import UNFINISHED
-from engine.spec.external import EXTERNAL
-from engine.studies.jobs import PAUSED
-from engine.studies.lost import MANY
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0  # that a page's own worker has to come up
@@ -36,6 +33,8 @@ def beside(asked: dict, answer):
 def wait_for_study(client, workspace, study: str):
     """Show progress until the study is done; returns its summary. Raises Problem where it ended without a part of its
     work, or waits for a person: it is paused or was cancelled."""
+    from tqdm import tqdm
+
     with client.open_endpoint(), working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
         while True:
             worker.check()
@@ -52,6 +51,9 @@ def wait_for_study(client, workspace, study: str):
 
 def check_study(shown: dict) -> None:
     """Raise Problem where a study (as `show` tells it) will not be done by itself."""
+    from engine.spec.external import EXTERNAL
+    from engine.studies.lost import MANY
+
     study = shown["study"]
     if shown["state"] == "failed":
         raise Problem(shown["message"])
@@ -85,6 +87,8 @@ def doing(found: list[dict]) -> str:
 
 def waited(client, workspace, job_ids: list[str]):
     """Show progress until the jobs are done. Raises Problem when one failed, was cancelled or is paused."""
+    from tqdm import tqdm
+
     with (
         client.open_endpoint(),
         working(client, workspace) as worker,
@@ -105,6 +109,8 @@ def waited(client, workspace, job_ids: list[str]):
 
 def check_job(job: dict) -> None:
     """Raise Problem where a job will not be done by itself."""
+    from engine.studies.jobs import PAUSED
+
     again = f"`job-retry {job['id']}` tries it again."
     if job["state"] == "failed":
         raise Problem(f"{job['message'] or 'Job ' + job['id'] + ' failed: its log says why.'} {again}")
@@ -119,7 +125,7 @@ class working:
 
     def __init__(self, client, workspace: Workspace):
         self.workspace, self.process = workspace, None
-        if not isinstance(client, Local) and not workspace.is_held("worker"):
+        if isinstance(client, Remote) and not workspace.is_held("worker"):
             time.sleep(GRACE_SECONDS)
         self.needed = not workspace.is_held("worker")
         self.command = [sys.executable, "-m", "engine.worker", "--workspace", str(workspace.root)]

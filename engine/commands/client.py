@@ -6,32 +6,16 @@ import secrets
 import urllib.error
 import urllib.request
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-from engine.commands import COMMANDS, READ_ONLY
-from engine.commands.endpoint import Endpoint
-from engine.commands.idempotency import SECRET
+from engine.commands import SECRET
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
-from engine.service.owner import Owner
+
+if TYPE_CHECKING:
+    from engine.commands.local import Local
 
 PATIENCE = 60  # seconds for an answer of the process that owns the workspace
-
-
-class Local:
-    """Owns the workspace for as long as the command runs."""
-
-    def __init__(self, workspace: Workspace):
-        self.owner = Owner(workspace)
-
-    def call(self, command: str, /, **arguments):
-        return COMMANDS[command](self.owner.store, **arguments)
-
-    def open_endpoint(self) -> Endpoint:
-        """While this command waits, others look and act through it."""
-        return Endpoint(self.owner.workspace, self.owner.store)
-
-    def close(self) -> None:
-        self.owner.close()
 
 
 class Remote:
@@ -53,7 +37,7 @@ class Remote:
 
     def call(self, command: str, /, **arguments):
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        if command not in SECRET | READ_ONLY:  # asked again where the answer was lost, and done once
+        if command not in SECRET:  # asked again where the answer was lost, and done once
             headers["Idempotency-Key"] = secrets.token_hex(16)
         request = urllib.request.Request(f"{self.url}/api/v1/{command}", json.dumps(arguments).encode(), headers)
         try:
@@ -95,6 +79,10 @@ def reason(error: urllib.error.HTTPError) -> str:
         return f"The page answered {error.code} {error.reason}. Its output has more. Try again."
 
 
-def connect(workspace: Workspace) -> Local | Remote:
+def connect(workspace: Workspace) -> "Local | Remote":
     """The client for this workspace's store."""
-    return Remote.owner_of(workspace) if workspace.is_held("owner") else Local(workspace)
+    if workspace.is_held("owner"):
+        return Remote.owner_of(workspace)
+    from engine.commands.local import Local  # reads the files of all commands, and the database
+
+    return Local(workspace)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from engine.commands import SECRET
 from engine.core.errors import Conflict, Problem, Unavailable
 from engine.core.people import acting
 from engine.core.short_names import digest
@@ -20,7 +21,6 @@ from store import requests
 from store.database import Store
 
 KEY = re.compile(r"[!-~]{1,200}")
-SECRET = {"create_token"}  # whose answers are shown once and kept nowhere
 
 _running: dict[str, threading.Lock] = {}
 _ends: dict[str, str | None] = {}  # key -> the end of its request, where the disk was too full to write it down

@@ -3,7 +3,7 @@
 from engine.commands.jobs import answer_of
 from engine.core.people import takes
 from engine.search import plain
-from engine.studies.merges import learning, paired_comparison, questions
+from engine.studies.merges import ablations, learning, paired_comparison, questions
 from engine.studies.points import point_of
 from store import results, studies
 from store.database import Store
@@ -75,6 +75,26 @@ def learned_merges(store: Store, name: str) -> list[dict]:
     return results.learned_merges(store, studies.get(store, name).id)
 
 
+@takes("operator", "take a merge apart")
+def ablate_merge(
+    store: Store,
+    name: str,
+    at: str | dict[str, float] = "best",
+    subsets: int = 6,
+    total: float = 1.0,
+    seed: int = 0,
+) -> dict:
+    """Queue merges of fewer experts, and one merge without each of its modules
+    (engine.studies.merges.ablations.queue_ablation)."""
+    study = studies.get(store, name)
+    return {"study": study.id, **answer_of(store, ablations.queue_ablation(store, study, at, subsets, total, seed))}
+
+
+def merge_ablations(store: Store, name: str) -> list[dict]:
+    """How many experts pay, and which modules help or harm, latest first, by the study's own priorities."""
+    return ablations.ablations(store, studies.get(store, name))
+
+
 def merge_as_proxy(store: Store, name: str) -> dict:
     """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
     found = plain(paired_comparison.paired_comparison(store, studies.get(store, name)))
@@ -87,6 +107,8 @@ COMMANDS = (
     merge_searches,
     learn_merge,
     learned_merges,
+    ablate_merge,
+    merge_ablations,
     merge_as_proxy,
     write_merge,
 )

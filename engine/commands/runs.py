@@ -7,10 +7,11 @@ from store.database import Store
 
 
 @takes("operator", "submit runs")
-def submit_runs(store: Store, name: str, runs: list[dict]) -> dict:
+def submit_runs(store: Store, name: str, runs: list[dict], private: bool = False) -> dict:
     """Results of runs that were trained elsewhere: of planned runs, by `run`, or of others, by an `id` of the caller's
-    own and their weights. The same run twice is one run."""
-    return submissions.submit_runs(store, name, runs)
+    own and their weights; with `samples`, what they answered item by item (private: none of its text is shown). The
+    same run twice is one run."""
+    return submissions.submit_runs(store, name, runs, private)
 
 
 @takes("operator", "give up runs")

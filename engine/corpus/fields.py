@@ -28,6 +28,15 @@ PAIRS = (
 BESIDE = ("system", "system_prompt", "input", "context", "history")  # fields that a pair may have beside it
 ROLES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 KNOWN = ("system", "user", "assistant", "tool", "developer")
+BY = {"role", "from"}  # fields of a message that say whose it is
+
+
+NOTHING = (None, "", [])  # what a field holds that a record has only because others of its file have it
+PREFERENCE = ("chosen", "rejected")
+CHOICE = (
+    "two answers to prefer between ('chosen', 'rejected'), and nothing says which is to be learned: name one of them "
+    "as the text, or write it as 'messages'"
+)
 
 
 class Unsaid(Exception):
@@ -65,19 +74,24 @@ class Fields:
         text = record.get(self.column)
         if isinstance(text, list) and text and all(isinstance(part, str) for part in text):
             text = "\n".join(text)
-        if isinstance(text, str):
-            return Written(text), "" if text else EMPTY
-        if conversation_columns(record) and not (self.column in record and text is not None):
+        if isinstance(text, str) and text:
+            return Written(text), ""
+        if is_messages(text):
+            return self._conversation({self.column: text}, self.column)
+        if text in NOTHING and conversation_columns(record):
             return self._conversation(record)
         if self.column in record:
-            return Written(""), EMPTY if text in (None, []) else f"{self.column!r} holds no text but {_kind(text)}"
+            return Written(""), EMPTY if text in NOTHING else f"{self.column!r} holds no text but {_kind(text)}"
+        if set(PREFERENCE) <= record.keys():
+            return Written(""), CHOICE
         there = listed([repr(str(name)[:40]) for name in record], 8) or "none"
         return Written(""), f"no text in {self.column!r}; its fields: {there}"
 
-    def _conversation(self, record: dict[str, Any]) -> tuple[Written, str]:
+    def _conversation(self, record: dict[str, Any], column: str | None = None) -> tuple[Written, str]:
+        """A conversation as text; column: the one field that holds it, where somebody named it."""
         self._writes = self._writes or writer(self.template)
         try:
-            found = self._writes(turns_of(record))
+            found = self._writes(turns_of(record, column))
         except (Refused, Unsaid) as why:
             return Written(""), str(why)
         if len(found.text.encode("utf-8", "replace")) > PIECE_BYTES:
@@ -89,8 +103,16 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
+def is_messages(value: Any) -> bool:
+    """Whether a field holds messages, each by somebody."""
+    return isinstance(value, list) and value != [] and all(isinstance(one, dict) and BY & one.keys() for one in value)
+
+
 def conversation_columns(names: Iterable[str]) -> list[str]:
-    """The fields, of those of a record or table, that hold a conversation; none if there is none."""
+    """The fields, of those of a record or table, that hold a conversation; none if there is none. Of a record, those
+    that hold something go first: where records of several shapes became one file, each has the fields of all."""
+    if isinstance(names, dict) and (found := conversation_columns([k for k, v in names.items() if v not in NOTHING])):
+        return found
     there = set(names)
     for one in TURNS:
         if one in there:
@@ -101,10 +123,18 @@ def conversation_columns(names: Iterable[str]) -> list[str]:
     return []
 
 
-def turns_of(record: dict[str, Any]) -> list[Turn]:
-    """The messages of a record that has such fields. Raises Unsaid."""
-    first, *others = conversation_columns(record)
-    turns = _messages(record[first], first) if first in TURNS else _pair(record, first, others)
+def conversation_fields(names: Iterable[str]) -> list[str]:
+    """The columns of a table that hold conversations of any shape, since its rows may be of several."""
+    there = set(names)
+    pairs = [name for pair in PAIRS if there.issuperset(pair) for name in pair]
+    found = [*TURNS, *pairs, *(BESIDE if pairs else ())]
+    return [name for name in dict.fromkeys(found) if name in there]
+
+
+def turns_of(record: dict[str, Any], column: str | None = None) -> list[Turn]:
+    """The messages of a record that has such fields, or that holds them in a column. Raises Unsaid."""
+    first, *others = [column] if column else conversation_columns(record)
+    turns = _pair(record, first, others) if others else _messages(record[first], first)
     if not any(turn["role"] == "assistant" and turn["content"].strip() for turn in turns):
         raise Unsaid("nobody answers in its conversation")
     return turns

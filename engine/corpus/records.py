@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.core.short_names import listed
 from engine.corpus.document import Tally, Written
-from engine.corpus.fields import Fields, conversation_columns
+from engine.corpus.fields import Fields, conversation_fields
 from engine.corpus.labels import Labels, is_label
 
 MOST_LINE = 16_000_000  # bytes of a line, characters of a field or of a record in an array
@@ -235,12 +235,12 @@ def rows_texts(rows: Any, fields: Fields, before: int, faults: Faults) -> Iterat
             return
         if not row:
             continue
-        text, fault = Written(""), row_fault(row, max(places))
+        text, fault = Written(""), row_fault(row, places[0] if names[places[0]] == fields.column else max(places))
         if not fault:
             for name, at in labelled:
                 if at < len(row):
                     faults.labels.count(name, row[at])
-            text, fault = fields.written({names[at]: row[at] for at in places})
+            text, fault = fields.written({names[at]: row[at] for at in places if at < len(row)})
         if fault:
             faults.add(fault, began)
         else:
@@ -271,9 +271,19 @@ def is_text(cell: str) -> bool:
 
 
 def columns_of(names: list[str], fields: Fields) -> list[int]:
-    """The columns that are read: of the text, or, where a table has none, of a conversation. Raises Unreadable."""
-    wanted = [fields.column] if fields.column in names else conversation_columns(names) or [fields.column]
-    return [column_place(names, one) for one in wanted]
+    """The places of the columns that are read. Raises Unreadable."""
+    return [column_place(names, one) for one in columns_wanted(names, fields)]
+
+
+def columns_wanted(names: list[str], fields: Fields) -> list[str]:
+    """The columns of a table that are read: of the text, if there is one, and of conversations, which rows without a
+    text may have. Raises Unreadable where one that is needed stands there twice."""
+    others = [one for one in conversation_fields(names) if one != fields.column]
+    if fields.column in names:
+        return [fields.column, *(one for one in others if names.count(one) == 1)]
+    for one in others:
+        column_place(names, one)
+    return others or [fields.column]
 
 
 def column_place(names: list[str], column: str) -> int:

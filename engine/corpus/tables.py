@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 from engine.core.row_groups import batches
 from engine.corpus.arrow_sizes import check_unpacked
 from engine.corpus.document import Written
-from engine.corpus.fields import EMPTY, Fields, conversation_columns
+from engine.corpus.fields import EMPTY, Fields
 from engine.corpus.labels import is_label
-from engine.corpus.records import MOST_LINE, NOT_UTF8, Faults, Unreadable, column_place
+from engine.corpus.records import MOST_LINE, NOT_UTF8, Faults, Unreadable, column_place, columns_wanted
 
 ROWS = 256  # of a Parquet file read at a time
 
@@ -90,28 +90,53 @@ def arrow_texts(raw: BinaryIO, fields: Fields, faults: Faults) -> Iterator[tuple
 
 
 def columns_read(schema: Any, fields: Fields) -> list[str]:
-    """The column of the text; where there is none, those of a conversation. Raises Unreadable."""
-    if fields.column not in schema.names and (found := conversation_columns(schema.names)):
-        for one in found:
-            column_place(schema.names, one)
-        return found
-    check_column(schema, fields.column)
-    return [fields.column]
+    """The column of the text, if there is one, and those of conversations, which rows without a text may have. Raises
+    Unreadable."""
+    read = columns_wanted(schema.names, fields)
+    if read[0] == fields.column and not holds_messages(schema.field(column_place(schema.names, read[0])).type):
+        check_column(schema, fields.column)
+    return read
 
 
 def batch_texts(batch: Any, read: list[str], fields: Fields, faults: Faults | Kept, before: int) -> Iterator[Written]:
     """The text of each row of a batch that may be damaged; "" where it has none, which is counted."""
-    places = [batch.schema.get_field_index(name) for name in read]
-    if read == [fields.column]:
-        yield from map(Written, column_texts(checked(batch.column(places[0])), faults, before))
+    own = batch.select([batch.schema.get_field_index(name) for name in read])
+    if read[0] == fields.column and not holds_messages(own.schema.field(0).type):
+        without = Without() if len(read) > 1 else None
+        for column in own.columns[1:]:
+            column.validate(full=True)
+        texts = column_texts(checked(own.column(0)), faults if without is None else without, before)
+        for place, text in enumerate(texts):
+            fault = "" if without is None else without.reasons.pop(before + place + 1, "")
+            yield Written(text) if not fault else row_text(own, place, fault, fields, faults, before)
         return
-    batch = batch.select(places)
-    batch.validate(full=True)
-    for place, row in enumerate(batch.to_pylist()):
+    own.validate(full=True)
+    for place, row in enumerate(own.to_pylist()):
         text, fault = fields.written(row)
         if fault:
             faults.add(fault, before + place + 1)
         yield text
+
+
+def row_text(batch: Any, place: int, fault: str, fields: Fields, faults: Faults | Kept, before: int) -> Written:
+    """The conversation of a row that has no text, as `fault` says."""
+    text = Written("")
+    if fault == EMPTY:
+        (row,) = batch.slice(place, 1).to_pylist()
+        text, fault = fields.written(row)
+    if fault:
+        faults.add(fault, before + place + 1)
+    return text
+
+
+class Without:
+    """Why rows have no text, by their numbers, until it is known whether they have a conversation."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[int, str] = {}
+
+    def add(self, reason: str, number: int) -> None:
+        self.reasons[number] = reason
 
 
 def label_fields(schema: Any) -> list[str]:
@@ -178,6 +203,13 @@ def holds_text(kind: Any) -> bool:
     return any(form(kind) for form in (*forms, types.is_binary, types.is_large_binary, types.is_binary_view))
 
 
+def holds_messages(kind: Any) -> bool:
+    """Whether values of an Arrow type are lists of objects, as messages are."""
+    from pyarrow import types
+
+    return is_list(kind) and types.is_struct(kind.value_type)
+
+
 def is_list(kind: Any) -> bool:
     """Whether values of an Arrow type are lists."""
     from pyarrow import types
@@ -206,7 +238,7 @@ def checked(values: Any) -> Any:
     return values
 
 
-def column_texts(values: Any, faults: Faults | Kept, before: int) -> Iterator[str]:
+def column_texts(values: Any, faults: "Faults | Kept | Without", before: int) -> Iterator[str]:
     """The text of each row; "" where it has none, which is counted."""
     nested = is_list(values.type)
     at = None if nested else value_at(values)

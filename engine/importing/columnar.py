@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as parquet
 from engine.core.errors import Problem
 from engine.core.row_groups import batches
 from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
+from engine.importing.tables import refuse_twice
 from engine.importing.text_files import Columns
 
 BATCH = 4096  # rows
@@ -115,7 +115,7 @@ def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
     groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
     _check_size(name, max(sum(groups), widths * values))
     file = parquet.ParquetFile(path, read_dictionary=[one.path for one in texts])
-    _refuse_twice(name, file.schema_arrow.names)
+    refuse_twice(name, file.schema_arrow.names)
     most = values if any(one.max_repetition_level for one in texts) else 1  # values of a row
     yield from batches(file, BATCH, lambda group: _delta_batches(path, name, group, groups[group], most))
 
@@ -141,11 +141,6 @@ def _values(path: Path, name: str) -> int:
     if done.returncode:
         raise Problem(f"Cannot read {name}: its list of columns is damaged. Write it again.")
     return int(done.stdout)
-
-
-def _refuse_twice(name: str, names: list[str]) -> None:
-    if twice := [one for one, count in Counter(names).items() if count > 1]:
-        raise Problem(f"Cannot import {name}: two of its columns are called {twice[0]!r}. Rename one.")
 
 
 def _check(name: str, rows: int, columns: int, values: int) -> None:

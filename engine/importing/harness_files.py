@@ -40,10 +40,12 @@ def files_in(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield path.relative_to(root.parent).as_posix(), path.read_bytes()
 
 
-def sample_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of single items in a folder and in those within it, by their names: paths and bytes."""
-    root = folder.resolve()
-    for path in sorted([*root.rglob("samples_*.jsonl"), *root.rglob("details_*.parquet")]):
+def sample_files(place: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of single items in a folder and in those within it, by their names, or one such file: paths and bytes.
+    Raises Problem for one that is too large."""
+    root = place.resolve()
+    named = [*root.rglob("samples_*.jsonl"), *root.rglob("details_*.parquet")] if root.is_dir() else [root]
+    for path in sorted(named):
         if path.is_file():
             if path.stat().st_size > SAMPLE_BYTES:
                 raise Problem(f"Cannot read {path}: it is larger than {SAMPLE_BYTES >> 20} MiB. Leave it out.")

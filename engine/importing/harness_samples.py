@@ -8,12 +8,14 @@ item (and filter): {"doc_id", "target", "arguments": {"gen_args_0": {"arg_0": pr
 lighteval (`--save-details`) writes `details/<model>/<date>/details_<task>_<date>.parquet`, a row for each item: "doc"
 (query, choices, gold_index), "model_response" (text, logprobs) and "metric"; before 0.10 "full_prompt", "choices",
 "gold_index", "gold", "predictions" and "metrics" instead.
+
+Whoever sends a run may send its items as the former's lines, or plainly: {"prompt", "right", "answer", "score"}.
 """
 
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,6 +32,8 @@ NAME = re.compile(rf"(samples|details)_(.+)_({DATE})\.(jsonl|parquet)")
 KNOWN = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
 HASH = "_hash"  # ends the names of what else stands beside the scores
 MOST = 20_000  # items of a task
+PLAIN = "score"  # what the scores are of where nothing says it
+ODD = (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, RecursionError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ def read_samples(path: str, data: bytes) -> Sampled | None:
         return None
     kind, task, date, _ = found.groups()
     try:
-        rows = list(_of_lines(data) if kind == "samples" else _of_details(data))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
+        rows = list(_of_items(_lines(data)) if kind == "samples" else _of_details(data))
+    except ODD as error:
         raise Problem(
             f"Cannot read the samples {path}: {error!r:.120}. Give the file as lm-evaluation-harness 0.4 or lighteval "
             "wrote it."
@@ -77,24 +81,73 @@ def read_samples(path: str, data: bytes) -> Sampled | None:
     return Sampled(list(dict.fromkeys(names)), date, task, rows[0][0], [sample for _, sample in rows])
 
 
-def samples_in(files: Iterable[tuple[str, bytes]], name: str) -> list[Sampled]:
-    """Those of several files, of each run and task the newest. Raises Problem where none holds samples."""
+def samples_in(files: Iterable[tuple[str, bytes]], name: str) -> tuple[list[Sampled], list[str]]:
+    """Those of several files, of each run and task the newest; and what could not be read, a sentence each. Raises
+    Problem where none holds samples."""
     newest: dict[tuple[str, ...], Sampled] = {}
-    others = []
+    others, left = [], []
     for path, data in files:
-        if (found := read_samples(path, data)) is None:
+        try:
+            found = read_samples(path, data)
+        except Problem as problem:
+            left.append(str(problem))
+            continue
+        if found is None:
             others.append(path)
             continue
         key = (found.task, *found.names)
         if key not in newest or newest[key].date < found.date:
             newest[key] = found
+    if left and not newest:
+        raise Problem(left[0])
     if not newest:
         beside = f": there are {listed(others, 4)}" if others else ""
         raise Problem(
             f"Cannot read samples from {name}{beside}. Give the folder with a harness' samples_<task>_<date>.jsonl or "
             "details_<task>_<date>.parquet files."
         )
-    return list(newest.values())
+    return list(newest.values()), left
+
+
+def samples_sent(given: object, run: str) -> dict[str, Sampled]:
+    """The items of a run as its sender tells them, by task: {task: [item, ...]}. Raises Problem, with the task, for
+    what is none."""
+    if not isinstance(given, dict) or not given:
+        raise Problem(
+            f"Cannot read the samples of {run!r}: they are {given!r:.60}. Give an object of tasks, each with a list of "
+            "its items."
+        )
+    return {task: _sent(str(task), rows, run) for task, rows in given.items()}
+
+
+def _sent(task: str, rows: Any, run: str) -> Sampled:
+    said = f"Cannot read the samples of {run!r} on {task!r}"
+    if not task.strip() or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Problem(f"{said}: they are {rows!r:.60}. Give a list of its items, each an object.")
+    try:
+        plain = enumerate(rows, 1) if rows and "doc_id" not in rows[0] else ()
+        found = [_plain(row, f"item {number} of {task!r} by {run!r}") for number, row in plain] or list(_of_items(rows))
+    except ODD as error:
+        raise Problem(
+            f"{said}: {error!r:.120}. An item is a line of lm-evaluation-harness' samples, or has prompt, right, "
+            "answer and score."
+        ) from error
+    if not 1 <= len(found) <= MOST:
+        raise Problem(f"{said}: they hold {len(found):,} items with a score; 1 to {MOST:,} can be kept.")
+    return Sampled([run], "", task, found[0][0], [sample for _, sample in found])
+
+
+def _plain(row: Mapping[str, Any], what: str) -> tuple[str, Sample]:
+    """(metric, sample) of an item that says its parts by their names. Raises Problem for what has other parts."""
+    told = {name: value for name, value in row.items() if name != "metric"}
+    right = told.get("right", [])
+    sample = Sample.read({**told, "right": [right] if isinstance(right, str) else right}, what)
+    return str(row.get("metric", PLAIN)), sample
+
+
+def as_sent(found: Sampled) -> list[dict[str, Any]]:
+    """The items of a task as `samples_sent` reads them."""
+    return [{**sample.to_dict(), "metric": found.metric} for sample in found.samples]
 
 
 def written(found: Iterable[Sampled]) -> bytes:
@@ -112,13 +165,18 @@ def kept_in(path: Path) -> list[Sampled]:
         raise Problem(f"Cannot read the samples in {path}: {why}") from error
 
 
-def _of_lines(data: bytes) -> Iterator[tuple[str, Sample]]:
-    """(metric, sample) of lm-evaluation-harness' lines, by the first filter of each item, in their order."""
-    rows: dict[int, dict[str, Any]] = {}
+def _lines(data: bytes) -> Iterator[dict[str, Any]]:
+    """The objects of lines of JSON."""
     for line in data.decode("utf-8").split("\n"):
         if line.strip():
-            row = json.loads(line)
-            rows.setdefault(int(row["doc_id"]), row)
+            yield json.loads(line)
+
+
+def _of_items(found: Iterable[dict[str, Any]]) -> Iterator[tuple[str, Sample]]:
+    """(metric, sample) of lm-evaluation-harness' items, by the first filter of each, in their order."""
+    rows: dict[int, dict[str, Any]] = {}
+    for row in found:
+        rows.setdefault(int(row["doc_id"]), row)
     for _, row in sorted(rows.items()):
         given = row["arguments"]
         asked = [list(one.values()) if isinstance(one, dict) else one for one in _values(given)]

@@ -117,6 +117,8 @@ def _rows(
         key = key_of(format, key, weights, None)
         if key is not None:
             _places(weights, key)
+        elif said := _names_no_runs(weights):
+            talk.notes.append(said)
         return weights, None, key
     if metrics.told:
         metrics, key = matched(metrics, weights, key, talk.answers)
@@ -126,6 +128,21 @@ def _rows(
         metrics = _one_row_a_run(metrics, talk)
     joining = str(key_of(format, key, weights, metrics))
     return *_joined(joining, weights, _without_steps(metrics, [joining], talk), talk), joining
+
+
+def _names_no_runs(table: Table) -> str | None:
+    """What is to be told of a column that is called like a run, and tells most rows apart, but not all."""
+    if (column := run_column(table)) is None:
+        return None
+    keys = table.keys(column)
+    if 2 * len(set(keys)) <= len(keys):  # of seeds, or of steps
+        return None
+    first: dict[str, int] = {}
+    twice = next((place for place, one in enumerate(keys) if first.setdefault(one, place) != place), None)
+    if twice is None:
+        return None
+    rows = f"{table.row(first[keys[twice]])} and in {table.row(twice)}"
+    return f"{column!r} names no runs, as {keys[twice]!r} stands in {rows}."
 
 
 def _one_row_a_run(table: Table, talk: Talk) -> Table:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,16 @@ MISSING = {"", "nan", "na", "n/a", "none", "null", "-", "\u2013", "\u2014"}
 LONGEST = 64  # characters of a number
 WHOLE = re.compile(r"([+-]?\d+)\.0*")
 NUMBER = re.compile(r"^([+-]?)0*(\d+)(\.\d*|)$")
+
+
+def refuse_twice(name: str, columns: Sequence[str]) -> None:
+    """Raise Problem for two columns of one name, also where both look alike and are other characters (é and e with an
+    accent behind it)."""
+    seen: set[str] = set()
+    for column in columns:
+        if (shown := unicodedata.normalize("NFC", column)) in seen:
+            raise Problem(f"Cannot import {name}: two of its columns are called {column!r}. Rename one.")
+        seen.add(shown)
 
 
 @dataclass(frozen=True)

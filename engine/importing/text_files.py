@@ -5,7 +5,6 @@ import io
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.harness import is_results
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
-from engine.importing.tables import number_of
+from engine.importing.tables import number_of, refuse_twice
 
 SEPARATORS = ",;\t|"
 NAMED = re.compile(r'^\s*"?sep=([^"])"?\s*$', re.I)  # a spreadsheet's first line
@@ -61,9 +60,12 @@ def read_csv(text: str, name: str) -> Columns:
     _check_header(names, found, places, name)
     for line, place in zip(found, places, strict=True):
         if len(line) != len(names):
+            before = "".join(line).rstrip("\r\n").count("\n")  # lines that cells go over
+            lines_of = f"lines {place - before} to {place}" if before else f"line {place}"
+            quote = "Look for a quote that is never closed." if before else "Fix that line."
             raise Problem(
-                f"Cannot import line {place} of {name}: it has {len(line)} cells, and the header names {len(names)} "
-                "columns. Fix that line."
+                f"Cannot import {lines_of} of {name}: {'they have' if before else 'it has'} {len(line)} cells, and the "
+                f"header names {len(names)} columns. {quote}"
             )
     return {one: [row[i] for row in found] for i, one in enumerate(names)}, places
 
@@ -88,8 +90,7 @@ def _check_header(names: list[str], rows: list[list[str]], places: list[int], na
             f"Cannot import {name}: its first line holds values ({(figures or names)[0]!r}), not the names of columns. "
             "Put a line of names above it."
         )
-    if twice := [one for one, count in Counter(names).items() if one and count > 1]:
-        raise Problem(f"Cannot import {name}: two of its columns are called {twice[0]!r}. Rename one.")
+    refuse_twice(name, [one for one in names if one])
 
 
 def _counts(names: list[str]) -> bool:

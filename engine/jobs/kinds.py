@@ -23,6 +23,7 @@ KINDS = {
     "merge_write": "engine.spec.kinds.merge_write",
     "merge_learn": "engine.spec.kinds.merge_learn",
     "merge_search": "engine.spec.kinds.merge_search",
+    "merge_ablation": "engine.spec.kinds.merge_ablation",
     "fit": "engine.spec.kinds.fit",
     "search": "engine.spec.kinds.search",
     "propose": "engine.spec.kinds.propose",

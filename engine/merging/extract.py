@@ -4,24 +4,19 @@ Each matrix of the task vector is cut to its largest singular values (Eckart and
 and B; vectors of norms are kept whole. Matrices are done one by one, so memory is that of the largest.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
-from engine.core.system import sentence_of
-from engine.jobs.parts import WHOLE, part_of, placed
-from engine.merging.checkpoints.adapter_kinds import CONFIG
 from engine.merging.checkpoints.adapters import PREFIX, Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned
-from engine.merging.checkpoints.files import ADAPTER
+from engine.merging.checkpoints.factors import named_pair, write_adapter
 from engine.merging.checkpoints.reader import Checkpoint
 from engine.merging.checkpoints.tying import TOKENS
 from engine.merging.companions import copied_files, of_tokenizer
@@ -154,12 +149,8 @@ def add(
     left, right = (u[:, :count] * root).contiguous(), (root[:, None] * v[:count]).contiguous()
     found.ranks[module] = count
     found.missed += max(0.0, squared - float(kept[count - 1]))
-    if is_table:  # (tokens, width): peft adds (B A) transposed
-        found.tensors[f"{PREFIX}{module}.lora_embedding_A"] = left.T.contiguous()
-        found.tensors[f"{PREFIX}{module}.lora_embedding_B"] = right.T.contiguous()
-        return
-    found.tensors[f"{PREFIX}{module}.lora_A.weight"] = right
-    found.tensors[f"{PREFIX}{module}.lora_B.weight"] = left
+    pair = (left.T, right.T) if is_table else (right, left)  # (tokens, width): peft adds (B A) transposed
+    found.tensors |= named_pair(module, *pair, is_table)
 
 
 def told(found: Extracted, lead: Checkpoint, tuned: Aligned) -> list[str]:
@@ -175,36 +166,14 @@ def told(found: Extracted, lead: Checkpoint, tuned: Aligned) -> list[str]:
 
 def write(found: Extracted, lead: Checkpoint, tuned: Checkpoint | Adapted, base: str, out: Path) -> None:
     """The folder, as peft writes it, with the model's tokenizer."""
-    most = max(found.ranks.values(), default=1)
-    other = {module: count for module, count in found.ranks.items() if count != most}
     settings = {
-        "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
-        "r": most,
-        "lora_alpha": most,
-        "rank_pattern": other,
-        "alpha_pattern": other,
-        "target_modules": sorted(found.ranks),
         "modules_to_save": sorted(found.whole) or None,
-        "bias": "none",
-        "lora_dropout": 0.0,
         "fan_in_fan_out": (lead.config or {}).get("model_type") in TURNED,
-        "use_rslora": False,
-        "init_lora_weights": True,
-        "inference_mode": True,
     }
-    others = {CONFIG: json.dumps(settings, indent=2).encode()}
+    others = {}
     if tuned.home.is_dir():
         files = [one for one in copied_files(tuned.home.iterdir(), TOKENIZER) if of_tokenizer(one.name)]
-        others |= {file.name: file.read_bytes() for file in files}
-    try:
-        with part_of(out) as part:
-            whole = part / WHOLE
-            whole.mkdir()
-            save_file(found.tensors, whole / ADAPTER, metadata={"format": "pt"})
-            for name, content in others.items():
-                (whole / name).write_bytes(content)
-            placed(whole, out)
-    except OSError as error:
-        raise Problem(sentence_of(error, f"write {out}")) from error
+        others = {file.name: file.read_bytes() for file in files}
+    write_adapter(out, found.tensors, found.ranks, settings, others)

@@ -17,7 +17,8 @@ class Learner:
     """A merge method that needs text or models in the loop.
 
     at: "module:function" of engine/merging/learning; gives: its result, in words; weighs: it takes coefficients of the
-    experts; fixed: arguments of this variant; large: it can steer another model.
+    experts, of any sign and 1/K by default if signed, else of an average and 1; fixed: arguments of this variant;
+    large: it can steer another model.
     """
 
     at: str
@@ -28,7 +29,12 @@ class Learner:
     knobs: dict[str, Knob] = field(default_factory=dict)
     fixed: dict[str, Any] = field(default_factory=dict[str, Any])
     weighs: bool = False
+    signed: bool = False
     large: bool = False
+
+    def usual_weight(self, experts: int) -> float:
+        """The coefficient that each of the experts has by default."""
+        return 1 / experts if self.signed else 1.0
 
 
 def knobs(**given: tuple[float, float, float, str]) -> dict[str, Knob]:
@@ -41,6 +47,7 @@ def knobs(**given: tuple[float, float, float, str]) -> dict[str, Knob]:
 
 SEED = knobs(seed=(0, 0, 2**31, "Seed of all random draws: windows, masks, labels."))
 WINDOWS = knobs(windows=(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one."))
+ALPHA = knobs(alpha=(0.9, 0.0, 1.0, "Factor of the Gram matrices' off-diagonals."))
 OWN, ALL = "the text of each expert's domain", "text of all domains"
 WRITTEN = "a checkpoint"
 FADERS = "one coefficient per expert: a run of the study"
@@ -66,8 +73,31 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2212.09849",
         OWN,
         WRITTEN,
-        WINDOWS | knobs(alpha=(0.9, 0.0, 1.0, "Factor of the Gram matrices' off-diagonals.")) | SEED,
+        WINDOWS | ALPHA | SEED,
         weighs=True,
+    ),
+    "regmean_plus": Learner(
+        "regmean_plus:learn",
+        "RegMean++",
+        "arXiv:2508.03121",
+        OWN,
+        WRITTEN,
+        WINDOWS | ALPHA | SEED,
+        weighs=True,
+    ),
+    "aim": Learner(
+        "aim:learn",
+        "AIM, a finish of the study's own merge",
+        "arXiv:2502.02421",
+        f"unlabelled {ALL}",
+        WRITTEN,
+        knobs(
+            windows=(64, 1, 100_000, "Windows of training text, all domains in turn."),
+            omega=(0.4, 0.0, 1.0, "What is left of a change at the largest input; 1 leaves the merge as it is."),
+        )
+        | SEED,
+        weighs=True,
+        signed=True,
     ),
     "adamerging": Learner(
         "adamerging:learn",
@@ -182,6 +212,7 @@ LEARNERS: dict[str, Learner] = {
         )
         | SEED,
         weighs=True,
+        signed=True,
         large=True,
     ),
 }

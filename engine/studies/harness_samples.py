@@ -3,7 +3,8 @@ store."""
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from engine.core.short_names import counted, listed
 from engine.importing.harness_samples import Sampled
 from engine.studies.measured import points_measured
 from engine.studies.task_scores import of_task, task_name
+from engine.studies.tasks import is_private
 from engine.tasks import outcomes, shelf
 from engine.tasks.outcomes import Outcome
 from engine.tasks.task import EvalTask, Item
@@ -44,19 +46,43 @@ def add_samples(store: Store, study: studies.Study, found: Sequence[Sampled], pr
             f"Cannot add these samples to {study.name!r}: no folder around them is called after one of its runs "
             f"({listed(list(known), 4)}). Name each folder of samples after its run."
         )
-    tasks = [_task(study, task, runs, private) for task, runs in by_task.items() if runs]
-    for task in tasks:  # all are checked before anything is kept
-        shelf.save(store.workspace.root, task)
-    for (title, runs), task in zip(((title, runs) for title, runs in by_task.items() if runs), tasks, strict=True):
-        sign = _sign(study, title, next(iter(runs.values())).metric)
-        for run, one in runs.items():
-            _keep(store, run, task.name, one, sign)
+    kept = keep(store, joined(store, study, {task: runs for task, runs in by_task.items() if runs}, private))
     notes = [f"Not of any run of this study: {listed(unknown, 8)}."] if unknown else []
-    return {"tasks": {task_name(title): len(runs) for title, runs in by_task.items() if runs}, "notes": notes}
+    return {"tasks": kept, "notes": notes}
 
 
-def _task(study: studies.Study, title: str, runs: dict[str, Sampled], private: bool) -> EvalTask:
-    """The items that all runs were asked, as a task."""
+@dataclass(frozen=True)
+class Joined:
+    """What runs (by id) answered to a task. sign: 1 where a higher score of an item is better, -1 where a lower one."""
+
+    task: EvalTask
+    runs: Mapping[str, Sampled]
+    sign: int
+
+
+def joined(
+    store: Store, study: studies.Study, by_task: Mapping[str, Mapping[str, Sampled]], private: bool
+) -> list[Joined]:
+    """What runs answered, by the harness' name of a task, as tasks here; keeps nothing yet. Raises Problem where two
+    runs were asked other items, and for a name that another task has."""
+    found = []
+    for title, runs in by_task.items():
+        task = _task(store, title, runs, private)
+        found.append(Joined(task, runs, _sign(study, title, next(iter(runs.values())).metric)))
+    return found
+
+
+def keep(store: Store, found: Sequence[Joined]) -> dict[str, int]:
+    """Keep tasks and answers; of how many runs, by task."""
+    for one in found:
+        shelf.save(store.workspace.root, one.task)
+        for run, own in one.runs.items():
+            _keep(store, run, one.task.name, own, one.sign)
+    return {one.task.name: len(one.runs) for one in found}
+
+
+def _task(store: Store, title: str, runs: Mapping[str, Sampled], private: bool) -> EvalTask:
+    """The items that all runs were asked, as a task: the one of that name where it asks the same."""
     first, *others = runs.items()
     prompts = [one.prompt for one in first[1].samples]
     for run, other in others:
@@ -67,7 +93,18 @@ def _task(study: studies.Study, title: str, runs: dict[str, Sampled], private: b
             )
     items = [Item(one.prompt, answers=[text for text in one.right if text] or [UNKNOWN]) for one in first[1].samples]
     source = f"samples of a harness, of {title}, scored by {re.sub('_', ' ', first[1].metric)}"
-    return EvalTask(task_name(title), ["exact_match"], items, source, private=private)
+    made = EvalTask(task_name(title), ["exact_match"], items, source, private=private)
+    root = store.workspace.root
+    if made.name in shelf.names(root) and (there := shelf.load(root, made.name)) and _same(there, prompts):
+        if private and not is_private(store, there):
+            raise Problem(f"Cannot keep the items of {title!r} private: they are there, and shown.")
+        return there
+    shelf.check_new(root, made)
+    return made
+
+
+def _same(task: EvalTask, prompts: list[str]) -> bool:
+    return [item.prompt for item in task.items] == prompts
 
 
 def _sign(study: studies.Study, title: str, metric: str) -> int:

@@ -3,6 +3,7 @@
 Uses the store.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from engine.spec.merge import REFERENCE
 from engine.spec.objectives import Objective
 from engine.spec.statistics import ci_half_width, first_lowest
 from engine.spec.study import StudySpec
-from engine.studies import tasks
+from engine.studies import task_scores, tasks
 from engine.studies.questions import Asked, ask_once
 from engine.studies.task_scores import Scored, outcome_of
 from engine.tasks import shelf
@@ -167,6 +168,23 @@ def best_gain(store: Store, task: EvalTask, scored: Scored, found: TaskOverlap) 
     if best == baselines[0]:
         return None
     return gain(store, task, scored.objective, found, scored.ids[best], scored.ids[baselines[0]])
+
+
+def vanishing(store: Store, study: studies.Study) -> dict[str, Gain]:
+    """By metric, gains of the best run over the first baseline that vanish without items in training text; worked out
+    once for the same runs."""
+
+    def found() -> dict[str, Gain]:
+        made = {}
+        for name, there in counted(store, study).items():
+            for one in task_scores.scored(store, study, name) if there.standing else ():
+                with suppress(Problem):  # a task that is gone, or answers that were not kept: *Tasks* says so
+                    own = best_gain(store, shelf.load(store.workspace.root, name), one, there)
+                    if own is not None and own.verdict == VANISHES:
+                        made[one.objective.metric] = own
+        return made
+
+    return store.remembered(("vanishing", study.id), found)
 
 
 def cleaned(store: Store, study: studies.Study, name: str, new_name: str) -> EvalTask:

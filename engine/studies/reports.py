@@ -20,8 +20,8 @@ from store.database import Store
 from store.reported import Slot
 
 FIELDS = (
-    *("run", "state", "losses", "results", "curve", "steps", "weights", "seed", "parameters", "tokens", "seconds"),
-    *("device", "message"),
+    *("run", "state", "losses", "results", "samples", "curve", "steps", "weights", "seed", "parameters", "tokens"),
+    *("seconds", "device", "message"),
 )
 POINT = ("step", "tokens", "loss", "losses")
 MOST_POINTS = 20_000  # of one run's curve in one post

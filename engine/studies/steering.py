@@ -1,5 +1,5 @@
 """Whether what counts can be steered by the mixture: how reliable each metric is, how well its surrogate ranks held-out
-runs, and what to be warned of. Uses the store."""
+runs, and what to be warned of; of gains that vanish without items in training text, too. Uses the store."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,9 +19,11 @@ from engine.analysis.readiness import (
 )
 from engine.core.short_names import listed
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies.fits import fit_of
 from engine.studies.measured import points_measured
+from engine.studies.overlap import Gain, vanishing
 from store import studies
 from store.database import Store
 
@@ -65,16 +67,35 @@ def directions(store: Store, study: studies.Study, places: list[int]) -> Compone
 def warnings(store: Store, study: studies.Study, aggregate: Aggregate, limited: Collection[str] = ()) -> list[str]:
     """What is wrong with the metrics that count, or have a limit (by name): a sentence each, none where all is well.
 
-    Losses of which nobody knows are left out: studies without repeats would warn of each.
+    Losses of which nobody knows are left out: studies without repeats would warn of each. So is whether merges can be
+    steered: they measure the same each time.
     """
-    if study.kind == "merge" or not study.objectives:
-        return []
+    ready = _ready(store, study) if study.kind != "merge" and study.objectives else [None] * len(study.objectives)
+    by_heart = vanishing(store, study) if any(one.task for one in study.objectives) else {}
     said = []
-    for one, found in zip(study.objectives, _ready(store, study), strict=True):
+    for one, found in zip(study.objectives, ready, strict=True):
         counts = aggregate.priorities.get(one.metric, 0) > 0
-        if (counts or one.metric in limited) and (words := _warning(one, found, counts)):
+        if not counts and one.metric not in limited:
+            continue
+        if found is not None and (words := _warning(one, found, counts)):
             said.append(words)
+        if one.metric in by_heart:
+            said.append(_by_heart(one, by_heart[one.metric], counts))
     return said
+
+
+def _by_heart(one: Objective, gain: Gain, counts: bool) -> str:
+    """What to be warned of where the best run's gain is one of items that stand in training text."""
+    whole, left = (
+        f"{value:.3g} ± {ci_half_width(error):.2g}"
+        for value, error in ((gain.whole, gain.error), (gain.left, gain.left_error))
+    )
+    return (
+        f"{one.metric} {'counts' if counts else 'has a limit'}, and the gain of its best run ({gain.run}) over "
+        f"{gain.reference} vanishes without the items that stand in training text: {whole} {one.unit} on all "
+        f"{gain.items}, {left} on the {gain.left_items} others (95%). It may have learned their answers by heart: "
+        "measure a task without them."
+    )
 
 
 def before_it_starts(spec: StudySpec) -> list[str]:

@@ -9,11 +9,12 @@ import hashlib
 from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.importing.harness_samples import Sampled, samples_sent
 from engine.jobs.decisions import RunsSubmitted
 from engine.jobs.reported import RunsGivenUp, RunsReported
 from engine.jobs.runs import SubmittedRun
 from engine.spec.study import StudySpec
-from engine.studies import advance, ledger
+from engine.studies import advance, harness_samples, ledger
 from engine.studies.readings import losses_of, numbers, whole
 from engine.studies.reports import read_reports
 from store import reported, runs, studies
@@ -22,19 +23,21 @@ from store.database import Store
 MOST = 1000  # runs in one post
 SUM = 1e-3  # tolerance of the shares' sum
 SIZE = 0.05  # tolerance of a run's tokens against the study's own proxies
-FIELDS = ("id", "weights", "losses", "results", "seed", "parameters", "tokens", "seconds", "device")
+FIELDS = ("id", "weights", "losses", "results", "samples", "seed", "parameters", "tokens", "seconds", "device")
 
 
-def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
+def submit_runs(store: Store, name: str, submitted: list[dict], private: bool = False) -> dict:
     """Add results to a study: {"study", "added": ids of the caller's own, "filled": planned runs that ended,
     "in_training": planned runs of which more is known, "already_there": ids, "runs": how many the study has now,
-    "notes"}.
+    "samples": {task: runs whose answers were kept}, "notes"}.
 
     submitted: {"id": the caller's own, "weights": {domain: share, 0 where absent}, "losses": {metric: value}} each,
     and where known "seed", "parameters", "tokens", "seconds", "device"; "results" is what a harness wrote of the run's
-    model (engine/importing/harness.py), whose scores are taken for the study's metrics of their names. A planned run
-    has "run", its id, in place of "id" and "weights"; it may also have "state", "curve", "steps" and "message"
-    (engine/studies/reports.py). Raises Problem, and adds nothing, if any run is invalid, or there with other numbers.
+    model (engine/importing/harness.py), whose scores are taken for the study's metrics of their names, and "samples"
+    its answers item by item, by task (engine/importing/harness_samples.py; private: none of their text is shown). A
+    planned run has "run", its id, in place of "id" and "weights"; it may also have "state", "curve", "steps" and
+    "message" (engine/studies/reports.py). Raises Problem, and adds nothing, if any run is invalid, or there with other
+    numbers.
     """
     need("operator", "submit runs")
     study = studies.get(store, name)
@@ -44,12 +47,16 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
         raise Problem(f"Cannot read the runs: send a list of 1 to {MOST:,} of them.")
     notes: list[str] = []
     planned = [one for one in submitted if isinstance(one, dict) and "run" in one]
-    rows = [_row(study, one, notes) for one in submitted if not (isinstance(one, dict) and "run" in one)]
+    own = [one for one in submitted if not (isinstance(one, dict) and "run" in one)]
+    rows = [_row(study, one, notes) for one in own]
     check_once([*(row["id"] for row in rows), *(one["run"] for one in planned)])
+    sent = [*((row["id"], one) for row, one in zip(rows, own, strict=True)), *((one["run"], one) for one in planned)]
+    answers = answers_by_task(sent, notes)
     with store.alone():
         study = studies.get(store, study.id)
         found = read_reports(store, study, planned, notes) if planned else []
         new = [row for row in rows if row["id"] not in _there(store, study, rows)]
+        kept = harness_samples.keep(store, harness_samples.joined(store, study, answers, private))
         if told := [one for one in found if one is not None]:
             store.write(RunsReported(study.id, told))
         if new:
@@ -65,8 +72,22 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
         "in_training": [one.id for one in told if one.state == "running"],
         "already_there": [*known, *(row["label"] for row in rows if row not in new)],
         "runs": studies.get(store, study.id).runs,
+        "samples": kept,
         "notes": list(dict.fromkeys(notes)),
     }
+
+
+def answers_by_task(sent: list[tuple[str, dict]], notes: list[str]) -> dict[str, dict[str, Sampled]]:
+    """What runs answered item by item, by task and run, of those whose senders tell it; adds to the notes. sent: runs
+    by their ids here. Raises Problem, with the run, for what is none."""
+    found: dict[str, dict[str, Sampled]] = {}
+    for run, one in sent:
+        if "samples" in one:
+            for task, answers in samples_sent(one["samples"], str(one.get("id", run))).items():
+                found.setdefault(task, {})[run] = answers
+        elif isinstance(one.get("results"), dict) and one["results"].get("samples"):
+            notes.append("Left out: the samples within results. Send them as `samples` of the run, to keep them.")
+    return found
 
 
 def check_once(ids: list) -> None:

@@ -33,11 +33,10 @@ class Scored:
 
 
 def tasks_of(store: Store, study: studies.Study) -> list[str]:
-    """The tasks that a study measures, and those of which samples of a harness were added to its runs."""
+    """The tasks that a study measures, and those of which samples were added to runs that were trained elsewhere."""
     own = [one.task for one in study.objectives if one.task]
-    if not study.elsewhere:
-        return list(dict.fromkeys(own))
-    kept = [path for run in runs.ids(store, study.id) if (path := outcomes.file_of(store.workspace.root, run)).exists()]
+    given = runs.ids(store, study.id) if study.elsewhere else runs.posted(store, study.id)
+    kept = [path for run in given if (path := outcomes.file_of(store.workspace.root, run)).exists()]
     return list(dict.fromkeys([*own, *(task for path in kept for task in outcomes.tasks_in(path))]))
 
 

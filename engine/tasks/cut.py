@@ -49,7 +49,9 @@ def docstring(text: str, rng: np.random.Generator, count: int) -> list[Item]:
 
 
 def among(found: list[tuple[str, str]], rng: np.random.Generator, count: int) -> list[Item]:
-    """Items of pairs (a text, what follows it): what follows, among three that follow elsewhere."""
+    """Items of pairs (a text, what follows it): what follows, among three that follow elsewhere. A text that stands
+    there twice is asked once."""
+    found = list({before: (before, answer) for before, answer in found}.values())
     answers = sorted({answer for _, answer in found})
     items: list[Item] = []
     for place in rng.permutation(len(found)).tolist():

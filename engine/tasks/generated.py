@@ -1,6 +1,6 @@
 """Items that need no download: arithmetic and brackets by rule, and what `reasoning-gym` generates where it is there.
 
-Generators are functions (rng, count) -> items; GENERATORS lists them, and a new one is a function and a line there.
+Generators are functions rng -> item; GENERATORS lists them, and a new one is a function and a line there.
 """
 
 from collections.abc import Callable
@@ -13,43 +13,51 @@ from engine.tasks.task import MOST_ITEMS, EvalTask, Item, Sampling
 
 PAIRS = ("()", "[]", "{}")
 NEAR = (-20, -11, -10, -3, -2, -1, 1, 2, 3, 10, 11, 20)  # wrong answers of a sum, from the right one
+TRIES = 20  # draws for each item that is wanted, before items repeat others
 GYM = "gym:"  # before the name of a generator of reasoning-gym
 
 
-def arithmetic(rng: np.random.Generator, count: int) -> tuple[list[Item], list[str]]:
-    """Sums and differences of two numbers below 100: four choices of as many digits, near each other."""
-    items = []
-    for _ in range(count):
-        a, b = (int(one) for one in rng.integers(1, 100, 2))
-        sign = "+" if rng.random() < 0.5 else "-"
-        a, b = (a, b) if sign == "+" else (max(a, b), min(a, b))
-        right = a + b if sign == "+" else a - b
-        near = [right + step for step in NEAR if right + step >= 0 and len(str(right + step)) == len(str(right))]
-        choices = [f" {one}" for one in (right, *rng.choice(near, 3, replace=False).tolist())]
-        items.append(shuffled(rng, f"{a} {sign} {b} =", choices))
-    return items, ["accuracy", "answer_bits"]
+def arithmetic(rng: np.random.Generator) -> Item:
+    """A sum or difference of two numbers below 100: four choices of as many digits, near each other."""
+    a, b = (int(one) for one in rng.integers(1, 100, 2))
+    sign = "+" if rng.random() < 0.5 else "-"
+    a, b = (a, b) if sign == "+" else (max(a, b), min(a, b))
+    right = a + b if sign == "+" else a - b
+    near = [right + step for step in NEAR if right + step >= 0 and len(str(right + step)) == len(str(right))]
+    choices = [f" {one}" for one in (right, *rng.choice(near, 3, replace=False).tolist())]
+    return shuffled(rng, f"{a} {sign} {b} =", choices)
 
 
-def brackets(rng: np.random.Generator, count: int) -> tuple[list[Item], list[str]]:
+def brackets(rng: np.random.Generator) -> Item:
     """A text with open brackets: which one closes it."""
-    items = []
-    for _ in range(count):
-        opened: list[str] = []
-        text = ""
-        for _ in range(int(rng.integers(3, 12))):
-            if opened and rng.random() < 0.4:
-                text += opened.pop()[1]
-            else:
-                pair = PAIRS[rng.integers(len(PAIRS))]
-                opened, text = [*opened, pair], text + pair[0]
-        if not opened:
-            opened, text = ["()"], text + "("
-        right = opened[-1][1]
-        items.append(shuffled(rng, text, [right, *(pair[1] for pair in PAIRS if pair[1] != right)]))
-    return items, ["accuracy", "answer_bits"]
+    opened: list[str] = []
+    text = ""
+    for _ in range(int(rng.integers(3, 12))):
+        if opened and rng.random() < 0.4:
+            text += opened.pop()[1]
+        else:
+            pair = PAIRS[rng.integers(len(PAIRS))]
+            opened, text = [*opened, pair], text + pair[0]
+    if not opened:
+        opened, text = ["()"], text + "("
+    right = opened[-1][1]
+    return shuffled(rng, text, [right, *(pair[1] for pair in PAIRS if pair[1] != right)])
 
 
-GENERATORS: dict[str, Callable[[np.random.Generator, int], tuple[list[Item], list[str]]]] = {
+def different(draw: Callable[[np.random.Generator], Item], rng: np.random.Generator, count: int) -> list[Item]:
+    """Items that ask other things each, as far as a rule has so many: after TRIES draws for each some repeat others."""
+    found: dict[str, Item] = {}
+    others: list[Item] = []
+    for _ in range(TRIES * count):
+        item = draw(rng)
+        if found.setdefault(item.prompt, item) is not item:
+            others.append(item)
+        if len(found) == count:
+            break
+    return [*found.values(), *others][:count]
+
+
+GENERATORS: dict[str, Callable[[np.random.Generator], Item]] = {
     "arithmetic": arithmetic,
     "brackets": brackets,
 }
@@ -69,8 +77,8 @@ def generate(kind: str, name: str, count: int, seed: int) -> EvalTask:
             f"Cannot generate items of {kind!r}: the generators are {', '.join(GENERATORS)}, and {GYM}NAME for those "
             "of reasoning-gym."
         )
-    items, metrics = GENERATORS[kind](np.random.default_rng(seed), count)
-    return EvalTask(name, metrics, items, f"generated: {kind}, {count} items, seed {seed}")
+    items = different(GENERATORS[kind], np.random.default_rng(seed), count)
+    return EvalTask(name, ["accuracy", "answer_bits"], items, f"generated: {kind}, {count} items, seed {seed}")
 
 
 def from_gym(kind: str, name: str, count: int, seed: int) -> EvalTask:

@@ -8,6 +8,7 @@
 Other names of fields are refused by name, never guessed; fields that are not read are named in the source.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ PARTS = (  # of prompts, beside one of them: a question alone asks something els
 )
 CHOICES = ("choices", "options", "endings", "candidates")
 ANSWERS = ("answer", "answers", "target", "targets", "completion", "output", "gold", "answerKey", "label")
+# Fields of one choice each, by what stands before their number or letter.
+APART = re.compile(
+    r"(?P<family>option|opt|choice|candidate|ending|distractor|answer|ans|sol)_?(\d\d?|[a-h])|(?P<letter>[A-H])",
+    re.ASCII,
+)
 HIDDEN = (-1, "-1")  # as data sets write labels that are not published
 MOST_LABELS = 50  # of a set of labelled texts
 
@@ -77,21 +83,35 @@ def _row(row: object, number: int, name: str) -> Row:
     if not isinstance(row, dict):
         raise Problem(f"Cannot read {name}: row {number} is {row!r:.60}, and must be an object.")
     asked = _prompt(row, number, name)
-    given = next((key for key in CHOICES if key in row), "")
-    choices, letters = row.get(given), None
-    if isinstance(choices, dict):  # as the ARC sets have them
-        letters, choices = choices.get("label"), choices.get("text")
-    if choices is not None and not (isinstance(choices, list) and all(isinstance(one, str) for one in choices)):
-        raise Problem(f"Cannot read {name}: the choices of row {number} must be a list of texts.")
+    given, choices, letters = _choices(row, number, name)
     told = next((key for key in ANSWERS if _is_there(row, key)), "")
     if not told:
         raise Problem(
             f"Cannot read {name}: row {number} has no right answer; it has none of {', '.join(ANSWERS)}. Leave that "
             "row out, or add its answer."
         )
-    names = [str(one) for one in letters] if isinstance(letters, list) else []
     unread = [key for key in row if key not in (asked, given, told) and _is_there(row, key)]
-    return Row(row[asked], choices, names, _answers(row[told], number, name), unread)
+    return Row(row[asked], choices, letters, _answers(row[told], number, name), unread)
+
+
+def _choices(row: dict[str, object], number: int, name: str) -> tuple[str, list[str] | None, list[str]]:
+    """The field of a row's choices, the choices, None where it has none, and what it calls them. Raises Problem for
+    what is no list of texts, and for choices in a field each."""
+    given = next((key for key in CHOICES if key in row), "")
+    choices, letters = row.get(given), None
+    if isinstance(choices, dict):  # as the ARC sets have them
+        letters, choices = choices.get("label"), choices.get("text")
+    names = [str(one) for one in letters] if isinstance(letters, list) else []
+    if choices is None:
+        if apart := _choices_apart(row):
+            raise Problem(
+                f"Cannot read {name}: row {number} has {listed(apart)}, which look like choices. Write them as a list, "
+                f"{CHOICES[0]!r}, and the right one as its text."
+            )
+        return given, None, names
+    if not (isinstance(choices, list) and choices and all(isinstance(one, str) for one in choices)):
+        raise Problem(f"Cannot read {name}: the choices of row {number} are {choices!r:.60}; give a list of texts.")
+    return given, choices, names
 
 
 def _is_there(row: dict[str, object], key: str) -> bool:
@@ -103,6 +123,11 @@ def _prompt(row: dict[str, object], number: int, name: str) -> str:
     """The field with what the model sees. Raises Problem where there is none, or nothing tells how several of them make
     one prompt."""
     fields = [key for key in PROMPTS if isinstance(row.get(key), str)]
+    if not fields and (odd := [key for key in PROMPTS if row.get(key) is not None]):
+        raise Problem(
+            f"Cannot read {name}: the {odd[0]!r} of row {number} is {row[odd[0]]!r:.60}, and must be a text. Write "
+            "what the model is to see."
+        )
     if not fields:
         raise Problem(f"Cannot read {name}: row {number} has none of {', '.join(PROMPTS)}. It has {listed(list(row))}.")
     if fields[0] == WHOLE:
@@ -116,6 +141,15 @@ def _prompt(row: dict[str, object], number: int, name: str) -> str:
     return next((key for key in fields if key in parts), fields[0])
 
 
+def _choices_apart(row: dict[str, object]) -> list[str]:
+    """Fields that hold one choice each: `option1` and `option2`, `A` to `D`. Fewer than two are none."""
+    found: dict[str, list[str]] = {}
+    for key, value in row.items():
+        if isinstance(value, str) and (named := APART.fullmatch(key if len(key) == 1 else key.lower())):
+            found.setdefault(named["family"] or "", []).append(key)
+    return next((keys for keys in found.values() if len(keys) > 1), [])
+
+
 def _answers(given: object, number: int, name: str) -> list[str | int]:
     """The right answers: texts and whole numbers, which may be places. Raises Problem for what is neither."""
     if isinstance(given, dict) and isinstance(
@@ -123,6 +157,8 @@ def _answers(given: object, number: int, name: str) -> list[str | int]:
     ):  # as SQuAD has them, with their places in a text
         given = given["text"]
     found: list[str | int] = []
+    if given == []:
+        raise Problem(f"Cannot read {name}: row {number} has an empty list of answers. Leave that row out, or add one.")
     for one in given if isinstance(given, list) else [given]:
         if isinstance(one, str):
             found.append(one)

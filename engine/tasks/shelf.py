@@ -19,12 +19,19 @@ def names(workspace: Path) -> list[str]:
     return sorted(path.stem for path in (workspace / FOLDER).glob("*.json"))
 
 
-def save(workspace: Path, task: EvalTask) -> None:
-    """Add a task; the same one again changes nothing. Raises Problem if it cannot be measured, or the name is taken."""
+def check_new(workspace: Path, task: EvalTask) -> Path:
+    """Where a task may be saved. Raises Problem if it cannot be measured, or its name is taken by another."""
     check_task(task)
     path = file_of(workspace, task.name)
-    if path.exists() and load(workspace, task.name) != task:
-        raise Problem(f"Cannot add the task {task.name!r}: there is one of that name with other items. Choose another.")
+    if path.exists() and (there := load(workspace, task.name)) != task:
+        other = "other items" if there.items != task.items else "the same items, measured or shown in another way"
+        raise Problem(f"Cannot add the task {task.name!r}: there is one of that name with {other}. Choose another.")
+    return path
+
+
+def save(workspace: Path, task: EvalTask) -> None:
+    """Add a task; the same one again changes nothing. Raises Problem as `check_new` does."""
+    path = check_new(workspace, task)
     check_room(workspace)
     path.parent.mkdir(exist_ok=True)
     write_json(path, task.to_dict())

@@ -81,7 +81,19 @@ class EvalTask(Record):
 
     @property
     def notes(self) -> list[str]:
-        """What has to be known of its choices, a sentence each."""
+        """What has to be known of its items and their choices, a sentence each."""
+        return [*self._repeated(), *self._beginning()]
+
+    def _repeated(self) -> list[str]:
+        asked = Counter((item.prompt, *sorted(item.choices)) for item in self.items)
+        if not (again := sum(asked.values()) - len(asked)):
+            return []
+        return [
+            f"Of {len(self.items)} items {again} repeat another one, in question and choices. Each counts: leave them "
+            "out unless they are meant."
+        ]
+
+    def _beginning(self) -> list[str]:
         ordered = (sorted(item.choices) for item in self.items)  # a text and its longer forms are neighbours
         odd = sum(any(begins(one, other) for one, other in pairwise(choices)) for choices in ordered)
         if not odd or not {*self.metrics} - {PER_BYTE, GOLD}:
@@ -109,7 +121,8 @@ def check_task(task: EvalTask) -> None:
     said = f"the task {task.name!r}"
     if not NAME.fullmatch(task.name):
         raise Problem(
-            f"Cannot call a task {task.name!r}: use letters, digits, dots, dashes and underscores, 64 at most."
+            f"Cannot call a task {task.name!r}: use the letters a to z and A to Z, digits, dots, dashes and "
+            "underscores, 64 at most, and begin with a letter or digit."
         )
     if not 2 <= len(task.items) <= MOST_ITEMS:
         raise Problem(f"Cannot use {said}: it has {len(task.items)} items, and 2 to {MOST_ITEMS:,} are needed.")
@@ -141,7 +154,7 @@ def fault_of(item: Item) -> str | None:
         return f"has a text of {max(map(len, texts)):,} characters, and {LONGEST:,} are allowed"
     if half := next((text for text in texts if text != text.encode("utf-8", "ignore").decode()), None):
         return f"has the text {half!r:.60}, of which a part is no Unicode (half of a surrogate pair)"
-    if "" in item.answers or "" in item.choices:
+    if any(not text.strip() for text in item.answers) or "" in item.choices:
         return "has an empty answer"
     if len(item.choices) != len(item.scores):
         return f"has {len(item.choices)} choices and {len(item.scores)} scores"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from engine.__main__ import main
+from engine.cli import catalogue
 from engine.cli.command_line import parser
 from engine.recipes import FORMATS
 from tests.support.running import ROOT, STUDY, TINY, Page, answer, engine, said
@@ -96,10 +97,23 @@ def test_a_wrong_command_line_is_exit_code_2(capsys, words):
     assert said.out == "" and "usage: mixdesk" in said.err
 
 
-@pytest.mark.slow
-def test_the_program_says_how_it_is_called():
+def alone(*words: str) -> tuple[str, set[str]]:
+    """What a command prints in a process of its own, and the modules that it read for that."""
+    code = "import atexit, sys; from engine.__main__ import main; sys.argv[0] = 'mixdesk'\n"
+    code += "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, set(done.stderr.split())
+
+
+HEAVY = {"numpy", "pyarrow", "duckdb", "pydantic", "tqdm", "store.database"}  # half a second to read, together
+
+
+def test_the_program_says_how_it_is_called_and_reads_no_command_for_that():
     done = subprocess.run([sys.executable, "-m", "engine", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "Exit codes" in done.stdout
+    said, read = alone("--help")
+    assert done.returncode == 0 and done.stdout == said and "Exit codes" in said
+    assert not HEAVY & read and not {f"engine.cli.{subject}" for subject in catalogue.SUBJECTS} & read
 
 
 # The main loop, asked from outside -------------------------------------------------------------------------
@@ -223,6 +237,8 @@ def test_the_same_answers_through_the_page(desk, small, tmp_path, refused):
     try:
         assert [answer(desk, *wish) for wish in wishes] == here
         engine(desk, *wish, str(tmp_path / "there"))
+        said, read = alone("--workspace", str(desk), "list")
+        assert json.loads(said) == here[0] and not HEAVY & read, "who asks needs nothing of what answers"
         assert "Studies here: " in refused("show", "nope", workspace=desk)
         assert "no corpus 'nope'" in refused("start", study_of(tmp_path, "nope"), workspace=desk)
     finally:

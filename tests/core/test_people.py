@@ -80,6 +80,7 @@ HEADLESS_READS = {
     flips: {"flips_due", "flips_to_come"},
     influence: {"influences", "row_of_metric", "row_of_domain", "judgements"},
     overlap: {
+        "vanishing",
         "overlap_jobs",
         "counted",
         "corpus_is_private",
@@ -115,7 +116,7 @@ HEADLESS_READS = {
         "short_hash",
         "tensors_of",
     },
-    submissions: {"check_once"},
+    submissions: {"check_once", "answers_by_task"},
     learning: {"weight_of"},
     acts: {"names_taken", "refuse_repeated", "checked_text", "is_only_user"},
     confirming: {"plans"},

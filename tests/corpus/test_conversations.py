@@ -51,6 +51,54 @@ def predicted(document):
     return np.frombuffer(document.data, np.uint8)[kept].tobytes().decode()
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet"])
+def test_records_of_several_shapes_in_one_file_are_each_read_by_their_own(tmp_path, suffix):
+    """As they are, and as a table or a library makes them: every record with the fields of all, empty where not its
+    own. What is of no shape costs itself, and is named."""
+    records = [LAYOUTS[layout] for layout in ("messages", "instruction", "conversations")]
+    odd = {"chosen": TURNS, "rejected": TURNS}
+    everywhere = list(dict.fromkeys(name for one in [*records, odd] for name in one))
+    filled = [{name: one.get(name) for name in everywhere} for one in [*records, odd]]
+    for place, rows in enumerate([[*records, odd], filled]):
+        path = tmp_path / f"mixed{place}{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist(rows, schema=pa.Table.from_pylist(filled).schema), path)
+        else:
+            lines = [json.dumps(one) for one in rows]
+            path.write_text(f"[{','.join(lines)}]" if suffix == ".json" else "\n".join(lines))
+        found, tally = read(path)
+        assert [predicted(one) for one in found] == [f"{SAID}<|im_end|>\n"] * 3, tally.skipped
+        assert [one["lines"] for one in tally.skipped] == [1]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".csv"])
+def test_rows_without_a_text_may_hold_a_conversation(tmp_path, suffix):
+    rows = [{"text": "plain", "prompt": "", "completion": ""}, {"text": "", "prompt": ASKED, "completion": SAID}]
+    rows.append({"text": "", "prompt": ASKED, "completion": ""})
+    path = tmp_path / f"both{suffix}"
+    if suffix == ".parquet":
+        nulls = [{name: value or None for name, value in row.items()} for row in rows]
+        pq.write_table(pa.Table.from_pylist(nulls), path)
+    elif suffix == ".csv":
+        path.write_text("\n".join(["text,prompt,completion", *(",".join(row.values()) for row in rows)]) + "\n")
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)))
+    found, tally = read(path)
+    assert sorted(predicted(one) for one in found) == sorted([f"{SAID}<|im_end|>\n", "plain"])
+    assert [one["lines"] for one in tally.skipped] == [1]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_of_two_answers_to_prefer_between_the_one_that_is_named_is_read(tmp_path, suffix):
+    path, record = tmp_path / f"pairs{suffix}", {"chosen": TURNS, "rejected": TURNS[:1]}
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist([record, record]), path)
+    else:
+        path.write_text("\n".join([json.dumps(record)] * 2))
+    found, tally = read(path, Fields("chosen"))
+    assert [predicted(one) for one in found] == [f"{SAID}<|im_end|>\n"] * 2 and not tally.skipped
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".parquet", ".arrow"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_of_a_conversation_counts_what_the_model_says(tmp_path, layout, suffix):
@@ -153,7 +201,8 @@ def test_a_template_that_cannot_be_read_is_refused_before_anything_is_built(temp
         ({"messages": [TURNS[0], {"role": "assistant", "content": 3}]}, "no text but int"),
         ({"messages": [TURNS[0], {"role": "assistant", "content": "a\0<b"}]}, "zero bytes"),
         ({"instruction": "x", "output": "y", "history": "z"}, "not a list of pairs"),
-        ({"chosen": TURNS, "rejected": TURNS}, "no text in 'text'; its fields: 'chosen', 'rejected'"),
+        ({"chosen": TURNS, "rejected": TURNS}, "nothing says which is to be learned"),
+        ({"prompt": "x", "chosen": "y", "rejected": "z"}, "nothing says which is to be learned"),
     ],
 )
 def test_a_record_without_a_conversation_says_why(record, why):

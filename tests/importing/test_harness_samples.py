@@ -38,6 +38,9 @@ def choice(place: int, right: int, logs: tuple[float, float]) -> dict:
     }
 
 
+CHOICE = choice(0, 0, (-1.0, -2.0))
+
+
 def lines(rows: list[dict]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
@@ -114,6 +117,36 @@ def imported(tmp_path_factory):
     return workspace, root / "results"
 
 
+def test_a_task_that_cannot_be_read_costs_itself(imported):
+    """As a task without single answers writes its samples: the perplexity of whole texts."""
+    rolling = [{"doc_id": 0, "target": "a", "arguments": {"gen_args_0": {"arg_0": "a"}}, "filtered_resps": [-3.0]}]
+    files = [(f"run-0/samples_{task}_{DATE}.jsonl", lines(rows)) for task, rows in (("wiki", rolling), ("c", [CHOICE]))]
+    found, left = samples_in(files, "x")
+    assert [one.task for one in found] == ["c"] and len(left) == 1 and "samples_wiki" in left[0]
+
+
+def test_one_run_brings_its_samples_by_the_command_line(imported):
+    workspace, folder = imported
+    own = (
+        "submit-runs",
+        "Harness",
+        "--id",
+        "new",
+        "--weight",
+        "web=.6",
+        "--weight",
+        "code=.4",
+        "--loss",
+        "colours acc=.7",
+    )
+    told = json.loads(engine(workspace, *own, "--samples", str(folder / "run-0")).stdout)
+    assert told["samples"] == {"colours": 1} and told["added"] == ["new"]
+    one = folder / "run-0" / "model" / f"samples_colours_{DATE}.jsonl"
+    assert json.loads(engine(workspace, *own, "--samples", str(one)).stdout)["already_there"] == ["new"]
+    many = engine(workspace, *own, "--samples", str(folder), check=False)
+    assert many.returncode == 1 and "there are 6 of 'colours'" in many.stderr
+
+
 def test_samples_join_the_runs_of_an_imported_study(imported):
     workspace, folder = imported
     told = json.loads(engine(workspace, "add-samples", "Harness", str(folder)).stdout)
@@ -123,20 +156,22 @@ def test_samples_join_the_runs_of_an_imported_study(imported):
         study = studies.get(store, "Harness")
         assert task_scores.tasks_of(store, study) == ["colours"]
         ids = task_scores.answered(store, study, "colours")
-        assert len(ids) == len(runs.ids(store, study.id)) == 6
+        assert len(ids) == len(runs.ids(store, study.id)) == 7
         rows = task_scores.side_by_side(store, "colours", ids[0], ids[5])
         assert rows[0].prompt == "Colour 0?" and rows[0].answers == (" red", " green") and rows[0].change == -1
         assert [one.objective.metric for one in task_scores.scored(store, study, "colours")] == ["colours acc"]
         assert COMMANDS["show_task"](store, "colours")["shown"][1]["answers"] == [" green"]
         with as_person(SYSTEM), pytest.raises(Problem, match="no folder around them is called after one of its runs"):
-            add_samples(store, study, samples_in([(f"x/samples_c_{DATE}.jsonl", lines([choice(0, 0, (0, -1))]))], "x"))
+            add_samples(
+                store, study, samples_in([(f"x/samples_c_{DATE}.jsonl", lines([choice(0, 0, (0, -1))]))], "x")[0]
+            )
         other = lines([choice(7, 0, (0, -1))])
         files = [
             (f"run-0/samples_c_{DATE}.jsonl", other),
             (f"run-1/samples_c_{DATE}.jsonl", lines([choice(0, 0, (0, -1))])),
         ]
         with as_person(SYSTEM), pytest.raises(Problem, match="was asked 1 item"):
-            add_samples(store, study, samples_in(files, "x"))
-        assert b"run-0" in written(samples_in(files, "x"))
+            add_samples(store, study, samples_in(files, "x")[0])
+        assert b"run-0" in written(samples_in(files, "x")[0])
     finally:
         store.close()

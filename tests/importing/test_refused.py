@@ -61,6 +61,14 @@ REFUSED = {
         "Name,State,w_a,w_b,loss\nx,crashed,0.5,0.5,1\ny,failed,0.4,0.6,2\n",
         "crashed, failed in every one",
     ),
+    "a quote that is never closed": (
+        text(PLAIN).replace("\n5,", '\n"5,', 1),
+        "lines 7 to 17 of runs.csv: they have 1 cells.*a quote that is never closed",
+    ),
+    "names that look alike": (
+        text({**PLAIN, "caf\u00e9": PLAIN["web"], "cafe\u0301": PLAIN["web"]}),
+        "two of its columns are called 'cafe\u0301'",
+    ),
     "too many columns": (",".join(map(str, range(COLUMNS + 1))) + "\n" + ",".join("1" * (COLUMNS + 1)), "columns"),
 }
 

@@ -18,6 +18,16 @@ def test_a_run_far_from_all_others_is_named(tmp_path, far):
     assert not any(note.startswith("Far") for note in runs_of(usual).notes)
 
 
+def test_names_of_runs_that_stand_twice_are_told(tmp_path):
+    """They tell most rows apart, so nobody expects that runs have no names; of seeds and steps names repeat."""
+    table = {"run": [0, 0, *range(2, RUNS)], **MIX, "val_loss": LOSSES}
+    found = runs_of(written(tmp_path / "runs.csv", table))
+    assert "'run' names no runs, as '0' stands in row 2 of runs.csv and in row 3 of runs.csv." in found.notes
+    seeds = {"run": [k // 2 for k in range(RUNS)], "seed": [k % 2 for k in range(RUNS)], **MIX, "val_loss": LOSSES}
+    found = reading(written(tmp_path / "seeds.csv", seeds))
+    assert not any("names no runs" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("huge", [1e200, -1e308])
 def test_a_value_too_large_to_compute_with_is_refused_by_its_place(tmp_path, huge):
     """Its square would be infinite: the metric's spread, too, and what is divided by that would not count at all."""

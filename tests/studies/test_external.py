@@ -229,3 +229,62 @@ def test_samples_of_a_harness_join_its_runs(store, ids):
     assert task_scores.tasks_of(store, study) == ["sums"] and task_scores.answered(store, study, "sums") == ids[:2]
     with pytest.raises(Problem, match="called after one of its runs"):
         add_samples(store, study, [Sampled([ids[5]], "2026-11-30", "sums", "acc", samples[0])])
+
+
+def line(place: int, said: str) -> dict:
+    """An item as lm-evaluation-harness tells of it."""
+    asked = {"doc_id": place, "target": "4", "arguments": [[f"{place} + {4 - place} =", {}]], "filtered_resps": [said]}
+    return {**asked, "metrics": ["acc"], "acc": float(said == "4")}
+
+
+def test_a_run_may_bring_its_samples_along(store, ids):
+    """Of planned runs and of one of the caller's own, in both spellings; the same again changes nothing."""
+    lines = [line(1, "4"), line(0, "5")]
+    plain = [
+        {"prompt": f"{place} + {4 - place} =", "right": "4", "answer": said, "score": score}
+        for place, said, score in ((0, "4", 1), (1, "3", 0.0))
+    ]
+    sent = [done(store, ids[0], samples={"sums": lines}), done(store, ids[1], samples={"sums": plain})]
+    own = {"id": "mine", "weights": {"web": 0.5, "code": 0.5}, "losses": losses({"web": 0.5, "code": 0.5, "books": 0})}
+    told = report(store, *sent, {**own, "samples": {"sums": lines, "other": plain[:1] * 2}})
+    assert told["samples"] == {"sums": 3, "other": 1} and told["added"] == ["mine"]
+    study = studies.get(store, "Lab")
+    assert task_scores.tasks_of(store, study) == ["sums", "other"]
+    assert len(task_scores.answered(store, study, "sums")) == 3
+    first, second = task_scores.side_by_side(store, "sums", ids[0], ids[1])
+    assert first.prompt == "0 + 4 =" and first.answers == ("5", "4") and (first.change, second.change) == (1, -1)
+    assert report(store, *sent)["samples"] == {"sums": 2} and len(runs.ids(store, study.id)) == 15
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        ([], r"samples of .* they are \[\]\. Give an object of tasks"),
+        ({"sums": {}}, "Give a list of its items"),
+        ({"sums": []}, "they hold 0 items with a score"),
+        ({"sums": [3]}, "Give a list of its items, each an object"),
+        ({"sums": [{"prompt": "a", "answer": "b"}]}, "item 1 of 'sums' by .*: its 'score' is missing"),
+        ({"sums": [{"prompt": "a", "answer": "b", "score": "1"}]}, "its 'score' is '1', and must be a number"),
+        ({"sums": [{"doc_id": 1}]}, "KeyError.*An item is a line"),
+        ({"sums": [line(0, "4")]}, "'sums' has 1 items|it has 1 items"),
+    ],
+)
+def test_samples_that_cannot_be_read_add_nothing(store, ids, samples, words):
+    with pytest.raises(Problem, match=words):
+        report(store, done(store, ids[0], samples=samples))
+    assert rows(store)[ids[0]]["state"] == "planned"
+    assert task_scores.tasks_of(store, studies.get(store, "Lab")) == []
+
+
+def test_samples_may_be_private_and_other_items_are_refused(store, ids):
+    lines = [line(0, "4"), line(1, "4")]
+    sent = {"name": "Lab", "runs": [done(store, ids[0], samples={"sums": lines})]}
+    assert call(store, "submit_runs", **sent, private=True)["samples"] == {"sums": 1}
+    assert call(store, "show_task", name="sums")["shown"] == []
+    with pytest.raises(Problem, match="there is one of that name with other items"):
+        report(store, done(store, ids[1], samples={"sums": [line(2, "4"), line(3, "4")]}))
+    assert report(store, done(store, ids[1], samples={"sums": lines}))["samples"] == {"sums": 1}
+    assert call(store, "show_task", name="sums")["shown"] == [], "what is private stays so"
+    report(store, done(store, ids[2], samples={"open": lines}))
+    with pytest.raises(Problem, match="they are there, and shown"):
+        call(store, "submit_runs", name="Lab", runs=[done(store, ids[3], samples={"open": lines})], private=True)

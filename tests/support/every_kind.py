@@ -42,8 +42,9 @@ from engine.spec.study import StudySpec
 from store import reviews, studies
 from store.database import Store
 from tests.support import beside, nasty
+from tests.support.every_merge_kind import apart, merge
 from tests.support.measured_study import measured_study
-from tests.support.nasty import DOMAINS, MERGE, MIXTURE, RUNS, tell
+from tests.support.nasty import DOMAINS, MIXTURE, RUNS, tell
 
 GONE = object()  # the change that takes a value away
 VALUES = {
@@ -61,6 +62,7 @@ def build(root: Path) -> Path:
     decide(store)
     measure(store)
     merge(store)
+    apart(store)
     overlap(store)
     beside.rival(store)
     beside.lab(store)
@@ -186,51 +188,6 @@ def measure(store: Store) -> None:
         store.write(JobPlanned(job, {"kind": "train", "study": MIXTURE}, MIXTURE))
         store.spool.submit({"kind": "train"}, job)
         tell(store, job, {"kind": "job.started"}, end)
-
-
-def merge(store: Store) -> None:
-    """What jobs say that choose merges themselves."""
-    size = {"device": "cpu", "parameters": 5000}
-    aggregate = json.loads(store.rows("SELECT settings FROM results WHERE study = ? LIMIT 1", [MERGE])[0][0])[
-        "aggregate"
-    ]
-    point, values = [0.3] * DOMAINS, [2.0, 2.1, 2.2, 0.5]
-    row = {
-        "weights": point,
-        "seed": 1,
-        "losses": values,
-        "losses_se": [0.1] * 4,
-        "seconds": 1.0,
-        "cpu_seconds": 1.0,
-        **size,
-    }
-    asked = {"strategy": "guided", "evaluations": 2, "minutes": 0, "surrogate": "gp", "seed": 0, "spread": False}
-    best = {"run": run_id(MERGE, RUNS + 1), "weights": point, "losses": values, "aggregate": 1.5, "trace": [1.6, 1.5]}
-    result = {
-        "settings": {**asked, "aggregate": aggregate},
-        "found": {**best, "evaluations": 2, "seconds": 1.0, "known": 0},
-    }
-    learnt = {
-        "method": "lm_cocktail",
-        "losses": values,
-        "losses_se": values,
-        "file": None,
-        "run": best["run"],
-        "note": "x",
-    }
-    learning = {
-        "settings": {"method": "lm_cocktail", "knobs": {}, "weight": point},
-        "found": {**learnt, "seconds": 1.0},
-    }
-    for number, (kind, event, said) in enumerate(
-        (("merge_search", "merge_search.finished", result), ("merge_learn", "merge.learned", learning)), RUNS + 1
-    ):
-        job = f"{MERGE}-{kind}"
-        store.write(JobPlanned(job, {"kind": kind, "study": MERGE, "first": number}, MERGE))
-        store.spool.submit({"kind": kind, "study": MERGE}, job)
-        chosen = {"id": run_id(MERGE, number), "number": number, "role": "search", "label": "guided", **row}
-        measured = {"kind": "runs.measured", "study": MERGE, "runs": [chosen]}
-        tell(store, job, {"kind": "job.started"}, measured, {"kind": event, "study": MERGE, **said})
 
 
 def overlap(store: Store) -> None:

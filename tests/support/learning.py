@@ -22,7 +22,7 @@ class Bigrams(Family):
         self.domains = [f"d{n}" for n in range(domains)]
         self.base = {"table": torch.randn(size, size, generator=generator)}
         self.deltas = {"table": torch.randn(count, size, size, generator=generator)}
-        self.size, self.vocabulary, self.workspace = size, size, None
+        self.size, self.vocabulary, self.workspace, self.merge = size, size, None, MergeSpec()
 
     def logits(self, weights, tokens):
         return weights["table"][tokens % self.size]
@@ -66,7 +66,7 @@ def learned(name: str, family: Family, run: Run | None = None, **more):
     fast = {key: value for key, value in FAST.items() if key in learner.knobs} | more
     knobs = checked_settings(name, fast)
     seed = knobs.pop("seed")
-    share = 1 / len(family.experts) if learner.large else 1.0
+    share = learner.usual_weight(len(family.experts))
     run = run or Run(seed=seed, weight=(share,) * len(family.experts))
     return function_of(learner)(family, run, **learner.fixed, **knobs)
 

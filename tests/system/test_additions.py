@@ -92,8 +92,7 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
         ('    "csv": plain.CSV,\n', '    "tabs": tabs.FORMAT,\n    "csv": plain.CSV,\n'),
     ],
     "engine/commands/__init__.py": [
-        ("    corpora,\n", "    corpora,\n    counting,\n"),
-        ("    *(corpora, tasks", "    *(corpora, counting, tasks"),
+        ('    *("corpora", ', '    *("corpora", "counting", '),
     ],
     "engine/jobs/backends/__init__.py": [
         ('    "ray": "engine', '    "gentle": "engine.jobs.backends.gentle:Gentle",\n    "ray": "engine'),
@@ -189,7 +188,7 @@ def test_contributing_names_the_tables_and_shows_the_rows():
         '"roots": Roots',
         '"even": Design("Uniform", "Every mixture is as likely as any other.", False, even)',
         '"tabs": tabs.FORMAT',
-        "counting",
+        '"counting"',
         '"gentle": "engine.jobs.backends.gentle:Gentle"',
         '"count": "engine.spec.kinds.count"',
         '"median": median.METHOD',

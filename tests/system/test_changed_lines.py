@@ -50,7 +50,7 @@ OF_A_STUDY: dict[str, dict] = {
 }
 PLAIN = ("show", "list_runs", "list_searches", "list_proposals", "list_candidates", "history", "ballot", "list_jobs")
 PLAIN += ("repetition", "desk", "trust", "scale", "fitted", "list_sizes", "ledger", "formats", "merge_searches")
-PLAIN += ("learned_merges", "merge_as_proxy", "plan_confirmation", "task_overlap", "task_readiness")
+PLAIN += ("learned_merges", "merge_ablations", "merge_as_proxy", "plan_confirmation", "task_overlap", "task_readiness")
 PLAIN += (
     "influence",
     "influence_check",

@@ -85,6 +85,23 @@ def test_labels_that_begin_alike_are_told_apart():
     assert task.labels == ["no", "nominal"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", " "])
+def test_unicode_of_any_kind_and_any_ends_of_lines(encoding, end):
+    """Also objects over several lines, one after another, as tools print them."""
+    rows = [{"prompt": "Wo?\u2028", "answer": "hier"}, {"prompt": "où ?", "answer": "là"}]
+    for indent in (None, 1):
+        text = end.join(json.dumps(row, ensure_ascii=False, indent=indent) for row in rows)
+        items = from_bytes(text.encode(encoding), "t").items
+        assert [(item.prompt, item.answers) for item in items] == [(row["prompt"], [row["answer"]]) for row in rows]
+
+
+def test_items_that_repeat_others_are_counted():
+    task = from_bytes(lines(*[{"prompt": "a", "answer": "b"}] * 3, {"prompt": "b", "answer": "b"}), "t")
+    assert ["Of 4 items 2 repeat another one" in note for note in task.notes] == [True]
+    assert from_bytes(lines({"prompt": "a", "answer": "b"}, {"prompt": "b", "answer": "b"}), "t").notes == []
+
+
 def test_completions():
     task = from_bytes(
         lines({"prompt": "1+1=", "completion": "2"}, {"prompt": "2+2=", "completion": ["4", "four"]}), "t"
@@ -96,7 +113,28 @@ def test_completions():
     ("data", "why"),
     [
         (b"", "it has 0 items"),
-        (b"hello", "line 1 is not JSON: 'hello'"),
+        (b"hello", "it is no JSON; it begins with 'hello'"),
+        (b"question,answer\na,b\n", "it is no JSON; it begins with 'question,answer'"),
+        (b'{"prompt": "a", "answer": "b"}\n\n{"prompt": }', "line 3 is not JSON: '{\"prompt\": }'"),
+        (b"\x1f\x8b\x08", r"it is packed \(\.gz\)"),
+        (b"PAR1" + bytes(9), "it is a Parquet file"),
+        (b"[1, 2" + bytes(60), "line 1 is not JSON|zero bytes"),
+        ('[{"prompt": "é"}]'.encode("cp1252"), "no utf-8 text. Give JSON or JSON lines, in UTF-8"),
+        (lines(*[{"prompt": 5, "answer": "b"}] * 2), "the 'prompt' of row 1 is 5, and must be a text"),
+        (lines(*[{"question": {"stem": "a"}, "answerKey": "A"}] * 2), r"the 'question' of row 1 is \{'stem'"),
+        (
+            lines(*[{"sentence": "a", "option1": "x", "option2": "y", "answer": "1"}] * 2),
+            "option1, option2, which look",
+        ),
+        (lines(*[{"question": "a", "A": "x", "B": "y", "answer": "A"}] * 2), "A, B, which look like choices"),
+        (lines(*[{"question": "a", "choice_a": "x", "choice_b": "y", "answer": "a"}] * 2), "choice_a, choice_b, which"),
+        (
+            lines(*[{"prompt": "a", "choices": [], "answer": "x"}] * 2),
+            r"choices of row 1 are \[\]; give a list of texts",
+        ),
+        (lines(*[{"prompt": "a", "choices": [1, 2], "answer": 1}] * 2), r"row 1 are \[1, 2\]; give a list of texts"),
+        (lines(*[{"text": "a", "label": {"text": []}}] * 2), "row 1 has an empty list of answers"),
+        (lines(*[{"prompt": "a", "answer": " "}] * 2), "item 1 has an empty answer"),
         (b'{"a": 1}\n{"a": 2}', "row 1 has none of prompt, question"),
         (b"[1, 2]", "row 1 is 1, and must be an object"),
         (lines({"prompt": "a", "answer": "b"}, {"prompt": "a"}), "row 2 has no right answer"),
@@ -114,7 +152,7 @@ def test_completions():
         (json.dumps({"examples": [{"input": "a", "target_scores": {"x": 0, "y": 0}}] * 2}).encode(), "have one score"),
         (json.dumps({"examples": [{"input": "a", "target_scores": {"x": math.nan}}] * 2}).encode(), "table of numbers"),
         (json.dumps({"examples": 3}).encode(), "its examples must be a list"),
-        (b"\xff\xfe{", "no utf-8 text"),
+        (b"\xff\xfe{", "no utf-16-le text"),
         (b"[" * 10**5, "it is nested too deep"),
         (lines(*[{"prompt": "a" * 200_000, "answer": "b"}] * 2), "200,000 characters, and 100,000 are allowed"),
     ],

@@ -24,10 +24,12 @@ def ask(study: studies.Study) -> None:
         private = st.checkbox("Private", key="samples-private", help="None of the items' text is shown.")
         if st.button("Add samples", icon=":material/add:", **needs_role("operator", not files)):
             try:
-                found = samples_in(((one.name, one.getvalue()) for one in files), "these files")
+                found, left = samples_in(((one.name, one.getvalue()) for one in files), "these files")
                 told = add_samples(state.store(), study, found, private)
             except Problem as problem:
                 refusal(problem)
                 return
             said = ", ".join(f"{name} of {counted(count, 'run')}" for name, count in told["tasks"].items())
             st.success(plain(" ".join([f"Added: {said}.", *told["notes"]])))
+            for words in left:
+                st.warning(plain(words), icon=":material/rule:")

@@ -67,7 +67,8 @@ def of_study(study: studies.Study, own: list[str]) -> None:
     st.subheader("Scores", anchor=False)
     task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
     found = task_scores.scored(state.store(), study, task)
-    there, only = (None, False) if study.elsewhere else task_overlap.ask(study, task)
+    measured_here = not study.elsewhere and any(one.task == task for one in study.objectives)
+    there, only = task_overlap.ask(study, task) if measured_here else (None, False)
     for one in found:
         known = np.isfinite(one.values)
         title, unit = one.objective.metric, one.objective.unit
@@ -94,7 +95,8 @@ def of_study(study: studies.Study, own: list[str]) -> None:
 def answers(study: studies.Study, task: str, scored: list[task_scores.Scored], there: TaskOverlap | None) -> None:
     """What two runs answered to the same items, and what is left of the one's gain without those in training text."""
     st.subheader("Answers of two runs", anchor=False)
-    ids = task_scores.answered(state.store(), study, task) if study.elsewhere else scored[0].ids
+    measured_here = not study.elsewhere and scored
+    ids = scored[0].ids if measured_here else task_scores.answered(state.store(), study, task)
     if len(ids) < 2:
         st.caption("This takes two finished runs.")
         return

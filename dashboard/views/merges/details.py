@@ -11,6 +11,7 @@ from dashboard.models.names import Named
 from dashboard.models.units import digits
 from dashboard.models.wording import without
 from dashboard.server import state
+from dashboard.views.merges.ablation import ablation
 from dashboard.views.merges.desk import Setting
 from dashboard.views.merges.measuring import Live, passages
 from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
@@ -266,6 +267,7 @@ DETAILS = {
     "Line": interpolation_path,
     "Trade-off": trade_off,
     "Layers": layers,
+    "Ablation": ablation,
     "Against mixtures": mixtures,
     "Fit diagnostics": diagnostics,
 }

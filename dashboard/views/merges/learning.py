@@ -79,12 +79,12 @@ def weights_of(study: studies.Study, name: str, learner: Learner) -> dict[str, f
     if not learner.weighs:
         return {}
     experts = study.corpus["experts"]
-    usual = 1 / len(experts) if learner.large else 1.0
+    usual, least = learner.usual_weight(len(experts)), -2.0 if learner.signed else 0.0
     with st.expander("Coefficients of the experts"):
         row = st.columns(COLUMNS)
         return {
             expert: row[place % COLUMNS].number_input(
-                plain(expert), 0.0, 2.0, usual, 0.1, key=f"learn-{study.id}-{name}-{expert}"
+                plain(expert), least, 2.0, usual, 0.1, key=f"learn-{study.id}-{name}-{expert}"
             )
             for place, expert in enumerate(experts)
         }

@@ -10,6 +10,7 @@ from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
 from dashboard.views.merges import targets as merge_targets
+from dashboard.views.merges import trade_off as merge_trade_off
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.limits import kept_words, search_limits
@@ -43,15 +44,18 @@ def render(name: str | None) -> None:
     st.title("Search")
     if (study := study_of(name)) is None:
         return
-    views = ["Search", "Targets", "Data-driven merging"]
+    views = ["Search", "Trade-off", "Targets", "Data-driven merging"]
     view = st.segmented_control(
         "View", views, default=views[0], label_visibility="collapsed", key="merge-search", bind="query-params"
     )
-    if view == views[2]:
+    if view == views[3]:
         merge_learning.render(study)
         return
     aggregate = priorities_of(study)
     if view == views[1]:
+        live(lambda: merge_trade_off.show(moment_of(state.store(), study, aggregate)))
+        return
+    if view == views[2]:
         live(lambda: merge_targets.show(moment_of(state.store(), study, aggregate)))
         return
     ask(study, aggregate)

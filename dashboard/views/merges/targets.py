@@ -8,6 +8,7 @@ from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.faders import set_faders
+from dashboard.views.shared.front import places_of, pool_of, signs_of, surrogate_of
 from dashboard.views.shared.limits import ask_limits
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.refused import act, show_refusal
@@ -15,12 +16,9 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.search.job import draws_file
 from engine.search.pool import Pool, Targets, meet_targets
-from engine.studies.fits import load
 from engine.studies.merges.questions import measure_points
 from engine.studies.moments import Moment
-from engine.studies.reach import places_in
 from store import studies
 
 SHOWN = 6  # merges, the likeliest first
@@ -38,12 +36,9 @@ def show(moment: Moment) -> None:
     limits = ask_limits(study, "merge-targets", "target", moment.search["found"]["found"]["mean"])
     if not np.isfinite(limits).any():
         return
-    signs = np.array([-1.0 if one.higher_is_better else 1.0 for one in study.objectives])
-    settings = moment.search["settings"]
-    folder = state.store().workspace.surrogates(study.id, settings["fingerprint"])
     try:
-        pool = Pool.load(state.store().workspace.root / draws_file(moment.search["job"]))
-        found = meet_targets(pool, load(folder / f"{settings['surrogate']}.npz"), limits, signs)
+        pool = pool_of(moment.search)
+        found = meet_targets(pool, surrogate_of(study, moment.search), limits, signs_of(study))
     except Problem as problem:
         refusal(problem)
         return
@@ -72,7 +67,7 @@ def answer(moment: Moment, pool: Pool, found: Targets) -> None:
 def table(study: studies.Study, search: dict, pool: Pool, found: Targets) -> pd.DataFrame:
     """The likeliest merges: the probability, where each stands, its coefficients, and the metrics predicted."""
     rows, names = found.rows[:SHOWN], named_of(study)
-    places = places_in(state.store(), study.id, pool.points[rows], search["settings"]["fingerprint"])
+    places = places_of(study, search, pool.points[rows])
     read = [reading(unit) for unit in names.units]
     return pd.DataFrame(
         [

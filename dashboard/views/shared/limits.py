@@ -38,12 +38,18 @@ def ask_limits(study: studies.Study, key: str, column: str, best: list[float] | 
 
 def search_limits(study: studies.Study) -> dict[str, float]:
     """Limits that a search is to keep, by metric."""
+    answer = "The answer, measured on other text," if study.kind == "merge" else "A run at the answer"
+    limits = limits_beside(study, "search-limits", answer)
+    return {one.metric: float(limit) for one, limit in zip(study.objectives, limits, strict=True) if np.isfinite(limit)}
+
+
+def limits_beside(study: studies.Study, key: str, answer: str) -> np.ndarray:
+    """Limits (M,) that an answer is to keep, NaN if none, asked for in a part that opens. answer: what keeps them."""
     merges = study.kind == "merge"
     with st.expander("Limits on metrics"):
         st.caption(
-            f"{'The answer, measured on other text,' if merges else 'A run at the answer'} is to keep all of them with "
-            f"a probability of {SURE:.0%}: a maximum for losses, a minimum for scores. A metric may have a limit and "
-            "priority 0."
+            f"{answer} is to keep all of them with a probability of {SURE:.0%}: a maximum for losses, a minimum for "
+            "scores. A metric may have a limit and priority 0."
         )
         for one in study.objectives:
             if one.reference and one.chance is not None:
@@ -52,8 +58,7 @@ def search_limits(study: studies.Study) -> dict[str, float]:
                     f"{plain(one.metric)}: compared with {other}; a {'merge' if merges else 'run'} that equals it has "
                     f"at most {one.chance:.1%}."
                 )
-        limits = ask_limits(study, "search-limits", "limit")
-    return {one.metric: float(limit) for one, limit in zip(study.objectives, limits, strict=True) if np.isfinite(limit)}
+        return ask_limits(study, key, "limit")
 
 
 def limits_told(study: studies.Study, search: dict) -> str:

@@ -1,6 +1,7 @@
 """What can be read off the draws of a search: trade-offs between metrics, and targets. Part of Search."""
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts import mixtures as mixture_charts
@@ -8,101 +9,32 @@ from dashboard.charts import rounds as round_charts
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.faders import set_faders
-from dashboard.views.shared.limits import ask_limits, say_limits
+from dashboard.views.shared.front import along_the_front, places_of, pool_of, signs_of, surrogate_of
+from dashboard.views.shared.limits import ask_limits
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
-from dashboard.views.shared.predicted import SUPPORT
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
-from dashboard.views.shared.units import reading
-from engine.core.short_names import told_apart
-from engine.search.job import draws_file
-from engine.search.pool import Pool, front, meet_targets
-from engine.spec.statistics import ci_half_width
-from engine.studies.fits import load
+from engine.search.pool import meet_targets
 from engine.studies.moments import Moment
-from engine.studies.reach import extrapolation_note, places_in
+from engine.studies.reach import extrapolation_note
 from engine.studies.steering import warnings
-from store import studies
-
-
-def pool_of(search: dict) -> Pool:
-    """The draws that a search kept. Raises Problem if they are gone."""
-    return Pool.load(state.store().workspace.root / draws_file(search["job"]))
-
-
-def surrogate_of(study: studies.Study, search: dict):
-    """The surrogate that a search used."""
-    settings = search["settings"]
-    folder = state.store().workspace.surrogates(study.id, settings["fingerprint"])
-    return load(folder / f"{settings['surrogate']}.npz")
-
-
-def signs_of(study: studies.Study) -> np.ndarray:
-    return np.array([-1.0 if one.higher_is_better else 1.0 for one in study.objectives])
 
 
 def trade_off(moment: Moment, search: dict) -> None:
     """A slider along the Pareto front of two or three metrics."""
     study = moment.study
-    if len(study.metrics) < 2:
-        st.info("A trade-off needs two metrics, and this study has one.")
+    if (point := along_the_front(moment, search, shares_along)) is None:
         return
-    names, pool = named_of(study), pool_of(search)
-    first = sorted(range(len(study.metrics)), key=lambda m: -study.objectives[m].priority)[:2]
-    chosen = st.multiselect(
-        "Between",
-        range(len(study.metrics)),
-        default=sorted(first),
-        max_selections=3,
-        format_func=told_apart(dict(enumerate(names.metrics))).get,
-        key=f"front-{study.id}",
-    )
-    say_limits(study, search)
-    rows, place = front(pool, chosen, signs_of(study)), 0
-    if len(rows) > 1:
-        place = st.slider("Along the front", 1, len(rows), (len(rows) + 1) // 2, key=f"place-{study.id}-{chosen}") - 1
-    shares = pool.points[rows]
-    mean, std = surrogate_of(study, search).predict(shares[place][None])
-    measured = moment.measured.losses
-    left, right = st.columns(2)
-    with left:
-        plot(front_of(names, chosen[:2], pool.mean[rows], measured, place, std[0]), key="front")
-    with right:
-        plot(round_charts.along_front(names.coordinates, names.colours, shares, place), key="along-front")
-    read = [reading(unit) for unit in names.units]
-    values = ", ".join(
-        f"{plain(names.metrics[m])} {read[m].words(mean[0, m], ci_half_width(std[0, m]))} {plain(read[m].unit)}"
-        for m in chosen
-    )
-    st.markdown(f"At this point: {values}. {SUPPORT[places_of(study, search, shares[place][None])[0]]}")
-    st.caption(
-        f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
-        f"Points within each other's intervals cannot be told apart. Predicted from {moment.behind(search).runs} runs; "
-        f"the dots are the {len(measured)} measured so far."
-    )
     with st.container(horizontal=True):
         if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):
-            set_faders(study, shares[place])
-        nominate(study, {"this point on the front": shares[place]}, "front", search["settings"]["surrogate"])
+            set_faders(study, point)
+        nominate(study, {"this point on the front": point}, "front", search["settings"]["surrogate"])
 
 
-def places_of(study: studies.Study, search: dict, points: np.ndarray) -> list[str]:
-    """Whether each point (N, D) lies between the runs that the search's fit learned from, or beyond."""
-    return places_in(state.store(), study.id, points, search["settings"]["fingerprint"])
-
-
-def front_of(names: Named, pair: list[int], predicted: np.ndarray, measured: np.ndarray, place: int, std: np.ndarray):
-    """The chart of a front in two metrics: predicted (P, M) of its points, measured (R, M) of the runs; std (M,) of
-    the point in that place."""
-    return round_charts.front(
-        tuple(names.metrics[m] for m in pair),
-        tuple(names.units[m] for m in pair),
-        predicted[:, pair],
-        measured[:, pair],
-        place,
-        std[pair],
-    )
+def shares_along(names: Named, points: np.ndarray, place: int) -> go.Figure:
+    """The shares of the mixtures on a front."""
+    return round_charts.along_front(names.coordinates, names.colours, points, place)
 
 
 def targets(moment: Moment, search: dict) -> None:

@@ -93,3 +93,16 @@ def pattern(values: dict | None, module: str, otherwise: float) -> float:
         if re.match(rf"(.*\.)?({key})$", module):
             return value
     return otherwise
+
+
+def scale_of(folder: Path, settings: dict, module: str, rank: int, name: str) -> float:
+    """alpha / r of a module; its own patterns come first. Raises Problem if its factors, called `name`, have another
+    rank than the settings say."""
+    own_rank = pattern(settings.get("rank_pattern"), module, settings["r"])
+    if own_rank != rank:
+        raise Problem(
+            f"Cannot use the adapter {folder}: {name!r} has rank {rank}, and {CONFIG} says {own_rank}. Copy both files "
+            "from one place."
+        )
+    alpha = pattern(settings.get("alpha_pattern"), module, settings["lora_alpha"])
+    return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)

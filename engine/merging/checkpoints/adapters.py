@@ -19,7 +19,7 @@ from engine.merging.checkpoints.adapter_kinds import (
     BY_ITS_MAKER,
     BY_PEFT,
     CONFIG,
-    pattern,
+    scale_of,
     settings_of,
     unknown_settings,
 )
@@ -125,7 +125,8 @@ class Adapted:
         if min(len(self.weights.tensors[one].shape) for one in (name, second)) < 2:
             raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is not a pair of matrices. Copy it again.")
         module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
-        scale = self._scale(module.removeprefix(PREFIX), self.weights.tensors[name].shape[0], name)
+        rank = self.weights.tensors[name].shape[0]
+        scale = scale_of(self.folder, self.settings, module.removeprefix(PREFIX), rank, name)
         change = Low(name, second, scale, name.endswith("_A"), self._magnitude(module, name, second))
         self.changes.setdefault(target, []).append(change)
 
@@ -169,17 +170,6 @@ class Adapted:
         for found in (self.changes, self.replaced):
             if embedding in found:
                 found[head] = found[embedding]
-
-    def _scale(self, module: str, rank: int, name: str) -> float:
-        """alpha / r of a module; its own patterns come first."""
-        own_rank = pattern(self.settings.get("rank_pattern"), module, self.settings["r"])
-        if own_rank != rank:
-            raise Problem(
-                f"Cannot use the adapter {self.folder}: {name!r} has rank {rank}, and {CONFIG} says {own_rank}. Copy "
-                "both files from one place."
-            )
-        alpha = pattern(self.settings.get("alpha_pattern"), module, self.settings["lora_alpha"])
-        return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
 
     def _untie(self, tie: Tie) -> None:
         """Give the base a head of its own. Raises Problem for one that shares its embedding between more than two."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.merging.measuring.answering import LogitModels
 from engine.merging.measuring.flips import Losses, Reference
 from engine.metrics import LOSS, Asked, Metric, Prediction, Text, task_values, values_of, window_scores
-from engine.spec.merge import block_of
+from engine.spec.merge import MergeSpec, block_of
 
 Weights = dict[str, Tensor]
 Predict = Callable[[Tensor], Tensor]  # tokens (B, T) -> logits of the next one (B, T, V)
@@ -62,8 +62,9 @@ class Family(ABC):
     """A base and K experts of one architecture, and the text of M domains.
 
     experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); vocabulary: V, tokens from there on
-    are read and never predicted (engine/corpus/shards.py); device: of them all; metrics, tasks: to measure; workspace:
-    where the tasks' verifiers lie; reference: what the base did, where it is counted what merges do worse.
+    are read and never predicted (engine/corpus/shards.py); device: of them all; merge: how the study merges; metrics,
+    tasks: to measure; workspace: where the tasks' verifiers lie; reference: what the base did, where it is counted what
+    merges do worse.
     """
 
     experts: list[str]
@@ -72,6 +73,7 @@ class Family(ABC):
     deltas: Weights
     vocabulary: int
     device: str
+    merge: MergeSpec
     metrics: tuple[Metric, ...] = (LOSS,)
     tasks: Sequence[Asked] = ()
     workspace: Path

@@ -20,7 +20,7 @@ from engine.merging.learning.base import Family, Predict, Weights
 from engine.merging.measuring.answering import LogitModels
 from engine.merging.measuring.language_models import ModelMerges, begins_of, loaded
 from engine.merging.measuring.windows import encoded
-from engine.spec.merge import checkpoint
+from engine.spec.merge import MergeSpec, checkpoint
 from engine.spec.tasks import Merging
 
 CONTEXT = 256  # tokens per training window, or the model's own limit if lower
@@ -31,6 +31,7 @@ class ModelFamily(Family):
     """task: of a merge job. Keeps the base and K task vectors in fp32. Raises Problem as ModelMerges does."""
 
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
+        self.merge = MergeSpec.from_dict(task.merge)
         merge = task.merge | {"method": "task_arithmetic", "knobs": {}, "tuned": {}, "by": "model"}
         self.merges = ModelMerges(replace(task, merge=merge, names=list(task.experts)), workspace, device)
         self.experts, self.domains, self.device = self.merges.experts, self.merges.domains, self.merges.device

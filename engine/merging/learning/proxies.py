@@ -28,7 +28,7 @@ class ProxyFamily(Family):
         merges = ProxyMerges(task, workspace, device)
         self.experts, self.domains, self.device = merges.experts, merges.domains, merges.device
         self.corpus, self.fidelity, self.seed, self.metrics = merges.corpus, merges.fidelity, 0, merges.metrics
-        self.tasks, self.workspace = merges.tasks, workspace
+        self.merge, self.tasks, self.workspace = merges.merge, merges.tasks, workspace
         self.reference = merges.reference(self.fidelity.eval_tokens) if merges.counts_flips else None
         places = list(merges.blocks.items())
         self.base = {name: merges.base[at].view(merges.shapes[name]).clone() for name, at in places}

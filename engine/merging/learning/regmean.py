@@ -21,14 +21,14 @@ def learn(family: Family, run: Run, *, windows: int, alpha: float) -> Learned:
             for place in range(windows):
                 run.progress(k * windows + place, windows * len(family.experts), f"inputs of {expert}'s layers")
                 family.logits(watch.weights, family.batch(domains[place % len(domains)], 1, place)[:, :-1])
-        grams.append(watch.grams())
+        grams.append(watch.means())
     experts = [family.expert(k) for k in range(len(family.experts))]
     note = f"{windows} windows per expert; {len(grams[0])} of {len(family.base)} tensors are linear layers"
     return Learned(weights=merged(experts, grams, alpha, run.weight, watch.inputs_first), note=note)
 
 
 class Watch(TorchFunctionMode):
-    """While active, collects the Gram matrices (in, in) of the inputs of every matrix of `weights`.
+    """While active, sums over the inputs of every matrix of `weights`: their Gram matrices (in, in).
 
     A matrix that is also an embedding, looked up or shared with the head, is not a linear layer. inputs_first: the
     matrices that lie as (in, out), as GPT-2's do; all others are (out, in).
@@ -52,11 +52,15 @@ class Watch(TorchFunctionMode):
     def _add(self, name: str, inputs: Tensor) -> None:
         """Inputs (..., in) of a layer."""
         rows = inputs.detach().reshape(-1, inputs.shape[-1]).double()
-        self.sums[name] = self.sums.get(name, 0) + rows.T @ rows
+        self.sums[name] = self.sums.get(name, 0) + self.summed(rows)
         self.rows[name] = self.rows.get(name, 0) + len(rows)
 
-    def grams(self) -> Weights:
-        """X'X / N of every linear layer, in fp64."""
+    def summed(self, rows: Tensor) -> Tensor:
+        """What is summed of inputs (N, in), in fp64."""
+        return rows.T @ rows
+
+    def means(self) -> Weights:
+        """The sum over the N inputs of every linear layer, / N."""
         return {name: total / self.rows[name] for name, total in self.sums.items() if name not in self.looked_up}
 
 

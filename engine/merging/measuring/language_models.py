@@ -5,7 +5,7 @@ of the one loaded model, on a GPU if there is one. So a search never writes a ch
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,18 @@ from engine.merging.measuring.flips import Losses, Reference
 from engine.merging.measuring.windows import windows_of
 from engine.merging.merge import inputs_of
 from engine.merging.methods.global_stats import run_first_pass
-from engine.metrics import Prediction, Text, asked_of, measured_by, names_of, task_values, values_of, window_scores
+from engine.metrics import (
+    LOSS,
+    Metric,
+    Prediction,
+    Text,
+    asked_of,
+    measured_by,
+    names_of,
+    task_values,
+    values_of,
+    window_scores,
+)
 from engine.proxies.device import choose_device
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_point import merge_file, references
@@ -108,6 +119,30 @@ class ModelMerges:
             for part in x.chunks():
                 flat[part] = at(part).to(flat.dtype)
 
+    @property
+    def tensors(self) -> list[str]:
+        """The names of the tensors that are merged."""
+        return [one.slot.name for one in self.planned if one.slot.dtype.is_floating_point and one.slot.size]
+
+    @torch.no_grad()
+    def without(self, point: np.ndarray, groups: list[list[str]]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """As engine.merging.measuring.proxies.ProxyMerges.without, one after another in the one model."""
+        self.build(point)
+        yield self._nats()
+        base = self.models[lead_of(self.config)]
+        for names in groups:
+            kept = {name: self.places[name].clone() for name in names}
+            for name in names:
+                self.places[name].copy_(base.flat(name).view(self.places[name].shape))
+            yield self._nats()
+            for name, value in kept.items():
+                self.places[name].copy_(value)
+
+    def _nats(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Nats and bytes of each domain's windows, by the weights that the model has."""
+        found = {domain: self._sums(domain, Losses(), (LOSS,)) for domain in self.domains}
+        return {domain: (sums[0, 0], text.bytes) for domain, (sums, text) in found.items()}
+
     @torch.no_grad()
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Metrics of merges at points (G, D), and standard errors over windows: (G, M) each, in order of `measures`.
@@ -137,7 +172,7 @@ class ModelMerges:
     def _as_it_is(self) -> tuple[np.ndarray, np.ndarray, Reference]:
         """Metrics of the model with the weights that it has, and standard errors, (M,) each, and what it did."""
         single = Losses()
-        sums, texts = zip(*(self._sums(domain, single) for domain in self.domains), strict=True)
+        sums, texts = zip(*(self._sums(domain, single, self.metrics) for domain in self.domains), strict=True)
         own, error = values_of(self.metrics, sums, texts)
         answered = task_values(self.speaking(lambda seen: self.model(seen).logits), self.tasks, self.workspace)
         both = np.hstack([own, answered.values])[0], np.hstack([error, answered.errors])[0]
@@ -147,7 +182,7 @@ class ModelMerges:
         """A model of this tokenizer, by its logits."""
         return speaking(self.tokenizer, logits, self.context, self.model.device)
 
-    def _sums(self, domain: str, single: Losses) -> tuple[np.ndarray, Text]:
+    def _sums(self, domain: str, single: Losses, metrics: Sequence[Metric]) -> tuple[np.ndarray, Text]:
         """The scores' sums over each window of a domain, (metrics, 1, W), and the text of the windows; single: takes
         the losses of their tokens."""
         sums, windows = [], self.windows[domain]
@@ -157,7 +192,7 @@ class ModelMerges:
             prediction = Prediction(
                 tokens[:, 1:], lambda seen=ids: self.model(seen).logits[:, :-1], None, self.vocabulary
             )
-            sums.append(window_scores(self.metrics, prediction))
+            sums.append(window_scores(metrics, prediction))
             single.take(domain, prediction)
         counted = np.array([one.predicted[1:].sum() for one in windows])
         return np.stack(sums, -1), Text(counted, np.array([one.size for one in windows], float))

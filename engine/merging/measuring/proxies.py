@@ -5,6 +5,7 @@ other methods are merged one by one in memory. Nothing is written. G points, K e
 """
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,30 @@ class ProxyMerges:
             unit = delta / size.clamp_min(1e-12)[:, None]
             cosines.append((unit @ unit.T).tolist())
         return {"tensors": list(self.shapes), "moved": np.array(moved).T.tolist(), "cosines": cosines}
+
+    @property
+    def tensors(self) -> list[str]:
+        """The names of its tensors, from the bottom up."""
+        return list(self.shapes)
+
+    @torch.no_grad()
+    def without(self, point: np.ndarray, groups: list[list[str]]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """Nats and bytes of every validation window, {domain: ((W,), (W,))}: of the merge at a point (D,), then of it
+        with each group's tensors as the base has them. Raises Problem if the method refuses the merge."""
+        (whole,) = self.build(point[None])
+        if self.refused:
+            raise Problem(self.refused[0])
+        for start in range(0, 1 + len(groups), self.batch_size):
+            part = [[], *groups][start : start + self.batch_size]
+            flat = whole.repeat(len(part), 1)
+            for row, names in zip(flat, part, strict=True):
+                for name in names:
+                    row[self.blocks[name]] = self.base[self.blocks[name]]
+            stack = Stack(self.fidelity, self.corpus.vocabulary, [0] * len(part), self.device)
+            stack.flat.copy_(flat)
+            found = {one: window_sums(stack, self.corpus, one, self.fidelity.eval_tokens) for one in self.domains}
+            for g in range(len(part)):
+                yield {one: (nats[0, g], text.bytes) for one, (nats, text) in found.items()}
 
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Metrics of merges at points (G, D), and standard errors over windows: (G, M) each, in order of `measures`.

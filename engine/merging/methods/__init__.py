@@ -19,6 +19,7 @@ from engine.merging.methods import (
     multislerp,
     nearswap,
     nuslerp,
+    opcm,
     passthrough,
     pcb,
     ram,
@@ -70,6 +71,7 @@ METHODS: dict[str, Method] = {
     "wudi": wudi.METHOD,
     "doge_ta": doge_ta.METHOD,
     "knots": knots.METHOD,
+    "opcm": opcm.METHOD,
 }
 
 __all__ = ["METHODS", "Method", "Tensors"]

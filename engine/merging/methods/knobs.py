@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` overrides i
     "ramplus_tl.epsilon": (1e-6, 0.001),
     "ramplus_tl.r": (0.0, 1.0),
     "ramplus_tl.alpha": (0.0, 1.0),
+    "opcm.alpha": (0.0, 1.0),
     "scale": (0.0, 2.0),
     "beta": (0.05, 1.0),
     "ratio": (0.01, 0.5),
@@ -44,6 +45,7 @@ LIMITS: dict[str, tuple[float, float | None]] = {  # values outside are invalid;
     "task": (1, None),
     "eps": (1e-30, None),  # a divisor, as the next
     "ramplus_tl.epsilon": (1e-30, 1),
+    "opcm.alpha": (0, 1),
 }
 
 

@@ -6,7 +6,7 @@ from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.spec.kinds.merge_learn import Learning, MergeLearnTask
 from engine.spec.merge import checkpoint
-from engine.spec.merge_learners import checked_settings, learner_of
+from engine.spec.merge_learners import LEARNERS, checked_settings, learner_of
 from engine.studies.merge_jobs import merge_settings
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.questions import Asked, ask_once, job_id_of
@@ -27,7 +27,8 @@ def queue_learning(
     """Queue the learning of a merge. The same request is one job.
 
     method, knobs: of engine/spec/merge_learners.py; coefficients: expert -> number, for methods that take them, by
-    default 1 (logit_fusion: 1/K); large: a checkpoint that logit_fusion steers. Raises Problem if anything is invalid.
+    default 1, or 1/K where they may have any sign; large: a checkpoint that logit_fusion steers. Raises Problem if
+    anything is invalid.
     """
     spec, learner = merge_spec(study), learner_of(method)
     experts = study.corpus["experts"]
@@ -55,13 +56,14 @@ def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -
     """(K,) the experts' coefficients for a method. Raises Problem if they are invalid."""
     learner = learner_of(method)
     if coefficients and not learner.weighs:
-        raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")
+        taking = ", ".join(name for name, one in LEARNERS.items() if one.weighs)
+        raise Problem(f"Cannot give coefficients to {method}: those that take them are {taking}.")
     if unknown := [name for name in coefficients if name not in experts]:
         raise Problem(f"Cannot weigh {unknown[0]!r}: the experts here are {', '.join(experts)}.")
     if unexpected := [value for value in coefficients.values() if not math.isfinite(value)]:
         raise Problem(f"Cannot weigh an expert by {unexpected[0]!r}: give a number.")
-    usual = 1 / len(experts) if learner.large else 1.0
+    usual = learner.usual_weight(len(experts))
     found = [float(coefficients.get(name, 0.0)) if coefficients else usual for name in experts]
-    if not learner.large and (min(found) < 0 or sum(found) <= 0):
+    if not learner.signed and (min(found) < 0 or sum(found) <= 0):
         raise Problem(f"Cannot average by {found}: give coefficients of at least 0, not all 0.")
     return found

@@ -134,7 +134,7 @@ def test_inputs_of_layers_are_seen_wherever_they_run(family):
     watch = regmean.Watch(family.expert(0))
     with torch.no_grad(), watch:
         family.logits(watch.weights, family.batch(family.domains[0], 2, 0)[:, :-1])
-    found, matrices = watch.grams(), {n for n, v in family.base.items() if v.ndim == 2 and "embed" not in n}
+    found, matrices = watch.means(), {n for n, v in family.base.items() if v.ndim == 2 and "embed" not in n}
     assert set(found) == matrices
     for gram in found.values():
         assert torch.equal(gram, gram.T) and (torch.linalg.eigvalsh(gram) > -1e-6).all()
@@ -150,9 +150,9 @@ def test_matrices_that_lie_the_other_way_are_linear_layers_too():
     with torch.no_grad(), watch:
         model(torch.arange(12)[None])
     names = {f"transformer.h.0.{part}.weight" for part in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")}
-    assert set(watch.grams()) == watch.inputs_first == names
+    assert set(watch.means()) == watch.inputs_first == names
     experts = [weights, {name: 3 * value for name, value in weights.items()}]
-    found = regmean.merged(experts, [watch.grams()] * 2, 0.9, (1.0, 1.0), watch.inputs_first)
+    found = regmean.merged(experts, [watch.means()] * 2, 0.9, (1.0, 1.0), watch.inputs_first)
     torch.testing.assert_close(found, {name: 2 * value for name, value in weights.items()})
 
 

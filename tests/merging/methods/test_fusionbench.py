@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import sys
+import types
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -196,6 +199,25 @@ def test_consensus_is_where_two_of_their_masks_hold():
             "consensus", {key: value}, [{key: one[key]} for one in experts], [1.0] * 3, {"lam": 0.7}
         )
         torch.testing.assert_close(found[key].reshape(-1)[sure], known[sure], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 0.9])
+def test_opcm_comes_to_the_same(alpha, monkeypatch):
+    """Their package also loads a variant for CLIP, which today's transformers has no parts for, and
+    Ray, where it is installed, adds an argument to their class that its own constructor does not know."""
+    import fusion_bench
+
+    package = types.ModuleType("fusion_bench.method.opcm")
+    package.__path__ = [str(Path(fusion_bench.__file__).parent / "method/opcm")]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setattr("fusion_bench.utils.packages.is_ray_available", lambda: False)
+    from fusion_bench.method.opcm.opcm_general import OPCM
+
+    models = pool()
+    base, experts = split(models)
+    algorithm = OPCM(alpha=alpha, shuffle_order=False, save_on_every_step=False)
+    found = merge_in_memory("opcm", base, experts, [1.0] * 3, {"alpha": alpha})
+    same(found, theirs(algorithm, models), step=1e-4)
 
 
 def test_knots_is_their_alignment_and_their_ties():

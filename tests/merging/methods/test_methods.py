@@ -239,6 +239,17 @@ def test_what_cannot_be_pruned():
         merged("multislerp", torch.zeros(4, 5), [one, -one, one], weight=[1, 1, 0])
 
 
+def test_opcm_adds_what_is_new_at_the_experts_distance():
+    """A copy of the first adds nothing; what is orthogonal to it is added whole; the merge is as far as its experts."""
+    base, first, second = torch.zeros(6, 9), torch.zeros(6, 9), torch.zeros(6, 9)
+    first[0, 0], second[1, 1] = 3.0, 3.0
+    torch.testing.assert_close(merged("opcm", base, [first, first.clone()]), first)
+    torch.testing.assert_close(merged("opcm", base, [first, second]), (first + second) / 2**0.5)
+    found = merged("opcm", base, [first, 0.5 * first + second], alpha=1.0)
+    assert float(found.norm()) == pytest.approx((3 + (1.5**2 + 9) ** 0.5) / 2)
+    torch.testing.assert_close(found / found.norm(), (first + second) / 18**0.5)
+
+
 # Against mergekit ------------------------------------------------------------------------------------------
 
 WEIGHTS = [0.7, -0.2, 0.9]

@@ -115,7 +115,7 @@ def page(view: str):
     pages_for("merge")["search"].function()("Flipped")
 
 
-@pytest.mark.parametrize("view", ["Search", "Targets"])
+@pytest.mark.parametrize("view", ["Search", "Trade-off", "Targets"])
 def test_the_page_asks_for_limits_and_says_what_is_compared(owner, view):
     with as_person(SYSTEM):
         shown = AppTest.from_function(page, kwargs={"view": view}, default_timeout=120).run()
@@ -124,5 +124,11 @@ def test_the_page_asks_for_limits_and_says_what_is_compared(owner, view):
     if view == "Search":
         assert "compared with the base; a merge that equals it has at most 2.5%" in said
         assert "on other text, keeps its limits" in "\n".join(one.value for one in [*shown.caption, *shown.warning])
+    elif view == "Trade-off":
+        assert shown.multiselect[0].value[-1] == studies.get(owner.store, "Flipped").metrics.index(WINDOWS)
+        assert "At this point: " in said and f"{WINDOWS} " in said and " draws are on the front" in said
+        assert "A merge at each point of the front is to keep all of them" in said
+        buttons = [one.label for one in shown.button]
+        assert {"Set faders to this point", "Measure this point"} <= {*buttons}
     else:
         assert "Set a target for each metric" in said

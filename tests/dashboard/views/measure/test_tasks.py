@@ -13,7 +13,8 @@ from dashboard.views.shared.text import plain
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import JobPlanned
 from engine.service.owner import Owner
-from engine.studies import task_scores, tasks
+from engine.studies import steering, task_scores, tasks
+from engine.studies.measured import aggregate_of
 from engine.tasks import outcomes, shelf
 from engine.tasks.generated import generate
 from store import jobs, studies
@@ -135,16 +136,38 @@ def test_items_in_training_text_are_shown_and_a_gain_by_heart_is_said(owner):
     assert len(shelf.load(store.workspace.root, "cleaned").items) == 20
 
 
-def tell_overlap(store, study: studies.Study) -> None:
+def test_a_gain_that_vanishes_is_said_wherever_the_metric_counts(owner):
+    """The best run by its bits is made to know the first half of the items better than the baseline, and no others."""
+    store, study = owner.store, study_named(owner)
+    (bits,) = [one for one in task_scores.scored(store, study, "brackets") if "bits" in one.objective.metric]
+    best, base = bits.ids[int(np.nanargmin(bits.values))], bits.ids[bits.roles.index("baseline")]
+    assert best != base
+    for run, better in ((base, 0), (best, 20)):
+        path = outcomes.file_of(store.workspace.root, run)
+        kept = outcomes.load(path)["brackets"]
+        kept.items["answer_bits"][:, 0] = np.where(np.arange(40) < better, 0.1, 4.0)
+        outcomes.save(path, {"brackets": kept})
+    tell_overlap(store, study, "once-more")
+    metric = bits.objective.metric
+    counts = aggregate_of(store, study, {metric: 1.0})
+    (said,) = [words for words in steering.warnings(store, study, counts) if "vanishes" in words]
+    assert f"{metric} counts, and the gain of its best run ({best}) over {base} vanishes" in said
+    assert "on all 40" in said and "on the 20 others" in said
+    ignored = aggregate_of(store, study, {metric: 0.0})
+    assert not any("vanishes" in words for words in steering.warnings(store, study, ignored))
+    assert any("has a limit, and the gain" in words for words in steering.warnings(store, study, ignored, {metric}))
+
+
+def tell_overlap(store, study: studies.Study, job: str = "again") -> None:
     """A later count of the same task says that the first half of its items stands in a domain."""
     domains = list(study.corpus["domains"])
     asked = {"study": study.id, "corpus": study.spec["corpus"], "domains": domains, "tasks": ["brackets"]}
-    store.write(JobPlanned("again", {"kind": "overlap", **asked}, study.id))
-    store.spool.submit({"kind": "overlap", **asked}, "again")
+    store.write(JobPlanned(job, {"kind": "overlap", **asked}, study.id))
+    store.spool.submit({"kind": "overlap", **asked}, job)
     places = {name: [] for name in domains} | {domains[0]: [*range(20)]}
     found = {"brackets": {"items": 40, "untold": [], "domains": places, "answered": places}}
     told = {"kind": "overlap.counted", "study": study.id, "settings": asked, "found": {"tasks": found}, "t": 1e10}
-    nasty.tell(store, "again", {"kind": "job.started"}, told)
+    nasty.tell(store, job, {"kind": "job.started"}, told)
 
 
 def test_a_private_task_shows_none_of_its_text(owner):
