@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.corpus.tokenised import HEADER, MEGATRON, How, counted
+from engine.corpus.token_formats import How, counted
+from engine.corpus.token_formats.megatron import HEADER, MAGIC
 
 LENGTH = 1024  # tokens of a document
 
@@ -17,7 +18,7 @@ def write(prefix: Path, size: int) -> int:
     """A sparse .bin of so many bytes of 16-bit tokens, with its .idx; returns its tokens."""
     count = size // 2 // LENGTH
     lengths, places = np.full(count, LENGTH, "<i4"), np.arange(count, dtype="<i8") * 2 * LENGTH
-    head = HEADER.pack(MEGATRON, 1, 8, count, count + 1)
+    head = HEADER.pack(MAGIC, 1, 8, count, count + 1)
     begins = np.arange(count + 1, dtype="<i8")
     prefix.with_suffix(".idx").write_bytes(head + lengths.tobytes() + places.tobytes() + begins.tobytes())
     with open(prefix.with_suffix(".bin"), "wb") as file:

@@ -25,14 +25,15 @@ def curves(
     group: dict[int, str],
     colours: dict[str, str],
     logarithmic: tuple[bool, bool] = (False, False),
+    unit: str = BITS,
 ) -> go.Figure:
     """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's group, such as "mostly
-    prose". logarithmic: the axes of tokens and of the loss.
+    prose". logarithmic: the axes of tokens and of the loss; unit: of the loss.
 
     One trace per group, its runs separated by gaps: one per run takes Plotly ten times as long. With markers where a
     run has a single point, which is no line.
     """
-    titles = {"xaxis_title": "tokens seen by each proxy", "yaxis_title": f"training loss, {BITS}"}
+    titles = {"xaxis_title": "tokens seen by each proxy", "yaxis_title": f"training loss, {unit}"}
     fig = figure(340, meta={LEVELS: "y"}, **titles)
     for axis, is_log in zip((fig.layout.xaxis, fig.layout.yaxis), logarithmic, strict=True):
         axis.type = "log" if is_log else "linear"
@@ -48,7 +49,7 @@ def curves(
                 marker={"size": 6},
                 opacity=0.75,
                 name=escape(name),
-                hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {BITS}<extra></extra>",
+                hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {unit}<extra></extra>",
             )
     return fig.update_layout(showlegend=True)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.spec.objectives import Aggregate
+from engine.spec.objectives import BITS, TOKEN_NATS, Aggregate
 from engine.studies.measured import aggregate_of
 from store import runs, studies
 from store.database import Store
@@ -81,6 +81,11 @@ def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
 def best_so_far(score: np.ndarray, better: str) -> np.ndarray:
     """(R,) the best of the scores up to each run, in their order; better: "lower" or "higher"."""
     return (np.minimum if better == "lower" else np.maximum).accumulate(score)
+
+
+def training_unit(study: studies.Study) -> str:
+    """The unit of the losses of training curves: that of the domains' losses."""
+    return TOKEN_NATS if any(one.unit == TOKEN_NATS for one in study.objectives) else BITS
 
 
 def training_curves(

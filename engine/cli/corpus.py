@@ -10,6 +10,8 @@ from engine.core.system import UNREADABLE, read_fault
 from engine.corpus.fields import TEMPLATE
 from engine.corpus.rules import RULES, USUAL
 from engine.corpus.templates import TEMPLATES
+from engine.corpus.token_formats import FORMATS
+from engine.corpus.token_formats.base import WIDTHS
 
 
 def add(command) -> None:
@@ -33,6 +35,12 @@ def corpus_options(one) -> None:
     source.add_argument(
         "--huggingface", action="append", metavar="DOMAIN=DATASET", help="a domain from the hub; repeat"
     )
+    said = "the files are pre-tokenised, and stay where they lie: a random sample of their tokens is copied"
+    one.add_argument("--tokens", choices=list(FORMATS), metavar="FORMAT", help=f"{said} ({', '.join(FORMATS)})")
+    one.add_argument("--dtype", choices=list(WIDTHS), help="of tokens in files that do not say it")
+    one.add_argument("--end-token", type=int, metavar="ID", help="what ends a document, where only that divides a file")
+    one.add_argument("--column", help="that holds the tokens (mds, arrow; default: tokens or input_ids)")
+    one.add_argument("--seed", type=int, help="of the sample (default: 0)")
     one.add_argument(
         "--without", action="append", metavar="DOMAIN", help="a domain of the folder that stays out; repeat"
     )
@@ -48,8 +56,8 @@ def corpus_options(one) -> None:
     )
     one.add_argument(
         "--tokenizer",
-        default="bytes",
-        help=f"bytes (default), bpe, a rule ({', '.join(RULES)}), or the path of a tokenizer.json",
+        help=f"bytes (default), bpe, a rule ({', '.join(RULES)}), or the path of a tokenizer.json; with --tokens that "
+        "of the tokens, without which losses are in nats per token",
     )
     one.add_argument(
         "--vocabulary", type=int, help=f"vocabulary size of a bpe tokenizer (default: 2048) or a rule's ({USUAL})"
@@ -86,6 +94,10 @@ def source_of(options) -> dict:
             f"Cannot read {piped[0]!r} from a pipe: a corpus is built by a job, later and perhaps more than once. "
             "Write the text into a file first."
         )
+    if options.tokens:
+        return tokens_of(options, named)
+    if wrong := [name for name in ("dtype", "end_token", "column", "seed") if getattr(options, name) is not None]:
+        raise Problem(f"Cannot use --{wrong[0].replace('_', '-')} here: it goes with --tokens.")
     column = {"text": options.text_column} if options.text_column else {}
     if options.template:
         column["template"] = template_of(options.template)
@@ -115,15 +127,33 @@ def source_of(options) -> dict:
     return {"type": "default"}
 
 
+def tokens_of(options, named: dict[str, str]) -> dict:
+    """Pre-tokenised files, as the command line says: of each domain a path, pattern or folder, several by commas."""
+    other = [
+        name for name in ("text_column", "template", "domain_column", "levels", "without") if getattr(options, name)
+    ]
+    if not options.file or other:
+        what = f"--{other[0].replace('_', '-')}" if other else "a folder or data sets"
+        raise Problem(f"Cannot use {what} with --tokens: name the files of each domain, --file web=/data/web.")
+    files = {
+        name: [str(Path(one).expanduser().absolute()) for one in paths.split(",")] for name, paths in named.items()
+    }
+    said = {"dtype": options.dtype, "end": options.end_token, "column": options.column, "seed": options.seed}
+    known = {name: value for name, value in said.items() if value is not None}
+    return {"type": "tokens", "format": options.tokens, "files": files, **known}
+
+
 def corpus_spec(options) -> dict:
     """The corpus that the command line describes, as engine.corpus.spec reads it."""
     spec: dict = {"source": source_of(options)}
-    if options.tokenizer == "bpe":
+    size = {} if options.vocabulary is None else {"vocabulary": options.vocabulary}
+    if options.tokens and options.tokenizer is None:
+        spec["tokenizer"] = {"type": "ids", **size}
+    elif options.tokenizer == "bpe":
         spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary or 2048}
     elif options.tokenizer in RULES:
-        size = {} if options.vocabulary is None else {"vocabulary": options.vocabulary}
         spec["tokenizer"] = {"type": "rule", "rule": options.tokenizer, **size}
-    elif options.tokenizer != "bytes":
+    elif options.tokenizer not in (None, "bytes"):
         spec["tokenizer"] = {"type": "file", "path": str(Path(options.tokenizer).expanduser().resolve())}
     if options.private:
         spec["private"] = True

@@ -7,7 +7,8 @@ from engine.cli.files import new_output
 from engine.cli.words import pairs
 from engine.core.errors import Problem
 from engine.core.files import given_path, replacing
-from engine.corpus.tokenised import FORMATS, WIDTHS, Counted, How, counted
+from engine.corpus.token_formats import FORMATS, Counted, How, counted
+from engine.corpus.token_formats.base import WIDTHS
 
 
 def add(command) -> None:
@@ -17,7 +18,8 @@ def add(command) -> None:
     one.add_argument("--format", choices=list(FORMATS), required=True, help="of the files")
     said = "a domain's files: a path, a pattern or a folder; several with commas; repeat"
     one.add_argument("domain", metavar="DOMAIN=PATH,...", nargs="+", help=said)
-    one.add_argument("--dtype", choices=list(WIDTHS), help="of tokens in files that do not say it (olmo, datatrove)")
+    one.add_argument("--dtype", choices=list(WIDTHS), help="of tokens in files that do not say it")
+    one.add_argument("--column", help="that holds the tokens (mds, arrow; default: tokens or input_ids)")
     one.add_argument("--end-token", type=int, metavar="ID", help="what ends a document, to check that it is there")
     one.add_argument(
         "--vocabulary", type=int, metavar="N", help="of the tokenizer, to check that no token is beyond it"
@@ -29,7 +31,7 @@ def add(command) -> None:
 
 def count(client, workspace, options):
     """Count, and write the counts."""
-    how = How(options.dtype, options.end_token, options.vocabulary)
+    how = How(options.dtype, options.end_token, options.vocabulary, options.column)
     if options.out is not None:
         new_output(options.out, options.force)
     found: dict[str, Counted] = {}

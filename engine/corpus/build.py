@@ -9,6 +9,7 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         documents, train_documents, valid_documents      after duplicates were dropped
         train_tokens, valid_tokens, train_bytes, valid_bytes   one byte for each document's end
         available_bytes   of text without the cap (estimate by file sizes); null: unknown
+        available_tokens  of pre-tokenised files: what there is, by their headers; missing for text
         whole             whether the cap was not reached: the tokens are all there are (manifests of before lack it)
         duplicates        {"exact", "near"}: documents dropped; {"blocks"}: repeated blocks dropped in others
         leak              {"own", "any"}: fraction of 48-byte validation windows in its own, any training text
@@ -50,7 +51,8 @@ from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
 from engine.corpus.splits import split
 from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, size_of, sources_of
-from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
+from engine.corpus.token_formats.base import WIDE
+from engine.corpus.tokenizers import BytePairs, Bytes, Ids, from_file, only_ids, raw_bytes, train_bpe
 from engine.jobs.spool import Job
 from engine.spec.kinds.corpus import CorpusBuilt, CorpusTask
 
@@ -182,8 +184,11 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
     return ready, missing
 
 
-def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs:
+def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs | Ids:
     """The spec's tokenizer; a BPE or a rule learns from the training text."""
+    if spec.tokenizer["type"] == "ids":
+        largest = max(int(domain.part.text.view(WIDE).max()) for domain in domains)
+        return only_ids(spec.tokenizer.get("vocabulary") or largest + 1)
     if spec.tokenizer["type"] == "bytes":
         return raw_bytes()
     if spec.tokenizer["type"] == "file":
@@ -200,7 +205,9 @@ def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) 
     return train_bpe(texts(), spec.tokenizer["vocabulary"])
 
 
-def write_domains(folder: Path, domains: list[Domain], tokenizer: Bytes | BytePairs, progress: Progress) -> list[dict]:
+def write_domains(
+    folder: Path, domains: list[Domain], tokenizer: Bytes | BytePairs | Ids, progress: Progress
+) -> list[dict]:
     """Write the shards of every domain and measure leaks. Returns each domain's manifest entry."""
     total, done, facts = sum(int(domain.part.sizes.sum()) for domain in domains), 0, []
 
@@ -216,14 +223,14 @@ def write_domains(folder: Path, domains: list[Domain], tokenizer: Bytes | BytePa
             side: write_shard(folder / domain.name / f"{side}.bin", domain.part, chosen, tokenizer, tell)
             for side, chosen in (("train", domain.train), ("valid", domain.valid))
         }
-        facts.append(domain_facts(domain, shards))
+        facts.append({**domain_facts(domain, shards), "examples": examples(domain, tokenizer)})
     progress(WRITING, 1.0, "measuring leaks")
     found = leaks(*([getattr(domain, what) for domain in domains] for what in ("part", "train", "valid")))
     return [{**fact, "leak": leak} for fact, leak in zip(facts, found, strict=True)]
 
 
 def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
-    """A domain's manifest entry, except its leak."""
+    """A domain's manifest entry, except its leak and its examples."""
     part = domain.part
     train, valid = int(domain.train.sum()), int(domain.valid.sum())
     return {
@@ -232,9 +239,9 @@ def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
         "valid_documents": valid,
         **{f"{side}_{what}": shards[side][what] for what in ("tokens", "bytes") for side in shards},
         "available_bytes": part.available,
+        **({"available_tokens": part.tally.available_tokens} if part.is_tokens else {}),
         "whole": part.tally.whole,
         "duplicates": {"exact": domain.exact, "near": domain.near, "blocks": part.tally.repeated_blocks},
-        "examples": examples(domain),
         "filtered": part.tally.filtered,
         "cut": part.tally.cut,
         "skipped_count": part.tally.skipped_count,
@@ -247,6 +254,13 @@ def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
         "sha256": {side: shards[side]["sha256"] for side in shards},
         **answers_of(part, shards),
     }
+
+
+def ending_of(spec: CorpusSpec, tokenizer: Bytes | BytePairs | Ids) -> str | int | None:
+    """How documents end, for the manifest; None where nothing says it."""
+    if isinstance(tokenizer, BytePairs):
+        return int(tokenizer.end)
+    return "newline" if isinstance(tokenizer, Bytes) else spec.source.get("end")
 
 
 def answers_of(part: Part, shards: dict[str, dict]) -> dict:
@@ -272,19 +286,21 @@ def texts_of(domain: Domain) -> Iterator[str]:
         yield domain.part.document(index).decode("utf-8", "replace")
 
 
-def examples(domain: Domain) -> list[str]:
+def examples(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> list[str]:
     """The beginnings of three validation documents, drawn at random."""
     chosen = np.flatnonzero(domain.valid)
     drawn = np.random.default_rng(0).choice(chosen, min(EXAMPLES, len(chosen)), replace=False)
-    texts = (domain.part.document(index)[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "ignore") for index in drawn)
-    return [text[:EXAMPLE_CHARACTERS] for text in texts]
+    begins = [domain.part.document(index)[: 4 * EXAMPLE_CHARACTERS] for index in drawn]
+    if domain.part.is_tokens:
+        return [tokenizer.decode(np.frombuffer(begin, WIDE))[:EXAMPLE_CHARACTERS] for begin in begins]
+    return [begin.decode("utf-8", "ignore")[:EXAMPLE_CHARACTERS] for begin in begins]
 
 
 def make_manifest(
     spec: CorpusSpec,
     domains: list[Domain],
     facts: list[dict],
-    tokenizer: Bytes | BytePairs,
+    tokenizer: Bytes | BytePairs | Ids,
     missing: list[str],
 ) -> dict:
     """The manifest: see the top of this file."""
@@ -299,7 +315,7 @@ def make_manifest(
         "tokenizer": {
             "type": spec.tokenizer["type"],
             "vocabulary": len(tokenizer.token_bytes),
-            "end": "newline" if tokenizer.json is None else int(tokenizer.end),
+            "end": ending_of(spec, tokenizer),
         },
         "domains": {
             domain.name: {**fact, "examples": [] if spec.private else fact["examples"], **unknown_of(domain, spec)}

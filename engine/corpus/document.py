@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from engine.corpus.dedup import plain
+
 PIECE_BYTES = 1_000_000  # longer documents are cut: memory stays bounded whatever comes
 SKIPS_NAMED = 100  # of skipped files, so many are named in the manifest; all are counted
 
@@ -29,6 +31,14 @@ class Document(NamedTuple):
     side: str = ""
     context: tuple[tuple[int, int], ...] = ()
 
+    def first(self, size: int) -> bytes:
+        """As much of its data as fits into `size` bytes."""
+        return self.data[: character_edge(self.data, size)]
+
+    def compared(self, data: bytes) -> bytes:
+        """What of its data is compared with other documents': blanks do not count."""
+        return plain(data)
+
 
 @dataclass
 class Tally:
@@ -40,6 +50,8 @@ class Tally:
     listed: int | None = 0
     read: int = 0
     whole: bool = False  # everything was read: the cap was not reached
+    sampled: bool = False  # only some of what there is was drawn, at random
+    available_tokens: int | None = None  # of pre-tokenised files: what there is, by their headers
     files: int = 0  # of own data: all that belong to the domain
     files_begun: int = 0
     files_with_text: int = 0

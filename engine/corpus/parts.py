@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.files import write_json
-from engine.corpus.dedup import exact_hash, plain, signature
-from engine.corpus.document import Document, Tally, character_edge, salted_hash
+from engine.corpus.dedup import exact_hash, signature
+from engine.corpus.document import Document, Tally, salted_hash
 
 SIDES = {"": 0, "train": 1, "valid": 2}
 
@@ -60,6 +60,11 @@ class Part:
         return self.context[first:last] - start
 
     @property
+    def is_tokens(self) -> bool:
+        """Whether its documents are tokens (engine/corpus/token_samples.py), not text."""
+        return self.tally.available_tokens is not None
+
+    @property
     def available(self) -> int | None:
         """Bytes of text that there would be without the cap: what was read, scaled by what was not."""
         if self.tally.listed is None or not self.tally.read:
@@ -76,8 +81,8 @@ def write_part(
     size = 0
     with open(folder / "text.bin", "wb") as text:
         for document in documents:
-            data = document.data[: character_edge(document.data, cap - size)]
-            compared = plain(data)
+            data = document.first(cap - size)
+            compared = document.compared(data)
             if not compared:
                 continue
             text.write(data)
@@ -92,7 +97,7 @@ def write_part(
             if size > cap - 4:  # no room for another character
                 break
         else:
-            tally.whole = True
+            tally.whole = not tally.sampled
     np.savez(
         folder / "documents.npz",
         ends=np.array(ends, np.int64),

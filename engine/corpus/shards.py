@@ -12,7 +12,8 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.corpus.parts import Part
-from engine.corpus.tokenizers import BytePairs, Bytes
+from engine.corpus.token_formats.base import WIDE
+from engine.corpus.tokenizers import BytePairs, Bytes, Ids
 
 MOST_OFF = 0.01  # of a side's bytes: what tokens stand for may differ so far from the text (normal forms)
 BATCH_BYTES = 2_000_000  # text encoded at a time
@@ -30,9 +31,10 @@ def token_type(vocabulary: int) -> np.dtype:
 
 
 def write_shard(
-    path: Path, part: Part, chosen: np.ndarray, tokenizer: Bytes | BytePairs, progress: Callable[[int], None]
+    path: Path, part: Part, chosen: np.ndarray, tokenizer: Bytes | BytePairs | Ids, progress: Callable[[int], None]
 ) -> dict:
-    """Write the documents chosen (N,) bool as tokens. Returns {"tokens", "bytes", "answers", "sha256"}.
+    """Write the documents chosen (N,) bool as tokens; those of pre-tokenised text as they are. Returns {"tokens",
+    "bytes", "answers", "sha256"}.
 
     bytes: of text, with one for the end of each document, as `token_bytes` counts them; answers: those of tokens that
     are predicted.
@@ -48,7 +50,11 @@ def write_shard(
     with open(path, "wb") as shard:
         for batch in np.split(indices, np.flatnonzero(np.diff(batches)) + 1):
             documents = [part.document(index) for index in batch]
-            ids, read = encoded(tokenizer, documents, [part.context_of(index) for index in batch])
+            ids, read = (
+                as_given(documents)
+                if part.is_tokens
+                else encoded(tokenizer, documents, [part.context_of(index) for index in batch])
+            )
             data = (ids.astype(np.int64) + vocabulary * read).astype(dtype).tobytes()
             shard.write(data)
             digest.update(data)
@@ -57,7 +63,7 @@ def write_shard(
             text_bytes += int(sizes.sum())
             answers += int(sizes[~read].sum())
             progress(int(part.sizes[batch].sum()))
-    if abs(text_bytes - wanted) > MOST_OFF * wanted:
+    if not part.is_tokens and abs(text_bytes - wanted) > MOST_OFF * wanted:
         raise Problem(
             f"Cannot use this tokenizer on {path.parent.name!r}: its tokens stand for {text_bytes:,} bytes, and "
             f"the text has {wanted:,}, so losses per byte would be wrong. Choose another tokenizer, such as bytes."
@@ -65,8 +71,14 @@ def write_shard(
     return {"tokens": tokens, "bytes": text_bytes, "answers": answers, "sha256": digest.hexdigest()}
 
 
+def as_given(documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """(ids (T,), none of them context (T,)) of documents of tokens."""
+    ids = np.frombuffer(b"".join(documents), WIDE)
+    return ids, np.zeros(len(ids), bool)
+
+
 def encoded(
-    tokenizer: Bytes | BytePairs, documents: list[bytes], context: list[np.ndarray]
+    tokenizer: Bytes | BytePairs | Ids, documents: list[bytes], context: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(ids (T,), whether each begins in context (T,)) of documents with their ranges (k, 2) of context.
 

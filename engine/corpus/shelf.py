@@ -1,6 +1,7 @@
 """A built corpus on disk, opened: memory-mapped token shards and their manifest."""
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.corpus.shards import shard_type
 from engine.corpus.spec import VERSION
-from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes
+from engine.corpus.tokenizers import UNREAD, BytePairs, Bytes, Ids, from_file, only_ids, raw_bytes
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Corpus:
     name: str
     folder: Path
     manifest: dict
-    tokenizer: Bytes | BytePairs
+    tokenizer: Bytes | BytePairs | Ids
     private: bool = False
 
     @property
@@ -39,8 +40,23 @@ class Corpus:
 
     @cached_property
     def token_bytes(self) -> np.ndarray:
-        """The bytes that a token of a shard has to predict: (2 V,) int64; 0 from V on."""
-        return np.concatenate([self.tokenizer.token_bytes, np.zeros(self.vocabulary, np.int64)])
+        """The bytes that a token of a shard has to predict: (2 V,); 0 from V on.
+
+        Where only ids are known, a token counts as 1/ln 2 bytes: what is bits per byte otherwise then comes out as nats
+        per token, as the study's units say (engine/spec/objectives.py).
+        """
+        own = self.tokenizer.token_bytes if self.has_text else self.tokenizer.token_bytes / math.log(2)
+        return np.concatenate([own, np.zeros_like(own)])
+
+    @property
+    def has_text(self) -> bool:
+        """Whether its tokens stand for text; not where only their ids are known."""
+        return not isinstance(self.tokenizer, Ids)
+
+    def need_text(self, what: str) -> None:
+        """Raise Problem unless its tokens stand for text; what: cannot be done without."""
+        if not self.has_text:
+            raise Problem(f"Cannot {what} of the corpus {self.name!r}. {UNREAD}")
 
     def train(self, domain: str) -> np.memmap:
         """The training tokens of a domain: (T,), unsigned."""
@@ -83,8 +99,10 @@ def has_answers(facts: dict) -> bool:
 def load(folder: Path) -> Corpus:
     """Open a corpus. Raises Problem when there is none, it is from a newer Mixdesk, or a shard is damaged."""
     manifest = read_manifest(folder)
-    tokenizer = raw_bytes()
-    if manifest["tokenizer"]["type"] != "bytes":
+    tokenizer: Bytes | BytePairs | Ids = raw_bytes()
+    if manifest["tokenizer"]["type"] == "ids":
+        tokenizer = only_ids(manifest["tokenizer"]["vocabulary"])
+    elif manifest["tokenizer"]["type"] != "bytes":
         tokenizer = from_file(folder / "tokenizer.json")
     for domain, facts in manifest["domains"].items():
         width = shard_type(len(tokenizer.token_bytes), has_answers(facts)).itemsize

@@ -5,11 +5,13 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from engine.core.checks import is_number
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.corpus.rules import check_rule
 from engine.corpus.templates import check_template
 
+GIVEN = ("file", "ids")  # the tokenizers of pre-tokenised text
+MOST_IDS = 1 << 24  # no vocabulary is larger
 VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, so a new layout is a new corpus
 
 # Required and optional fields of each kind of source and tokenizer, besides its "type".
@@ -18,12 +20,14 @@ SOURCES = {
     "folder": (("path",), ("text", "template", "without", "domain", "levels")),
     "files": (("files",), ("text", "template", "domain")),
     "huggingface": (("datasets",), ()),
+    "tokens": (("format", "files"), ("dtype", "end", "column", "seed")),
 }
 TOKENIZERS = {
     "bytes": ((), ()),
     "bpe": (("vocabulary",), ()),
     "rule": (("rule",), ("vocabulary",)),
     "file": (("path",), ()),
+    "ids": ((), ("vocabulary",)),
 }
 
 
@@ -39,11 +43,15 @@ class CorpusSpec:
           template: by which records that hold a conversation are written out (engine/corpus/templates.py)
         | {"type": "files", "files": {domain: path or [paths]}, "text": column, "template": name or jinja}
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text", "template"}}}
+        | {"type": "tokens", "format": of engine/corpus/token_formats/, "files": {domain: path or [paths]}, "dtype",
+          "end", "column": what files do not say, "seed": of the sample}: pre-tokenised text, which stays where it lies
     cap_mb: megabytes (10^6 bytes) of text to read for each domain; the default corpus' smaller domains take a part
     of it (sources.DOMAINS).
     private: none of its text is shown, on pages, in files or in answers.
     tokenizer: "bytes" | {"type": "bpe", "vocabulary": tokens} | {"type": "file", "path": tokenizer.json}
         | {"type": "rule", "rule": one of engine.corpus.rules.RULES, "vocabulary": tokens at most}
+        | {"type": "ids", "vocabulary": tokens}: of pre-tokenised text, where nothing but the numbers is known; None:
+          one more than the largest of the sample
     """
 
     source: dict[str, Any] = field(default_factory=lambda: {"type": "default"})
@@ -58,6 +66,7 @@ class CorpusSpec:
         check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
         check_templates(self.source)
         check_columns(self.source.get("domain"))
+        check_tokens(self.source, self.tokenizer)
         if self.source.get("levels", 1) not in (1, 2):
             raise Problem(f"Cannot read {self.source['levels']!r:.80} levels of folders: there are 1, or 2.")
         if self.tokenizer["type"] == "rule":
@@ -99,6 +108,24 @@ class CorpusSpec:
     def cap_bytes(self) -> int:
         """The cap in bytes."""
         return int(self.cap_mb * 1e6)
+
+
+def check_tokens(source: dict[str, Any], tokenizer: dict[str, Any]) -> None:
+    """Raise Problem unless pre-tokenised text has settings that can be, and a tokenizer that goes with it."""
+    for what, value, most in (
+        ("end token", source.get("end"), MOST_IDS),
+        ("seed", source.get("seed"), 2**32),
+        ("vocabulary", tokenizer.get("vocabulary") if tokenizer["type"] == "ids" else None, MOST_IDS),
+    ):
+        if value is not None and not is_whole(value, 0, most - 1):
+            raise Problem(f"Cannot use {value!r:.80} as the {what} of a corpus: give a whole number below {most:,}.")
+    if source["type"] == "tokens" and tokenizer["type"] not in GIVEN:
+        raise Problem(
+            f"Cannot read tokens by the tokenizer {tokenizer['type']!r}: they were made by another. Give its "
+            "tokenizer.json, or ids where it is not at hand."
+        )
+    if source["type"] != "tokens" and tokenizer["type"] == "ids":
+        raise Problem(f"Cannot make tokens of text without a tokenizer. Choose one of {', '.join(TOKENIZERS)}.")
 
 
 def check_columns(domain: Any) -> None:

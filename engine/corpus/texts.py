@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.core.workspace import NAME
-from engine.corpus import layouts, readers, sources
+from engine.corpus import layouts, readers, sources, token_samples
 from engine.corpus.document import Document, Tally, printable
 from engine.corpus.domain_columns import apart
 from engine.corpus.fields import TEMPLATE, TEXT, Fields
@@ -34,7 +34,9 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
     options = spec.source
     if options["type"] == "default":
         return {domain: partial(begin, partial(sources.documents, domain)) for domain in sources.DOMAINS}
-    if options["type"] == "huggingface":
+    if options["type"] == "tokens":
+        found = token_samples.of_domains(checked_dict(options["files"]), options, spec.tokenizer, spec.cap_bytes)
+    elif options["type"] == "huggingface":
         found = {domain: partial(of_dataset, choice) for domain, choice in checked_dict(options["datasets"]).items()}
     else:
         found = {
@@ -129,7 +131,10 @@ def cap_of(spec: CorpusSpec, domain: str) -> int:
 
 
 def size_of(spec: CorpusSpec) -> float:
-    """Bytes of the files of own data; infinite for other sources, whose size nobody knows before they are read."""
+    """Bytes of the files of own data, of pre-tokenised text those of its sample at most; infinite for other sources,
+    whose size nobody knows before they are read."""
+    if spec.source["type"] == "tokens":
+        return spec.cap_bytes * len(checked_dict(spec.source["files"]))
     if spec.source["type"] not in ("files", "folder"):
         return math.inf
     return sum(file.size for files in scan_of(spec).domains.values() for file in files)

@@ -20,6 +20,10 @@ from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.system import UNREADABLE, read_fault
 
+UNREAD = (
+    "Cannot turn text into the tokens of this corpus: it was registered without their tokenizer. Build it again, under "
+    "another name, with the tokenizer.json of its tokens."
+)
 END = "<|endoftext|>"  # between documents; counts as one byte, like the newline of raw bytes
 ENDS = (END, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")  # what given tokenizers call it
 BLANK = "\u2581"  # the mark of a blank in pieces
@@ -84,6 +88,31 @@ class BytePairs:
         runs = np.split(np.asarray(tokens), np.flatnonzero(np.asarray(tokens) == self.end))
         texts = [self.model.decode([int(token) for token in run if token != self.end]) for run in runs]
         return "\n".join(texts)
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Tokens of which nothing is known but their numbers: they stand for no text."""
+
+    token_bytes: np.ndarray  # (V,), one each
+    json: None = None
+
+    def encode(self, documents: list[bytes]) -> np.ndarray:
+        """Raises Problem: no text has these tokens."""
+        raise Problem(UNREAD)
+
+    def encode_placed(self, documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Raises Problem: no text has these tokens."""
+        raise Problem(UNREAD)
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """The numbers themselves."""
+        return " ".join(map(str, np.asarray(tokens).tolist()))
+
+
+def only_ids(vocabulary: int) -> Ids:
+    """The tokenizer of which only the number of tokens is known."""
+    return Ids(np.ones(vocabulary, np.int64))
 
 
 def raw_bytes() -> Bytes:

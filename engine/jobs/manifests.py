@@ -31,6 +31,7 @@ class DomainFacts(Excerpt):
     train_bytes: float | None = None
     valid_bytes: float | None = None
     available_bytes: float | None = None
+    available_tokens: float | None = None
     whole: bool | None = None
     duplicates: dict[str, int] | None = None
     leak: dict[str, float | None] | None = None

@@ -15,6 +15,7 @@ from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, weighted_sum
 
 BITS = "bits per byte"
+TOKEN_NATS = "nats per token"  # of losses on text whose tokenizer is unknown
 RELATIVE = "of the natural mixture's loss"  # the unit of a mean of losses that were divided by those
 DEVIATIONS = "standard deviations"  # the unit of an aggregate over metrics of different units or directions
 
@@ -134,7 +135,7 @@ def aggregate(
     metric_weights = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
     counted = [one for one, weight in zip(objectives, metric_weights, strict=True) if weight]
     units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
-    if reference is not None and units == {BITS} and ways == {False}:
+    if reference is not None and units in ({BITS}, {TOKEN_NATS}) and ways == {False}:
         note = (
             "Each domain's loss was divided by the one that was measured at the natural mixture, as a byte is not the "
             "same in every script and alphabet."

@@ -10,12 +10,13 @@ from engine.core.checks import is_number, or_null
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 
-GIVEN, COUNTED, SAMPLE, UNKNOWN = "given", "counted", "sample", "unknown"
+GIVEN, COUNTED, HEADERS, SAMPLE, UNKNOWN = "given", "counted", "headers", "sample", "unknown"
 CAP_SLACK = 1 + 1e-4  # of a cap on epochs: shares are told with five digits, so a mixture at the cap may seem above it
 
 SOURCES = {
     GIVEN: "given",
     COUNTED: "counted: all of it was read",
+    HEADERS: "counted in the files' headers",
     SAMPLE: "only a sample of it was read",
     UNKNOWN: "not given",
 }
@@ -88,14 +89,20 @@ def pools_of(
     read = np.array([fact["train_tokens"] for fact in facts], float)
     built = ["train_documents" in fact for fact in facts]  # others are counts that came with imported runs
     sources = [
-        GIVEN if name in given or not own else COUNTED if fact.get("whole") else SAMPLE
+        GIVEN
+        if name in given or not own
+        else HEADERS
+        if fact.get("available_tokens")
+        else COUNTED
+        if fact.get("whole")
+        else SAMPLE
         for name, own, fact in zip(domains, built, facts, strict=True)
     ]
     planned = "fingerprint" not in corpus and any(built)
     itself = planned or not (given or budget)
     tokens = [
-        given.get(name, np.nan if source == SAMPLE and not itself else count)
-        for name, source, count in zip(domains, sources, read, strict=True)
+        given.get(name, np.nan if source == SAMPLE and not itself else fact.get("available_tokens") or count)
+        for name, source, count, fact in zip(domains, sources, read, facts, strict=True)
     ]
     return Pools(tuple(domains), np.array(tokens, float), tuple(sources), read if all(built) else None)
 

@@ -205,7 +205,7 @@ def _in_the_way(store: Store, study: studies.Study, other: studies.Study) -> str
 def tokenizer_of(store: Store, corpus: str) -> dict[str, Any]:
     """What a built corpus' manifest says of its tokenizer."""
     found: dict[str, Any] = (corpora.manifest(store, corpus) or {"tokenizer": {}})["tokenizer"]
-    return found
+    return {**found, "corpus": corpus} if found.get("type") == "ids" else found  # nothing says whose ids they are
 
 
 def _size(store: Store, study: studies.Study) -> np.ndarray | None:

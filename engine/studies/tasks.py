@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.corpus.tokenizers import UNREAD
 from engine.metrics import item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
 from engine.spec.flips import flips_of
 from engine.spec.merge import HIGHER
-from engine.spec.objectives import Objective
+from engine.spec.objectives import BITS, TOKEN_NATS, Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
@@ -24,6 +25,10 @@ def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: 
     evaluators."""
     asked = shelf.loaded(store.workspace.root, spec.tasks)
     found = objectives_of(spec.metrics, domains, asked)
+    if only_ids(store, spec.corpus):
+        if asked:
+            raise Problem(f"Cannot measure {asked[0].name!r} on the corpus {spec.corpus!r}. {UNREAD}")
+        found = [replace(one, unit=TOKEN_NATS) if one.unit == BITS else one for one in found]
     flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
     evaluators = spec.merge.evaluators if spec.merge else {}
     told = [
@@ -35,6 +40,12 @@ def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: 
     if twice := [one.metric for one in [*flips, *told] if one.metric in taken]:
         raise Problem(f"Cannot measure {twice[0]!r} twice: a domain or task has that name. Give that another name.")
     return found + flips + told
+
+
+def only_ids(store: Store, corpus: str | None) -> bool:
+    """Whether nothing but numbers is known of the tokens of a corpus."""
+    manifest = None if corpus is None else corpora.manifest(store, corpus)
+    return manifest is not None and manifest["tokenizer"]["type"] == "ids"
 
 
 @dataclass(frozen=True)

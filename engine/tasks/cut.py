@@ -79,6 +79,7 @@ def cut(corpus: Corpus, domain: str, kind: str, name: str, count: int, seed: int
         raise Problem(f"Cannot cut items from {domain!r}: {corpus.name!r} has {', '.join(corpus.domains)}.")
     if kind not in CUTS:
         raise Problem(f"Cannot cut items of {kind!r}: choose one of {', '.join(CUTS)}.")
+    corpus.need_text("cut items")
     text = corpus.decode(np.asarray(corpus.valid(domain)[:READ]))
     items = CUTS[kind](text, np.random.default_rng(seed), count)
     if len(items) < 2:

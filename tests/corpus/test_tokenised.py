@@ -1,14 +1,16 @@
 """Token files of other tools, counted where they lie, and what is wrong with them by name."""
 
 import json
-import struct
 
 import numpy as np
 import pytest
 
 from engine.core.errors import Problem
-from engine.corpus.tokenised import FORMATS, HEADER, MEGATRON, How, counted, files_of
+from engine.corpus.token_formats import FORMATS, How, counted, files_of
+from engine.corpus.token_formats.megatron import HEADER, MAGIC
 from tests.support.running import answer, said
+from tests.support.token_files import datatrove as written_datatrove
+from tests.support.token_files import megatron as written_megatron
 
 DOCUMENTS = [[5, 6, 7, 0], [8, 0], [9, 10, 11, 12, 0]]
 TOKENS = np.concatenate(DOCUMENTS)
@@ -17,20 +19,11 @@ U16, U32 = How("uint16"), How("uint32")
 
 
 def megatron(prefix, documents=DOCUMENTS, code=8, dtype="<u2") -> None:
-    """As Megatron-LM's own builder writes it."""
-    lengths = np.array([len(one) for one in documents], "<i4")
-    places = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype("<i8") * np.dtype(dtype).itemsize
-    head = HEADER.pack(MEGATRON, 1, code, len(lengths), len(lengths) + 1)
-    body = lengths.tobytes() + places.tobytes() + np.arange(len(lengths) + 1, dtype="<i8").tobytes()
-    prefix.with_name(prefix.name + ".idx").write_bytes(head + body)
-    prefix.with_name(prefix.name + ".bin").write_bytes(np.concatenate(documents).astype(dtype).tobytes())
+    written_megatron(prefix, documents, code, dtype)
 
 
-def datatrove(path, dtype="<u2", ends=ENDS, about=None) -> None:
-    path.write_bytes(TOKENS.astype(dtype).tobytes())
-    path.with_name(path.name + ".index").write_bytes(struct.pack(f"<{len(ends)}Q", *ends))
-    if about is not None:
-        path.with_name(path.name + ".metadata").write_text(about)
+def datatrove(path, dtype="<u2", ends=None, about=None) -> None:
+    written_datatrove(path, DOCUMENTS, dtype, ends, about)
 
 
 @pytest.mark.soak
@@ -41,7 +34,7 @@ def test_megatron_is_read_as_its_own_library_reads_it(tmp_path):
         builder.add_document(np.array(document, np.int32), [len(document) - 1, 1])
     builder.finalize(str(tmp_path / "own.idx"))
     theirs = library.IndexedDataset(str(tmp_path / "own"))
-    file = FORMATS["megatron"](tmp_path / "own", How())
+    file = FORMATS["megatron"].open(tmp_path / "own", How())
     assert len(file.tokens) == sum(theirs.sequence_lengths) == len(TOKENS)
     assert file.ends.tolist() == ENDS and file.documents == len(theirs.document_indices) - 1
     np.testing.assert_array_equal(file.tokens, np.concatenate([theirs[k] for k in range(len(theirs))]))
@@ -115,7 +108,7 @@ def test_a_gigabyte_costs_nothing_to_count(tmp_path):
     count, length = 4096, 131_072
     lengths = np.full(count, length, "<i4")
     body = lengths.tobytes() + (np.arange(count, dtype="<i8") * 2 * length).tobytes()
-    head = HEADER.pack(MEGATRON, 1, 8, count, count + 1)
+    head = HEADER.pack(MAGIC, 1, 8, count, count + 1)
     (tmp_path / "large.idx").write_bytes(head + body + np.arange(count + 1, dtype="<i8").tobytes())
     with open(tmp_path / "large.bin", "wb") as file:
         file.truncate(2 * count * length)

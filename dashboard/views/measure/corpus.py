@@ -138,6 +138,9 @@ COLUMNS = {
     "overlap, any domain": st.column_config.NumberColumn(format="percent"),
     "documents": st.column_config.NumberColumn(format="localized"),
     "train tokens": st.column_config.NumberColumn(format="localized"),
+    "tokens there are": st.column_config.NumberColumn(
+        format="localized", help="Of pre-tokenised text, by its files' headers: the sample is drawn from these."
+    ),
     "train, MB": st.column_config.NumberColumn(format="%.2f"),
     "validation, MB": st.column_config.NumberColumn(format="%.2f"),
 }
@@ -145,7 +148,7 @@ COLUMNS = {
 
 def table(domains: dict) -> pd.DataFrame:
     """One row per domain."""
-    return pd.DataFrame(
+    found = pd.DataFrame(
         [
             {
                 "domain": name,
@@ -154,6 +157,7 @@ def table(domains: dict) -> pd.DataFrame:
                 "validation, MB": d["valid_bytes"] / 1e6,
                 "train tokens": d["train_tokens"],
                 "predicted": predicted(d),
+                "tokens there are": d.get("available_tokens"),
                 "read whole": {True: "yes", False: "no: a sample"}.get(d.get("whole"), "unknown"),
                 "overlap, own domain": d["leak"]["own"],
                 "overlap, any domain": d["leak"]["any"],
@@ -164,6 +168,14 @@ def table(domains: dict) -> pd.DataFrame:
             for name, d in domains.items()
         ]
     )
+    return found if found["tokens there are"].notna().any() else found.drop(columns="tokens there are")
+
+
+TOKENIZERS = {"ids": "not given"}
+LOSSES = {
+    "any": "losses are in bits per byte, whatever the tokenizer",
+    "ids": "losses are in nats per token, which no other tokenizer's compare with, and a MB here is a million tokens",
+}
 
 
 def predicted(facts: dict) -> float:
@@ -176,8 +188,8 @@ def summary(manifest: dict) -> str:
     tokenizer, spec = manifest["tokenizer"], manifest["spec"]
     lines = [
         f"- Source: **{plain(spec['source']['type'])}**, up to {spec['cap_mb']:g} MB per domain",
-        f"- Tokenizer: **{plain(tokenizer['type'])}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per "
-        "byte, whatever the tokenizer",
+        f"- Tokenizer: **{plain(TOKENIZERS.get(tokenizer['type'], tokenizer['type']))}**, vocabulary "
+        f"{tokenizer['vocabulary']:,}; {LOSSES.get(tokenizer['type'], LOSSES['any'])}",
         f"- Built in {manifest['seconds']:.0f} s",
     ]
     if manifest.get("missing"):

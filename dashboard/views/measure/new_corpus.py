@@ -5,6 +5,7 @@ import os
 import streamlit as st
 
 from dashboard.server import state
+from dashboard.views.measure.tokens import ask_tokens
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.text import plain, refusal
@@ -13,7 +14,7 @@ from engine.core.short_names import counted, listed, told_apart
 from engine.corpus.fields import TEMPLATE, TEXT
 from engine.corpus.layouts import READ, of_folder
 from engine.corpus.rules import RULES, USUAL
-from engine.corpus.spec import CorpusSpec
+from engine.corpus.spec import GIVEN, CorpusSpec
 from engine.corpus.templates import TEMPLATES
 from engine.corpus.texts import WholeDomainsLeft
 from engine.studies.corpora import build_corpus, keep_text
@@ -27,12 +28,14 @@ SOURCES = {
     "files": "Individual files",
     "default": "Text on this machine (as in the demo)",
     "huggingface": "Hugging Face datasets",
+    "tokens": "Pre-tokenised files (Megatron, OLMo, MDS, ...)",
 }
 TOKENIZERS = {
     "bytes": "Bytes",
     "bpe": "BPE, trained on this corpus",
     "rule": "By a rule: characters, molecules, DNA",
     "file": "An existing tokenizer.json",
+    "ids": "Not given: losses in nats per token",
 }
 OWN = "own"
 TEMPLATE_TITLES = {**{name: name for name in TEMPLATES}, OWN: "a jinja template"}
@@ -71,8 +74,9 @@ def ask(name: str, before: dict | None) -> tuple[str, dict]:
     kind = right.selectbox("Source", list(SOURCES), list(SOURCES).index(start.source["type"]), format_func=SOURCES.get)
     source = ask_source(kind, start.source if kind == start.source["type"] else {}, before is not None)
     left, right = st.columns(2)
-    place = list(TOKENIZERS).index(start.tokenizer["type"])
-    tokenizer = {"type": left.selectbox("Tokenizer", list(TOKENIZERS), place, format_func=TOKENIZERS.get)}
+    known = [name for name in TOKENIZERS if (name in GIVEN if kind == "tokens" else name != "ids")]
+    place = known.index(start.tokenizer["type"]) if start.tokenizer["type"] in known else 0
+    tokenizer = {"type": left.selectbox("Tokenizer", known, place, format_func=TOKENIZERS.get)}
     cap = right.number_input(
         "Limit, MB per domain", min(0.1, start.cap_mb), max(1e6, start.cap_mb), float(start.cap_mb)
     )
@@ -150,6 +154,8 @@ def ask_source(kind: str, before: dict, known: bool) -> dict:
     """The fields of one kind of source. before: what they were in a build that failed; known: there was one."""
     if kind == "default":
         return {"type": "default"}
+    if kind == "tokens":
+        return ask_tokens(before)
     path = uploaded() if kind == UPLOAD else ""
     read = ask_fields(before)
     if kind in ("folder", UPLOAD):

@@ -10,7 +10,7 @@ from dashboard.models import wording
 from dashboard.models.colours import nth_colour
 from dashboard.models.jobs import log_of
 from dashboard.models.names import Named
-from dashboard.models.runs import RunTable, smoothed, training_curves
+from dashboard.models.runs import RunTable, smoothed, training_curves, training_unit
 from dashboard.server import state
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.nominate import nominate
@@ -86,7 +86,8 @@ def curves(study: studies.Study, numbers: list[int], titles: list[str]) -> None:
     named = dict(zip(numbers, titles, strict=True))
     drawn = {number: (tokens, smoothed(loss, smoothing), named[number]) for number, (tokens, loss) in lines.items()}
     colours = {title: nth_colour(place) for place, title in enumerate(titles)}
-    figure = run_charts.curves(drawn, {number: named[number] for number in drawn}, colours, logarithmic)
+    groups = {number: named[number] for number in drawn}
+    figure = run_charts.curves(drawn, groups, colours, logarithmic, training_unit(study))
     plot(figure, key=f"run-curves-{logarithmic}")
     st.caption(POINTS)
 

@@ -11,7 +11,7 @@ from dashboard.charts import style
 from dashboard.models.colours import colour_of
 from dashboard.models.names import Named
 from dashboard.models.progress import progress_of
-from dashboard.models.runs import RunTable, best_so_far, gaps, run_table, smoothed, training_curves
+from dashboard.models.runs import RunTable, best_so_far, gaps, run_table, smoothed, training_curves, training_unit
 from dashboard.models.wording import ROLES, RUN
 from dashboard.server import state
 from dashboard.views.measure import brushing, design
@@ -100,7 +100,7 @@ def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     smoothing, *logarithmic = ask_look("all")
     labelled = {n: (tokens, smoothed(loss, smoothing), label) for n, (tokens, loss, label) in labelled.items()}
-    figure = run_charts.curves(labelled, *curve_groups(study, table, names), logarithmic)
+    figure = run_charts.curves(labelled, *curve_groups(study, table, names), logarithmic, training_unit(study))
     plot(figure, key=f"curves-{logarithmic}")  # zoom in one scale means nothing in the other
     trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else len(table.columns["role"])
     of = "" if len(lines) == trained else f" of {trained:,}"

@@ -53,6 +53,7 @@ def windows_of(tokenizer: Any, corpus: Corpus, domain: str, size: int, context: 
     size: about how many bytes, from SPREAD places; begins: what the tokenizer puts before a text. Where it does, every
     window begins with it, and all of its text is predicted. Raises Problem for a domain with too little text.
     """
+    corpus.need_text("measure other models on the text")
     shard = corpus.valid(domain)
     a_token = max(1e-9, corpus.manifest["domains"][domain]["valid_bytes"] / max(1, len(shard)))
     count = min(len(shard) // SPREAD, max(16, int(size / SPREAD / a_token)))
