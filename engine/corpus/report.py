@@ -33,7 +33,7 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
         read = sum(facts["read"] for facts in files.values())
         sentences.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
     for name, facts in manifest["domains"].items():
-        if "answers" in facts:
+        if facts.get("answers"):
             answers, size = sum(facts["answers"].values()), facts["train_bytes"] + facts["valid_bytes"]
             sentences.append(
                 f"{name} has {facts['conversations']:,} conversations: {answers / size:.0%} of its bytes are answers, "
@@ -51,7 +51,7 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
     if count:
         sentences.append(f"Left out: {count:,} ({reasons(left, count)}).")
     if skipped:
-        total = sum(facts["skipped_count"] for facts in manifest["domains"].values())
+        total = sum(facts.get("skipped_count") or 0 for facts in manifest["domains"].values())
         sentences.append(f"Could not be read: {total:,} ({reasons(skipped, total)}).")
     if noticed:
         sentences.append(f"Warnings: {reasons(noticed, len(noticed))}.")

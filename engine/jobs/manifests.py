@@ -42,14 +42,19 @@ class DomainFacts(Excerpt):
     files: dict[str, Any] | None = None
     sha256: dict[str, str] | None = None
     unknown_letters: UnknownLetters | None = None
+    conversations: int | None = None
+    answers: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
-        """Raises Problem for files that are not counted, or not named."""
-        counts = {name: (self.files or {}).get(name, 0) for name in FILES}
-        if not all(is_whole(count, 0) for count in counts.values()) or not is_texts(
-            (self.files or {}).get("paths", [])
-        ):
+        """Raises Problem for files that are not counted, or not named, and answers of no conversations."""
+        files = self.files or {}
+        there = FILES if files.get("found") else [name for name in FILES if name in files]
+        if not all(is_whole(files.get(name), 0) for name in there) or not is_texts(files.get("paths", [])):
             raise Problem(f"Cannot read a domain's files: they are {shown(self.files)}.")
+        if (self.answers is None) != (self.conversations is None):
+            raise Problem(
+                "Cannot read a domain's answers: their conversations are not counted, or the other way round."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,27 @@ def test_what_is_drawn_is_each_once_and_evenly_spread():
 
 def bad(folder):
     """What can be wrong: (format, path, words)."""
+    yield from bad_mds(folder)
+    yield "litdata", folder / "packed", "not an index of litdata"
+    lit = litdata(folder / "lit", DOCUMENTS)
+    yield "mds", lit, "not an index of MosaicML"
+    told = json.loads((lit / "index.json").read_text())
+    (lit / "index.json").write_text(json.dumps(told | {"config": {"data_format": ["str"], "compression": None}}))
+    yield "litdata", lit, "['str']"
+    (lit / "index.json").write_text("{")
+    yield "litdata", lit, "is damaged"
+    (lit / "index.json").write_text("[1]")
+    yield "litdata", lit, "not an index of shards"
+    rows = arrow(folder / "rows", DOCUMENTS)
+    file = next(rows.iterdir())
+    file.write_bytes(file.read_bytes()[:-900])
+    yield "arrow", rows, "not an Arrow file, or was cut off"
+    file.write_bytes(packed(b"x" * 99))
+    yield "arrow", rows, "not an Arrow file"
+
+
+def bad_mds(folder):
+    """The same of MosaicML's shards and their index."""
     one = mds(folder / "cut", DOCUMENTS)
     shard = one / "shard.00001.mds"
     data = shard.read_bytes()
@@ -128,22 +149,6 @@ def bad(folder):
         shutil.copytree(one, changed)
         (changed / "index.json").write_text(json.dumps({"shards": [index["shards"][0] | change]}))
         yield "mds", changed, words
-    yield "litdata", one, "not an index of litdata"
-    lit = litdata(folder / "lit", DOCUMENTS)
-    yield "mds", lit, "not an index of MosaicML"
-    told = json.loads((lit / "index.json").read_text())
-    (lit / "index.json").write_text(json.dumps(told | {"config": {"data_format": ["str"], "compression": None}}))
-    yield "litdata", lit, "['str']"
-    (lit / "index.json").write_text("{")
-    yield "litdata", lit, "is damaged"
-    (lit / "index.json").write_text("[1]")
-    yield "litdata", lit, "not an index of shards"
-    rows = arrow(folder / "rows", DOCUMENTS)
-    file = next(rows.iterdir())
-    file.write_bytes(file.read_bytes()[:-900])
-    yield "arrow", rows, "not an Arrow file, or was cut off"
-    file.write_bytes(packed(b"x" * 99))
-    yield "arrow", rows, "not an Arrow file"
 
 
 def test_what_is_wrong_is_said_and_names_the_file(tmp_path):

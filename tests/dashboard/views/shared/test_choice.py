@@ -62,7 +62,17 @@ ONCE_EACH = {
     "a set of tags": {"sorted(known)"},
     "knobs of a method": {"[knob.name for knob in numeric]"},
     "words and numbers of our own": {
-        *("mine", "[7, 30, 90, 365]", "states", "looks", "views", "list(views)", "list(choices)", "list(groups)"),
+        *(
+            "mine",
+            "[7, 30, 90, 365]",
+            "states",
+            "looks",
+            "views",
+            "widths",
+            "list(views)",
+            "list(choices)",
+            "list(groups)",
+        ),
         *("list(GENERATORS)", "list(CUTS)", "[FILE, RULE, TEXT]"),
         *("SCHEDULES", "ACTIVATIONS", "BATCHES", "['tokens', 'loss']", "['this study', 'all studies']"),
         "['per expert', 'per expert and layer']",
