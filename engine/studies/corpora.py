@@ -11,10 +11,11 @@ from engine.core.people import need
 from engine.core.short_names import digest, listed
 from engine.core.workspace import Workspace, within
 from engine.corpus import shelf
-from engine.corpus.layouts import existing
+from engine.corpus.layouts import Scan, existing, of_folder
 from engine.corpus.shelf import Corpus
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
+from engine.corpus.token_formats import Counted, How, counted
 from engine.jobs.decisions import CorpusPlanned
 from engine.jobs.housekeeping import CorpusMarked
 from engine.spec.kinds.corpus import CorpusTask
@@ -55,6 +56,18 @@ def build_corpus(store: Store, name: str, spec: dict) -> Asked:
         else:
             job_id = f"corpus-{folder.name}~{digest(spec)[:8]}"  # no name of a corpus has this mark
         return ask_once(store, job_id, CorpusTask(name, **spec).spec())
+
+
+def folder_there(path: str) -> Scan:
+    """What a folder of this machine would give, before a corpus is built of it. Raises Problem as the build would."""
+    need("operator", "look into a folder of this machine")
+    return of_folder(path)
+
+
+def tokens_there(format: str, patterns: Sequence[str], how: How) -> Counted:
+    """The same of pre-tokenised files (engine/corpus/token_formats)."""
+    need("operator", "look into files of this machine")
+    return counted(format, patterns, how)
 
 
 def mark_corpus(store: Store, name: str, private: bool) -> None:

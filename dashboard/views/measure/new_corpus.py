@@ -12,12 +12,12 @@ from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed, told_apart
 from engine.corpus.fields import TEMPLATE, TEXT
-from engine.corpus.layouts import READ, of_folder
+from engine.corpus.layouts import READ
 from engine.corpus.rules import RULES, USUAL
 from engine.corpus.spec import GIVEN, CorpusSpec
 from engine.corpus.templates import TEMPLATES
 from engine.corpus.texts import WholeDomainsLeft
-from engine.studies.corpora import build_corpus, keep_text
+from engine.studies.corpora import build_corpus, folder_there, keep_text
 
 # {"path", "domains"} that cannot be read; the refusal; the name of a corpus whose failed build is to be changed.
 LOST, REFUSED, CHANGED = "corpus-lost", "corpus-refused", "corpus-changed"
@@ -126,7 +126,7 @@ def preview(path: str) -> None:
         st.caption("Each folder or file becomes a domain.")
         return
     try:
-        scan = of_folder(path)
+        scan = folder_there(path)
     except Problem as problem:
         refusal(problem)
         return
@@ -144,7 +144,7 @@ def preview(path: str) -> None:
 def domains_in(path: str) -> list[str]:
     """The domains of a folder, also those that cannot be read; none where it has gone."""
     try:
-        scan = of_folder(path)
+        scan = folder_there(path)
     except Problem:
         return []
     return [*scan.domains, *scan.lost]

@@ -5,9 +5,10 @@ import streamlit as st
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import short_count
-from engine.corpus.token_formats import FORMATS, How, counted
+from engine.corpus.token_formats import FORMATS, How
 from engine.corpus.token_formats.base import WIDTHS
 from engine.corpus.token_samples import patterns_of
+from engine.studies.corpora import tokens_there
 
 UNSAID = "the files say it"
 LOOK = 8  # domains that are counted before the corpus is built: headers of many files take a while
@@ -69,7 +70,7 @@ def there(source: dict) -> None:
     rows = []
     for name, paths in list(source["files"].items())[:LOOK]:
         try:
-            one = counted(source["format"], patterns_of(paths), how)
+            one = tokens_there(source["format"], patterns_of(paths), how)
         except Problem as problem:
             refusal(problem)
             return
