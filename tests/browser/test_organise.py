@@ -49,7 +49,7 @@ def test_studies_are_renamed_pinned_found_and_archived(tab, house, ids):
     dialog.get_by_label("Note").fill("ran on the old cluster")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
-    expect(tab.get_by_text("ran on the old cluster")).to_be_visible()
+    expect(tab.get_by_test_id("stText").get_by_text("ran on the old cluster")).to_be_visible()
     choose(tab, ids["Small"], "Pin")
     expect(cards(tab).first).to_contain_text("Wednesday *x*")
     tab.get_by_label("Find").fill("NIGHTLY wed")
