@@ -60,13 +60,28 @@ def refuse_below(path: Path) -> None:
         raise Problem(f"Cannot write {path}: {parent} is not a folder. Choose another place.")
 
 
+EXPORTS = "exports"  # of a workspace: what people take from it
+
+
 def refuse_taken(path: Path, force: bool = False) -> None:
     """Raise Problem if an output may not be written: over a file unasked, over a link, a pipe or a device ever."""
     if kind := special(path):
         raise Problem(f"Cannot write {path}: it is {kind}, not a file. Give the name of a new file.")
     refuse_below(path)
+    refuse_own(path)
     if not force and path.exists():
         raise Problem(f"Cannot write {path}: it exists. Choose another name.")
+
+
+def refuse_own(path: Path) -> None:
+    """Raise Problem where an output would lie among what a workspace keeps for itself: its journals are the source of
+    all else. Its folder for exports is free."""
+    place = path.resolve()
+    for root in place.parents:
+        if (root / "version").is_file() and (root / "journal").is_dir():
+            if place.relative_to(root).parts[0] != EXPORTS:
+                raise Problem(f"Cannot write {path}: it lies inside the workspace {root}. Choose a place outside.")
+            return
 
 
 @contextmanager

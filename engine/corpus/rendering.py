@@ -26,8 +26,8 @@ MOST_TEXT = 16_000_000  # characters that one conversation may become
 def fault_of(source: str) -> str:
     """Why a template cannot be read; "" if it can."""
     try:
-        environment().parse(source)
-    except (jinja2.TemplateError, RecursionError) as error:
+        environment().compile(source)  # a filter that is unknown parses
+    except (jinja2.TemplateError, RecursionError, SyntaxError) as error:
         return str(error)
     return ""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.core.errors import Problem
 from engine.metrics import accuracy, answer_bits, best_of_n, choices, exact_match, labels, loss
 from engine.metrics.base import Metric, Prediction, Text, ratio, values_of, window_scores
-from engine.metrics.items import Answers, Asked, ItemMetric, TaskValues, measured, task_values
+from engine.metrics.items import Answers, Asked, ItemMetric, TaskValues, ends_of, measured, task_values
 from engine.spec.objectives import Objective
 from engine.tasks import shelf
 from engine.tasks.task import EvalTask
@@ -112,12 +112,12 @@ def item_metrics(task: EvalTask) -> list[ItemMetric]:
 
 def objective_of(task: EvalTask, metric: ItemMetric) -> Objective:
     """What a metric of a task is to a study."""
-    chance = metric.chance(task)
-    if chance is not None and task.low is not None and task.high is not None:
-        chance = (chance - task.low) / (task.high - task.low)
+    chance, ends = metric.chance(task), ends_of(metric, task)
+    if chance is not None and ends is not None:
+        chance = (chance - ends[0]) / (ends[1] - ends[0])
     return Objective(
         metric.label(task.name),
-        unit=metric.unit if task.low is None else "normalised score",
+        unit=metric.unit if ends is None else "normalised score",
         higher_is_better=metric.higher_is_better,
         priority=0.0,
         task=task.name,

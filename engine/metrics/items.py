@@ -19,6 +19,7 @@ from engine.tasks.outcomes import Outcome
 from engine.tasks.task import EvalTask
 
 RESAMPLES = 200
+SCORES = ("accuracy", "fraction of items")  # units of what a task's low and high are of
 
 
 class Answers:
@@ -176,10 +177,19 @@ def valued(
     own = np.nan_to_num(own)
     drawn = np.random.default_rng(0).integers(own.shape[1], size=(RESAMPLES, own.shape[1]))
     values, again = metric.value(own, task), np.stack([metric.value(own[:, rows], task) for rows in drawn])
-    low, scale = (0.0, 1.0) if task.low is None or task.high is None else (task.low, 1 / (task.high - task.low))
+    low, high = ends_of(metric, task) or (0.0, 1.0)
+    scale = 1 / (high - low)
     if gap:
         values, again, low, lost = values - values[0], again - again[:, :1], 0.0, lost | lost[0]
     return np.where(lost, np.nan, (values - low) * scale), np.where(lost, np.nan, again.std(0) * abs(scale))
+
+
+def ends_of(metric: ItemMetric, task: EvalTask) -> tuple[float, float] | None:
+    """The task's low and high, for a metric that is told between them: they are of its score, not of bits or a
+    calibration; None for others."""
+    if task.low is None or task.high is None or metric.unit not in SCORES:
+        return None
+    return task.low, task.high
 
 
 def until(text: str, stops: Sequence[str]) -> str:

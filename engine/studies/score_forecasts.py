@@ -16,7 +16,7 @@ from engine.tasks import shelf
 from store import runs, studies
 from store.database import Store
 
-SHARES = ("accuracy", "share of items", "normalised score")  # units of scores that are a share of the items
+SHARES = ("accuracy", "fraction of items", "normalised score")  # units of scores that are a share of the items
 FEWEST_HELD, FEWEST_SIZES = 4, 3  # runs at the largest size that tell of a forecast; sizes, of which two make a trend
 
 

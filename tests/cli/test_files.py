@@ -222,3 +222,18 @@ def test_a_number_is_refused_with_its_own_cure(number, cure):
     with pytest.raises(Problem, match=cure):
         check_json({"tokens": number}, "repetition")
     check_json({"tokens": [0, -0.0, 1e-9, 1e18]}, "repetition")
+
+
+@pytest.mark.parametrize("place", ["journal/owner/events.jsonl", "journal/x.csv", "jobs/incoming/x.csv", "x.csv"])
+def test_no_output_lies_among_what_a_workspace_keeps(tmp_path, place):
+    """Not even where it was asked to replace what is there: journals are the source of everything else."""
+    root = Workspace.open(tmp_path / "w").root
+    (root / "journal" / "owner").mkdir(parents=True, exist_ok=True)
+    (root / "journal" / "owner" / "events.jsonl").write_text("{}\n")
+    with pytest.raises(Problem, match="inside the workspace"):
+        new_output(root / place, force=True)
+    (tmp_path / "link").symlink_to(root)
+    with pytest.raises(Problem, match="inside the workspace"):
+        new_output(tmp_path / "link" / place, force=True)
+    new_output(root / "exports" / "x.csv")
+    new_output(tmp_path / "beside.csv")

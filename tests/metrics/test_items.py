@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from engine.core.errors import Problem
+from engine.corpus.rendering import fault_of
 from engine.metrics import ITEM_METRICS, Answers, item_metrics, measured, objectives_of, task_values
 from engine.metrics.models import question
+from engine.studies.score_forecasts import can_link
 from engine.tasks.files import from_bytes
 from engine.tasks.task import EvalTask, Item, Sampling
 from tests.support.parrots import Parrot, speaking
@@ -245,3 +247,25 @@ def test_the_error_covers_what_other_items_would_give():
         value, error, _ = measured(ITEM_METRICS["accuracy"], answers)
         held += abs(value[0] - 0.6) <= 1.96 * error[0]
     assert 86 <= held <= 100
+
+
+def test_only_a_tasks_score_is_told_between_its_low_and_high():
+    """A calibration error or bits of answers would be shifted below 0 by the ends of another scale."""
+    asked = replace(task(), metrics=["accuracy", "answer_bits"])
+    ends = replace(asked, low=0.25, high=1.0)
+    plain, units = (objectives_of([], [], [one]) for one in (asked, ends))
+    assert units[0].unit == "normalised score" and units[1].unit == plain[1].unit != "normalised score"
+    whole, told = (task_values(speaking(knowing(asked, 6)), [(one, item_metrics(one))], None) for one in (asked, ends))
+    assert told.values[:, 1] == pytest.approx(whole.values[:, 1])
+    assert told.values[:, 0] == pytest.approx((whole.values[:, 0] - 0.25) / 0.75)
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "best_of_n", "accuracy"])
+def test_scores_that_are_a_part_of_the_items_can_be_linked_to_losses(metric):
+    (objective,) = objectives_of([], [], [task(metric)])
+    assert can_link(objective)
+
+
+@pytest.mark.parametrize("template", ["{{ messages | nothing }}", "{% break %}", "{{ messages"])
+def test_a_template_that_cannot_be_run_is_no_template(template):
+    assert fault_of(template) and not fault_of("{% for one in messages %}{{ one.content | trim }}{% endfor %}")
