@@ -22,17 +22,23 @@ class ExpertLaw:
 
     def at(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Expected losses of merges of so many experts (N,), and the ends of their 95% intervals, (N,) each."""
-        limit, gain, offset = self.terms.T[:, :, None]
-        values = limit + gain / (np.asarray(counts, float) + offset)  # (1 + B, N)
-        low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
-        return values[0], low, high
+        return ends(self._values(counts))
 
     def left(self, counts: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How much higher the loss of so many experts (N,) is than that of `last`, and its 95% interval, (N,) each."""
-        _, gain, offset = self.terms.T[:, :, None]
-        values = gain / (np.asarray(counts, float) + offset) - gain / (last + offset)
-        low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
-        return values[0], low, high
+        return ends(self._values(counts) - self._values(np.array([last])))
+
+    def _values(self, counts: np.ndarray) -> np.ndarray:
+        """(1 + B, N) expected losses by the fit, and by each refit."""
+        limit, gain, offset = self.terms.T[:, :, None]
+        found: np.ndarray = limit + gain / (np.asarray(counts, float) + offset)
+        return found
+
+
+def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The fit's values (1 + B, N), and the ends of the 95% intervals of the refits', (N,) each."""
+    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+    return values[0], low, high
 
 
 def fitted(counts: np.ndarray, losses: np.ndarray, seed: int = 0) -> ExpertLaw:

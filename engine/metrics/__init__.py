@@ -10,7 +10,17 @@ from pathlib import Path
 from engine.core.errors import Problem
 from engine.metrics import accuracy, answer_bits, best_of_n, choices, exact_match, labels, loss
 from engine.metrics.base import Metric, Prediction, Text, ratio, values_of, window_scores
-from engine.metrics.items import Answers, Asked, ItemMetric, TaskValues, ends_of, measured, task_values
+from engine.metrics.items import (
+    NORMALISED,
+    SCORES,
+    Answers,
+    Asked,
+    ItemMetric,
+    TaskValues,
+    ends_of,
+    measured,
+    task_values,
+)
 from engine.spec.objectives import Objective
 from engine.tasks import shelf
 from engine.tasks.task import EvalTask
@@ -34,6 +44,8 @@ __all__ = [
     "ITEM_METRICS",
     "LOSS",
     "METRICS",
+    "NORMALISED",
+    "SCORES",
     "Answers",
     "Asked",
     "ItemMetric",
@@ -117,7 +129,7 @@ def objective_of(task: EvalTask, metric: ItemMetric) -> Objective:
         chance = (chance - ends[0]) / (ends[1] - ends[0])
     return Objective(
         metric.label(task.name),
-        unit=metric.unit if ends is None else "normalised score",
+        unit=metric.unit if ends is None else NORMALISED,
         higher_is_better=metric.higher_is_better,
         priority=0.0,
         task=task.name,

@@ -19,7 +19,8 @@ from engine.tasks.outcomes import Outcome
 from engine.tasks.task import EvalTask
 
 RESAMPLES = 200
-SCORES = ("accuracy", "fraction of items")  # units of what a task's low and high are of
+SCORES = ("accuracy", "fraction of items")  # units of a part of the items, which a task's low and high are of
+NORMALISED = "normalised score"  # the unit of one that is told between them
 
 
 class Answers:

@@ -9,6 +9,7 @@ from engine.analysis.links import Link, link
 from engine.analysis.scaling import by_process, compute_of, groups_of
 from engine.analysis.sizes import Sizes
 from engine.core.errors import Problem
+from engine.metrics import NORMALISED, SCORES
 from engine.spec.objectives import BITS, Objective
 from engine.spec.statistics import ci_half_width
 from engine.studies.measured import points_measured
@@ -16,7 +17,7 @@ from engine.tasks import shelf
 from store import runs, studies
 from store.database import Store
 
-SHARES = ("accuracy", "fraction of items", "normalised score")  # units of scores that are a share of the items
+SHARES = (*SCORES, NORMALISED)  # units of scores that are a share of the items
 FEWEST_HELD, FEWEST_SIZES = 4, 3  # runs at the largest size that tell of a forecast; sizes, of which two make a trend
 
 

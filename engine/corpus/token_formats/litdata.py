@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.corpus.token_formats.base import LONGEST, Format, How, Joined
-from engine.corpus.token_formats.shards import beside, contents_of, index_of, offsets_of, whole
+from engine.corpus.token_formats.shards import Shard, beside, contents_of, index_of, offsets_of, whole
 
 # The numbers by which a data_format names whole numbers (litdata/constants.py), of tensors and of NumPy's arrays.
 TENSORS = {11: "u1", 12: "i1", 13: "<i2", 14: "<i2", 15: "<i4", 16: "<i4", 17: "<i8", 18: "<i8", 20: "<u2"}
@@ -18,29 +18,19 @@ KINDS = {"no_header_tensor": TENSORS, "no_header_numpy": ARRAYS}
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A chunk: its file, whether it is packed, its bytes unpacked, the type of its tokens, items and tokens; head:
-    bytes in which each item says its size, where chunks were not written for a TokensLoader."""
+class Chunk(Shard):
+    """A chunk. dtype: of its tokens; head: bytes in which each item says its size, where chunks were not written for a
+    TokensLoader."""
 
-    path: Path
-    packed: bool
-    bytes: int
     dtype: np.dtype
-    documents: int
-    count: int
     head: int
 
     @property
     def size(self) -> int:
         return self.count * self.dtype.itemsize
 
-    @property
-    def units(self) -> int:
-        return self.documents
-
     def read(self, units: np.ndarray) -> Iterator[np.ndarray]:
-        data = contents_of(self.path, self.packed, self.bytes)
-        offsets = offsets_of(self.path, data, self.documents, self.bytes)
+        data, offsets = self.opened()
         for unit in units:
             own = data[offsets[unit] + self.head : offsets[unit + 1]]
             if len(own) % self.dtype.itemsize:
@@ -81,7 +71,7 @@ def chunk_of(index: Path, told: dict, dtype: np.dtype, packed: bool) -> Chunk:
         size += first
     offsets_of(path, contents_of(path, packed, size, first), items, size)
     head = 4 if told.get("dim") is None else 0
-    return Chunk(path, packed, size, dtype, items, (size - first - head * items) // dtype.itemsize, head)
+    return Chunk(path, packed, size, items, (size - first - head * items) // dtype.itemsize, dtype, head)
 
 
 def counts_head(path: Path, packed: bool, size: int, first: int) -> bool:

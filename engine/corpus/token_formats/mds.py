@@ -14,7 +14,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.corpus.token_formats.base import LONGEST, WIDTHS, Format, How, Joined
-from engine.corpus.token_formats.shards import beside, contents_of, index_of, offsets_of, whole
+from engine.corpus.token_formats.shards import Shard, beside, contents_of, index_of, offsets_of, whole
 
 COLUMNS = ("tokens", "input_ids")  # what the column of tokens is usually called
 CODES = {8: "u1", 9: "i1", 16: "<u2", 17: "<i2", 32: "<u4", 33: "<i4", 64: "<u8", 65: "<i8"}  # of whole numbers
@@ -64,27 +64,17 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A shard: its file, whether it is packed, its bytes unpacked, its samples, their tokens, and where they stand."""
+class ColumnShard(Shard):
+    """A shard. column: where the tokens stand in its samples."""
 
-    path: Path
-    packed: bool
-    bytes: int
-    documents: int
-    count: int
     column: Column
 
     @property
     def size(self) -> int:
         return self.bytes
 
-    @property
-    def units(self) -> int:
-        return self.documents
-
     def read(self, units: np.ndarray) -> Iterator[np.ndarray]:
-        data = contents_of(self.path, self.packed, self.bytes)
-        offsets = offsets_of(self.path, data, self.documents, self.bytes)
+        data, offsets = self.opened()
         sizes = sizes_of(data, offsets[:-1], self.column)
         starts = offsets[:-1] + self.column.heads + sizes[:, : self.column.place].sum(axis=1)
         for unit in units:
@@ -113,7 +103,7 @@ def opened(path: Path, how: How) -> Joined:
     return Joined(path, [shard_of(path, one, how) for one in shards])
 
 
-def shard_of(index: Path, told: dict[str, Any], how: How) -> Shard:
+def shard_of(index: Path, told: dict[str, Any], how: How) -> ColumnShard:
     """One shard as its index tells of it, with its tokens counted: from the index where all samples are of one length,
     else from their sizes."""
     if told.get("format") != "mds" or told.get("version") != 2:
@@ -131,16 +121,16 @@ def shard_of(index: Path, told: dict[str, Any], how: How) -> Shard:
     path = beside(index, zipped.get("basename") if packed and isinstance(zipped, dict) else name)
     fixed = column.sizes[column.place]
     if fixed is not None and not column.shaped and column.dtype is not None:
-        return Shard(path, packed, size, samples, samples * (fixed // column.dtype.itemsize), column)
+        return ColumnShard(path, packed, size, samples, samples * (fixed // column.dtype.itemsize), column)
     alone = column.heads == 4 and column.dtype is not None  # then the offsets alone tell
     data = contents_of(path, packed, size, 4 * (samples + 2) if alone and packed else None)
     offsets = offsets_of(path, data, samples, size)
     if alone:
         own = np.diff(offsets) - 4 - sum(one for one in column.sizes if one is not None)
-        return Shard(path, packed, size, samples, int(column.counts(own).sum()), column)
-    one = Shard(path, packed, size, samples, 0, column)
+        return ColumnShard(path, packed, size, samples, int(column.counts(own).sum()), column)
+    one = ColumnShard(path, packed, size, samples, 0, column)
     count = sum(len(tokens) for tokens in one.read(np.arange(samples)))
-    return Shard(path, packed, size, samples, count, column)
+    return ColumnShard(path, packed, size, samples, count, column)
 
 
 def column_of(index: Path, told: dict[str, Any], how: How) -> Column:

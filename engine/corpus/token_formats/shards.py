@@ -2,6 +2,7 @@
 another, as 32-bit numbers; a shard may be packed by zstd. N samples."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,27 @@ def beside(index: Path, name: Any) -> Path:
     if not (folder / name).is_file() or (folder / name).is_symlink():
         raise Problem(f"Cannot read {index}: there is no {name} beside it. Part of the data set is missing.")
     return folder / name
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of samples behind an index: its path, whether it is packed, its bytes unpacked, its samples, tokens."""
+
+    path: Path
+    packed: bool
+    bytes: int
+    documents: int
+    count: int
+
+    @property
+    def units(self) -> int:
+        """Its samples: each can be read by itself."""
+        return self.documents
+
+    def opened(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its bytes, (bytes,) uint8, and where each sample begins and the last one ends, (N + 1,)."""
+        data = contents_of(self.path, self.packed, self.bytes)
+        return data, offsets_of(self.path, data, self.documents, self.bytes)
 
 
 def contents_of(path: Path, packed: bool, size: int, most: int | None = None) -> np.ndarray:

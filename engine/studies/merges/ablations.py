@@ -98,9 +98,9 @@ class Experts:
 def experts_of(found: dict[str, Any], aggregate: Aggregate) -> Experts:
     """How many experts pay, by one way to count metrics. found: of MergeAblated. Raises Problem if a law cannot be
     fitted."""
-    values = np.array([aggregate.of(_numbers(one["losses"])) for one in found["subsets"]])
+    values = np.array([aggregate.of(np.array(one["losses"], float)) for one in found["subsets"]])
     counts = np.array([len(one["experts"]) for one in found["subsets"]])
-    errors = [aggregate.error_of([_numbers(one["losses_se"])]) for one in found["subsets"]]
+    errors = [aggregate.error_of([np.array(one["losses_se"], float)]) for one in found["subsets"]]
     fine = np.isfinite(values)
     if not fine.any():
         raise Problem("Cannot tell how many experts pay: no merge of fewer experts has the metrics that count.")
@@ -184,8 +184,3 @@ def _told(study: studies.Study, result: dict[str, Any], aggregate: Aggregate) ->
         ],
         "t": result["t"],
     }
-
-
-def _numbers(values: list[float | None]) -> np.ndarray:
-    """Numbers with NaN where one is missing."""
-    return np.array([np.nan if one is None else one for one in values], float)
