@@ -25,7 +25,17 @@ from engine.importing.number_formats import unread_figure
 from engine.importing.phases import PhaseColumns, domains_under, phases_under, total_of_phases
 from engine.importing.points import DIVIDE, SCALES, SOFTMAX
 from engine.importing.questions import Question, Talk
-from engine.importing.shares import COUNTS, ROUNDED, SIGNED, Family, common_prefix, domains_of, families, scale_of
+from engine.importing.shares import (
+    COUNTS,
+    ROUNDED,
+    SIGNED,
+    Family,
+    common_prefix,
+    constant,
+    domains_of,
+    families,
+    scale_of,
+)
 from engine.importing.tables import Table, text_of
 
 OFFERED = 24  # families, metrics, sizes and budgets to choose from
@@ -70,7 +80,7 @@ def choose_shares(
     if not found:  # a domain may be called like a setting or a score
         rivals = found = [one for one in families(table, free) if one.sums]
     if not found:
-        raise _no_shares(table)
+        raise _no_shares(table, free)
     best = found[0]
     if (total := total_of_phases(table, found)) is not None:  # its phases are no rivals, and what is kept beside it
         best, rivals = total, []
@@ -145,8 +155,8 @@ def _may_be_share(table: Table, name: str) -> bool:
     return not measures(name) and noise_of(name, set(table.columns)) is None
 
 
-def _no_shares(table: Table) -> Problem:
-    """Why no shares were found, and what can be done about it."""
+def _no_shares(table: Table, free: list[str]) -> Problem:
+    """Why no shares were found, and what can be done about it. free: the columns of numbers that may be some."""
     texts = [name for name in table.columns if not table.is_numeric(name) and any(map(text_of, table.columns[name]))]
     figures = [name for name in texts if kind_of(name) is None and unread_figure(table, name) is not None]
     if len(figures) > 1:
@@ -180,11 +190,24 @@ def _no_shares(table: Table) -> Problem:
             f"Cannot import {table.name}: it has a row for each {about[0]!r}, and no column that names the runs, so "
             "nothing tells which rows are one mixture. Add a column with the run."
         )
+    if (same := constant(table, free)) is not None:
+        return _never_vary(table, same)
     numbers = listed([name for name in table.columns if table.is_numeric(name)]) or "none"
     return Problem(
-        f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours sum to "
-        f"1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares, or give the "
+        f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours that "
+        f"vary sum to 1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares, or give the "
         "table that has them as the first file of a pair."
+    )
+
+
+def _never_vary(table: Table, family: Family) -> Problem:
+    """Where what may be the shares is one mixture in all runs."""
+    values = {name: np.nanmax(table.loose(name)) for name in family.columns}
+    return Problem(
+        f"Cannot import {table.name}: its weights never vary. "
+        f"{listed([f'{name} is {value:g}' for name, value in values.items()], 6)} in every run, and from runs of one "
+        "mixture nothing can be learned of others. Add runs of other mixtures; or say which columns are the shares, if "
+        "they are not these."
     )
 
 

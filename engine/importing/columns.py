@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.core.short_names import listed
+from engine.importing.aggregates import CALLED, how_of, of_history
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
@@ -16,7 +17,7 @@ MAY_MEASURE = "a number whose name says nothing of a metric"
 
 @dataclass(frozen=True)
 class Column:
-    """file, column: where; role: one of READ, or why it is left out ("noise", "setting", "step", "other", ...).
+    """file, column: where; role: one of READ, or why it is left out ("noise", "aggregate", "setting", "step", "other", ...).
 
     reason: in words; also: the roles that were plausible too.
     """
@@ -49,6 +50,7 @@ def _column(mapping: Mapping, shares: Shares, table: Table, name: str, is_first:
         return Column(table.name, name, "share", shares.family.why)
     if name in metric:
         why = "named like a metric" if measures(name) else "chosen, or all there is"
+        why += f": {CALLED[how]} each run's history" if (how := how_of(name)) is not None else ""
         return Column(table.name, name, "metric", "a score in a harness' results" if name in table.told else why)
     if name in used:
         return Column(table.name, name, used[name], REASONS.get(used[name], "names the runs"))
@@ -69,6 +71,8 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "other", "a score in a harness' results that was not chosen"
     if not name or name.startswith(NAMELESS):
         return "nameless", "it has no name"
+    if table.is_numeric(name) and (summed := of_history(name, set(table.columns))) is not None:
+        return "aggregate", f"{CALLED[summed[0]]} each run's history, as {summed[1]!r} stands beside: an aggregate"
     of = noise_of(name, set(table.columns))
     if of is not None and table.is_numeric(name):
         what = "about" if of and ABOUT.search(name) and not MAYBE_NOISE.search(name) else "the spread of"

@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.importing.aggregates import CALLED, TOLD, how_of, is_result, of_history
 from engine.importing.choices import OFFERED, left
 from engine.importing.harness import Known
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
@@ -68,6 +69,8 @@ def choose_metrics(
             f"{listed(trained)}: a run's loss on its own mixture, which is low where the mixture is easy. It compares "
             "no mixtures: import losses on text that is the same for all runs."
         )
+    if summed := [f"{name} ({CALLED[how]} it)" for name in columns if (how := how_of(name)) in TOLD]:
+        talk.notes.append(f"Aggregates of each run's history, not what it ended with: {listed(summed, 6)}.")
     if higher is None:
         ways = {name: _is_up(table, name, one) for name, one in facts.items()}
         ups = {name for name in columns if ways[name]}
@@ -116,7 +119,7 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         name
         for name in left(table, taken)
         if table.is_numeric(name)
-        and noise_of(name, names) is None
+        and _may_count(name, names)
         and not is_beside(name, table.is_whole(name))
         and (kind_of(name) is None or _by_tracker(name))
         and (measures(name) or not table.counts_rows(name))
@@ -126,7 +129,7 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         free = [name for name in free if not is_beside(name, table.is_whole(name))]
     elif named := [name for name in free if measures(name)]:
         free = [name for name in named if not is_training(name)] or named
-        free = without_copies(table, choose_variants(table, free, talk), talk)
+        free = choose_variants(table, without_copies(table, free, talk), talk)
     elif len(free) > 1:
         options = {"all": f"all {len(free)} of them"} | {name: f"only {name}" for name in free[:OFFERED]}
         text = f"No column of {table.name} is named like a metric. Which of {listed(free)} is one?"
@@ -135,6 +138,12 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
     if not free:
         raise _no_metrics(table, taken)
     return free
+
+
+def _may_count(name: str, names: set[str]) -> bool:
+    """Whether a column is no spread of another one, and no aggregate of its history that is no run's result."""
+    summed = of_history(name, names)
+    return noise_of(name, names) is None if summed is None else is_result(name, summed[0])
 
 
 def _no_metrics(table: Table, taken: set[str | None]) -> Problem:

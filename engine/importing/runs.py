@@ -137,7 +137,8 @@ def _notes(
         notes.append(f"Too few runs ({runs}) for cross-validation, which takes 5: nothing can be fitted yet.")
     what = "runs" if different == runs else "different mixtures"
     if different == 1 < runs:
-        notes.append("All runs are of one mixture: they say nothing of any other.")
+        one = [f"{name} {share:.4g}" for name, share in zip(mapping.weights, shares[0].tolist(), strict=True)]
+        notes.append(f"All runs are of one mixture ({listed(one, 6)}): they say nothing of any other. Add others.")
     elif different < domains:
         notes.append(
             f"Fewer {what} ({different}) than domains ({domains}): predictions will be little better than the mean. "

@@ -1,4 +1,4 @@
-"""Columns that hold one metric more than once: at several steps, budgets, sizes or seeds, under two names, in a mean.
+"""Columns that hold one metric more than once: at several steps, budgets, sizes or seeds, as aggregates, in a mean.
 
 As metrics of their own each would count, and a loss in four columns four times: which ones count is asked.
 """
@@ -20,7 +20,8 @@ from engine.importing.tables import Table
 VARIANT = re.compile(
     r"@(?:step)?[-_ ]?(?P<at>\d{3,}[kmbt]?|\d+(?:\.\d+)?[kmbt])(?![a-z\d])|"
     r"(?<![a-z\d])(?P<word>(?:step|ckpt|checkpoint|iter|epoch|seed)s?[-_ ]?\d+)(?![a-z\d])|"
-    r"(?<![a-z\d])(?P<which>final|last|best|min|ema|smoothed|raw)(?![a-z\d])|"
+    r"(?<![a-z\d])(?P<which>final|last|latest|best|min|minimum|lowest|max|maximum|highest|peak|first|initial|ema|smoothed"
+    r"|raw|(?<=[./])(?:mean|avg|average|median)$)(?![a-z\d])|"
     r"(?<![a-z\d.])(?P<size>\d+(?:\.\d+)?[kmbt])(?:[-_ ]?(?:tokens?|tok|params?|steps?))?(?![a-z\d])",
     re.I,
 )
@@ -45,7 +46,10 @@ def choose_variants(table: Table, metrics: list[str], talk: Talk) -> list[str]:
         columns.setdefault(variant, []).append(name)
     options = {one: listed(columns[one], 4) for one in sorted(columns, key=_number, reverse=True)[:OFFERED]}
     options["all"] = "all of them: each counts as a metric of its own"
-    text = f"{listed(list(several), 6)} of {table.name} look like one metric at several steps, budgets, sizes or seeds."
+    text = (
+        f"{listed(list(several), 6)} of {table.name} look like one metric: at several steps, budgets, sizes or "
+        "seeds, or as aggregates of its history."
+    )
     answer = talk.ask(Question("variants", f"{text} Which ones count?", options))
     return [name for name in metrics if answer == "all" or several.get(name, answer) == answer]
 
@@ -81,7 +85,7 @@ def _called(match: re.Match[str]) -> str:
 
 
 def _core(name: str) -> str:
-    return re.sub(r"[-_./@: ]+", "", name)
+    return re.sub(r"[-_./@: ()]+", "", name)
 
 
 def _number(variant: str) -> float:

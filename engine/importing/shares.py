@@ -197,6 +197,15 @@ def _neighbours(values: np.ndarray, names: list[str]) -> list[Family]:
     return _best(found)
 
 
+def constant(table: Table, names: list[str]) -> Family | None:
+    """Neighbours that sum to 1 or to 100 and are the same in every row, of columns of numbers; None where there are
+    none. They are shares, most likely, of runs that nothing can be learned from."""
+    values = np.stack([table.loose(name) for name in names], axis=1) if names else np.zeros((1, 0))
+    least, most = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    held = np.where(least == most, most, np.inf)
+    return next(iter(_neighbours(np.stack([held, held]), names)), None)
+
+
 def _with_zeros(start: int, end: int, live: np.ndarray, places: np.ndarray) -> tuple[int, int]:
     """A run with the columns of zeros that stand at its ends."""
     zeros = set(places.tolist()) - set(live.tolist())

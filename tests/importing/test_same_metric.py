@@ -26,6 +26,12 @@ def table(**columns):
         ("acc_25M", "acc_0.1B", "0.1B"),
         ("best_val_loss", "final_val_loss", "final"),
         ("val_loss@1000", "val_loss", "without"),
+        ("eval/loss.min", "eval/loss", "without"),
+        ("eval/loss/min", "eval/loss", "without"),
+        ("eval/best_loss", "eval/loss", "without"),
+        ("val_loss (min)", "val_loss", "without"),
+        ("acc_max", "acc", "without"),
+        ("eval/loss.mean", "eval/loss.last", "last"),
     ],
 )
 def test_it_is_asked_which_one_counts(tmp_path, early, late, option):
@@ -37,6 +43,36 @@ def test_it_is_asked_which_one_counts(tmp_path, early, late, option):
     assert [one.metric for one in chosen.mapping.objectives] == [late] and chosen.values[:, 0].tolist() == LOSSES
     assert len(runs_of(path, answers={"variants": "all"}).mapping.objectives) == 2
     assert len(runs_of(path, metric_columns=[early, late]).mapping.objectives) == 2, "whoever names them means them"
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "how"),
+    [
+        ("val_loss_max", "val_loss", "largest"),
+        ("val_loss.first", "val_loss.last", "first"),
+        ("acc/min", "acc", "least"),
+        ("initial_loss", "loss", "first"),
+        ("val_loss_ema", "val_loss", "smoothed"),
+    ],
+)
+def test_an_aggregate_that_is_no_result_is_left_out_by_its_name(tmp_path, name, beside, how):
+    found = reading(written(tmp_path / "runs.csv", table(**{name: EARLIER, beside: LOSSES})))
+    assert [one.metric for one in found.mapping.objectives] == [beside] and not found.questions
+    (told,) = [one for one in found.columns if one.column == name]
+    assert told.role == "aggregate" and how in told.reason and repr(beside) in told.reason
+
+
+def test_an_aggregate_alone_is_read_and_named(tmp_path):
+    found = reading(written(tmp_path / "runs.csv", table(**{"eval/loss.min": LOSSES})))
+    assert [one.metric for one in found.mapping.objectives] == ["eval/loss.min"]
+    assert any("eval/loss.min (the least value in it)" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("beside", [{"val_loss_std": EARLIER, "val_loss": LOSSES}, {"val_loss_mean": LOSSES}])
+def test_the_least_of_several_seeds_is_a_spread(tmp_path, beside):
+    found = reading(written(tmp_path / "runs.csv", table(val_loss_min=EARLIER, **beside)))
+    assert len(found.mapping.objectives) == 1 and not found.questions
+    assert [one.role for one in found.columns if one.column == "val_loss_min"] == ["noise"]
 
 
 def test_several_metrics_are_chosen_at_once_and_others_stay(tmp_path):

@@ -70,6 +70,20 @@ def test_different_mixtures_are_counted_and_not_runs(tmp_path, different, said):
     assert any(note.startswith(said) for note in runs_of(written(tmp_path / "runs.csv", table)).notes)
 
 
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"web": 0.5, "code": 0.5}, "web is 0.5, code is 0.5"),
+        ({"lr": 0.1, "web": 70, "code": 20, "books": 10}, "web is 70, code is 20, books is 10"),
+    ],
+)
+def test_weights_that_never_vary_are_refused_by_that(tmp_path, weights, said):
+    table = {**RUN, **{name: [value] * RUNS for name, value in weights.items()}, "val_loss": LOSSES}
+    with pytest.raises(Problem, match=f"its weights never vary. {said} in every run.*Add runs of other mixtures"):
+        reading(written(tmp_path / "runs.csv", table))
+    assert runs_of(tmp_path / "runs.csv", weight_columns=["web", "code", *(["books"] * ("books" in weights))])
+
+
 def test_the_kind_of_runs_that_was_measured_is_offered_first(tmp_path):
     """Rows of a first phase have no loss: taken first, the preview would blame the loss."""
     rows = ["run,phase,web,code,books,val_loss"]
