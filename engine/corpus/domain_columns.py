@@ -13,9 +13,10 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.short_names import counted, listed
+from engine.corpus.json_records import records_of
 from engine.corpus.labels import Label, label_of
 from engine.corpus.layouts import Left, Scan, SourceFile, kind_of
-from engine.corpus.records import Unreadable, array_values, line_value, lines
+from engine.corpus.records import Unreadable
 from engine.corpus.streams import opened, stream_of
 
 MOST = 512  # domains: with more values a column names the records
@@ -73,7 +74,7 @@ def _labels_in(path: Path, name: str, columns: Label, size: int, written: int) -
         raise Problem(f"Cannot tell domains apart in {name}: columns are read of {', '.join(READ)} files.")
     try:
         with opened(path) as raw:
-            records = parquet_records(raw, columns) if kind == ".parquet" else json_records(raw, path, kind)
+            records = parquet_records(raw, columns) if kind == ".parquet" else json_records(raw, path, kind, columns)
             found: Counter[Label | None] = Counter()
             for record in records:
                 found[label_of(record, columns)] += 1
@@ -98,13 +99,9 @@ def parquet_records(raw: Any, columns: Label) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def json_records(raw: Any, path: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """The objects of JSON lines, or of an array; what is none is told where the text is read."""
+def json_records(raw: Any, path: Path, kind: str, columns: Label) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON; what is none is told where the text is read."""
     stream, _ = stream_of(raw, path)
-    if kind == ".json" and stream.peek(1).lstrip()[:1] == b"[":
-        yield from (value for value, _ in array_values(stream) if isinstance(value, dict))
-        return
-    for line in lines(stream):
-        value, _ = line_value(line)
-        if isinstance(value, dict):
-            yield value
+    for one in records_of(stream, kind, set(columns)):
+        if isinstance(one.value, dict) and not one.fault:
+            yield one.value

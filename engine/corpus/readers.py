@@ -21,8 +21,9 @@ from engine.corpus.document import (
     salted_hash,
 )
 from engine.corpus.fields import Fields
+from engine.corpus.json_records import json_texts
 from engine.corpus.layouts import PLAIN, SourceFile, kind_of
-from engine.corpus.records import BINARY, NO_TEXT, NOT_UTF8, Faults, Unreadable, csv_texts, json_texts, jsonl_texts
+from engine.corpus.records import BINARY, NO_TEXT, NOT_UTF8, Faults, Unreadable, csv_texts
 from engine.corpus.streams import opened, stream_of
 from engine.corpus.tables import arrow_texts, parquet_texts
 
@@ -138,7 +139,7 @@ def record_texts(kind: str, stream: io.BufferedReader, fields: Fields, faults: F
     """The texts of a file of records."""
     if kind in DELIMITERS:
         return csv_texts(stream, fields, DELIMITERS[kind], faults)
-    return (json_texts if kind == ".json" else jsonl_texts)(stream, fields, faults)
+    return json_texts(stream, fields, faults, kind)
 
 
 def text_pieces(stream: io.BufferedReader, limit: int, faults: Faults) -> Iterator[bytes]:

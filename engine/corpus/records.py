@@ -1,13 +1,11 @@
-"""Own data: records out of JSON lines, JSON arrays, CSV and tab-separated text.
+"""Own data: records out of CSV and tab-separated text, and what all readers of records share.
 
 What is wrong with one record costs that record; `Faults` counts it by reason.
 """
 
-import codecs
 import contextlib
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -20,13 +18,11 @@ from engine.corpus.fields import Fields, conversation_fields
 from engine.corpus.labels import Labels, is_label
 
 MOST_LINE = 16_000_000  # bytes of a line, characters of a field or of a record in an array
-BLOCK = 1_000_000  # bytes of an array read at a time
 NOT_UTF8 = "not UTF-8"
 BINARY = "zero bytes: binary data, or UTF-16 without its mark"
 NO_TEXT = re.compile("[\0\udc80-\udcff]")  # the latter: bytes that were not UTF-8
 DELIMITERS = ",;\t|"
 SEPARATOR = re.compile(r'"?sep=([^"])"?', re.I)  # a spreadsheet's first line
-SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class Unreadable(Exception):
@@ -68,131 +64,6 @@ def lines(stream: io.BufferedReader) -> Iterator[bytes | None]:
         while (more := stream.readline(MOST_LINE)) and not more.endswith(b"\n"):
             pass
         yield None
-
-
-def jsonl_texts(stream: io.BufferedReader, fields: Fields, faults: Faults) -> Iterator[Written]:
-    """The text of each line's object."""
-    for number, line in enumerate(lines(stream), 1):
-        if line is not None and not line.strip(b" \t\r\n"):
-            continue
-        value, fault = line_value(line)
-        text, fault = (Written(""), fault) if fault else field_text(value, fields, faults.labels)
-        if fault:
-            faults.add(fault, number)
-        else:
-            yield text
-
-
-def line_value(line: bytes | None) -> tuple[Any, str]:
-    """(what a line of JSON holds, "") or (nothing, why not)."""
-    if line is None:
-        return None, f"longer than {MOST_LINE:,} bytes"
-    if b"\0" in line:
-        return None, BINARY
-    try:
-        return json.loads(line.decode("utf-8")), ""
-    except UnicodeDecodeError:
-        return None, NOT_UTF8
-    except (ValueError, RecursionError):
-        return None, "not JSON"
-
-
-def field_text(value: Any, fields: Fields, labels: Labels) -> tuple[Written, str]:
-    """(text, "") of a record that was parsed, or (nothing, why not)."""
-    if isinstance(value, dict) and not fields.only:
-        labels.see(value)
-    return fields.written(value)
-
-
-def json_texts(stream: io.BufferedReader, fields: Fields, faults: Faults) -> Iterator[Written]:
-    """The texts of a .json file: an array of records, or a record per line, as its first character says."""
-    head = stream.peek(1)
-    while head and not head.lstrip(b" \t\r\n"):
-        stream.read(len(head))
-        head = stream.peek(1)
-    if not head.lstrip().startswith(b"["):
-        faults.unit = "line"
-        yield from jsonl_texts(stream, fields, faults)
-        return
-    for number, (value, sound) in enumerate(array_values(stream), 1):
-        text, fault = field_text(value, fields, faults.labels) if sound else (Written(""), NOT_UTF8)
-        if fault:
-            faults.add(fault, number)
-        else:
-            yield text
-
-
-def array_values(stream: io.BufferedReader) -> Iterator[tuple[Any, bool]]:
-    """(value, whether its bytes are UTF-8) of each element of a JSON array, one in memory at a time.
-
-    Raises Unreadable where it goes on as no JSON does.
-    """
-    text = Text(stream)
-    text.skip("[")
-    done = 0
-    while text.ahead() != "]":
-        if done:
-            text.skip(",", after=done)
-        value, source = text.value(after=done)
-        done += 1
-        yield value, is_text(source)
-    text.skip("]")
-    if text.ahead():
-        raise Unreadable(f"after its array of {done:,} records more text follows, which is not read")
-
-
-class Text:
-    """Text of a stream with a place in it, read as it is needed. Bytes that are not UTF-8 become half surrogates."""
-
-    def __init__(self, stream: io.BufferedReader):
-        self.stream = stream
-        self.decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.json = json.JSONDecoder()
-        self.buffer, self.place, self.ended = "", 0, False
-
-    def more(self) -> bool:
-        """Read on, twice as far each time: a record that is parsed again and again costs no more than twice."""
-        block = b"" if self.ended else self.stream.read(max(BLOCK, len(self.buffer) - self.place))
-        self.buffer, self.place = self.buffer[self.place :] + self.decoder.decode(block, not block), 0
-        self.ended = not block
-        return not self.ended
-
-    def ahead(self) -> str:
-        """The next character that is no blank; "" at the end."""
-        while True:
-            self.place = SPACE.match(self.buffer, self.place).end()
-            if self.place < len(self.buffer):
-                return self.buffer[self.place]
-            if not self.more():
-                return ""
-
-    def skip(self, mark: str, after: int = 0) -> None:
-        """Pass a mark. Raises Unreadable if another one stands there."""
-        if self.ahead() != mark:
-            raise self.wrong(after)
-        self.place += 1
-
-    def value(self, after: int) -> tuple[Any, str]:
-        """(the value at this place, its source)."""
-        if not self.ahead():
-            raise self.wrong(after)
-        while True:
-            try:
-                value, end = self.json.raw_decode(self.buffer, self.place)
-                length = end - self.place
-                if end < len(self.buffer) or not self.more():  # at the very end a number may go on
-                    source = self.buffer[self.place : self.place + length]
-                    self.place += length
-                    return value, source
-            except (ValueError, RecursionError):
-                if len(self.buffer) - self.place > MOST_LINE or not self.more():
-                    raise self.wrong(after) from None
-
-    def wrong(self, after: int) -> Unreadable:
-        """The error where the array cannot be followed any more."""
-        long = len(self.buffer) - self.place > MOST_LINE
-        why = f"not JSON, or longer than {MOST_LINE:,} characters," if long else "not JSON"
-        return Unreadable(f"{why} after its first {after:,} records, which are kept; the rest is not read")
 
 
 def csv_texts(stream: io.BufferedReader, fields: Fields, delimiter: str, faults: Faults) -> Iterator[Written]:

@@ -17,7 +17,7 @@ MAY_MEASURE = "a number whose name says nothing of a metric"
 
 @dataclass(frozen=True)
 class Column:
-    """file, column: where; role: one of READ, or why it is left out ("noise", "aggregate", "setting", "step", "other", ...).
+    """file, column: where; role: one of READ, or why it is left out ("noise", "aggregate", "setting", "step", ...).
 
     reason: in words; also: the roles that were plausible too.
     """

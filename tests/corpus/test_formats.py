@@ -38,6 +38,11 @@ WRITTEN = {
     ".NDJSON": LINES.replace("\n", "\r\n"),
     ".json": LINES,
     ".array.json": json.dumps([{"text": text} for text in TEXTS], indent=1),
+    ".pretty.json": "".join(json.dumps({"text": text}, indent=2) + "\n" for text in TEXTS),
+    ".commas.JSONL": ",\n".join(json.dumps({"text": text}) for text in TEXTS),
+    ".indented.jsonl": json.dumps([{"text": text} for text in TEXTS], indent=1),
+    ".around.json": json.dumps({"version": 1, "data": [{"text": text} for text in TEXTS]}, indent=1),
+    ".around.ndjson": json.dumps({"rows": [{"text": text} for text in TEXTS], "next": None}),
     ".csv": "id,text\r\n" + "".join(f"1,{text}\r\n" for text in QUOTED),
     ".tsv": "id\ttext\n" + "".join(f"1\t{text}\n" for text in QUOTED),
 }
@@ -48,6 +53,37 @@ def read(path, column="text"):
     tally = Tally()
     found = readers.documents("d", [SourceFile(path, path.name)], Fields(column), tally)
     return [document.data.decode() for document in found], tally
+
+
+def test_one_object_over_several_lines_is_a_record(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"id": 7, "text": "good", "meta": {"by": "x"}}, indent=4))
+    assert read(tmp_path / "a.json")[0] == ["good"]
+    (tmp_path / "b.json").write_text(json.dumps({"messages": [{"role": "assistant", "content": "good"}]}, indent=4))
+    assert "good" in read(tmp_path / "b.json")[0][0]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"train": [{"text": "a"}], "test": [{"text": "b"}]}, r"several lists of records \('train', 'test'\)"),
+        ({"text": {"0": "a", "1": "b"}}, "as where pandas writes a table by its columns"),
+        ({"id": 1, "spans": [{"from": 3}], "content": "a"}, "no text in 'text'; its fields: 'id', 'spans', 'content'"),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_other_objects_are_named_as_what_they_are(tmp_path, value, why, indent):
+    (tmp_path / "a.json").write_text(json.dumps(value, indent=indent))
+    with pytest.raises(Problem, match=why):
+        read(tmp_path / "a.json")
+
+
+def test_a_bad_first_line_costs_that_line_and_no_more(tmp_path):
+    (tmp_path / "a.jsonl").write_text('\n{"text": "bad\n' + LINES)
+    found, tally = read(tmp_path / "a.jsonl")
+    assert found == TEXTS and tally.skipped[0]["reason"] == "1 of its lines: not JSON (first: line 2)"
+    (tmp_path / "b.json").write_text(json.dumps({"text": "good"}, indent=1) + "\n{")
+    found, tally = read(tmp_path / "b.json")
+    assert found == ["good"] and "not JSON after its first 1 records" in tally.skipped[0]["reason"]
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
