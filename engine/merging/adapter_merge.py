@@ -217,7 +217,7 @@ def merge_adapters(
     """Write the merge of adapters as an adapter to the folder `out`.
 
     Returns {"out", "modules", "parameters", "rank", "distance", "warnings"}; distance: of the merge from what its way
-    aims at (`Made`), over the size of that. Raises Problem if one is no plain LoRA, they do not fit each other, or the
+    aims at (`Made`), over the size of that. Raises Problem if one is no LoRA, they do not fit each other, or the
     request cannot be.
     """
     read = [read_factors(folder) for folder in folders]

@@ -1,4 +1,4 @@
-"""What an adapter's settings say: a plain LoRA's rank and scale, or why it is of a kind that cannot be used here."""
+"""What an adapter's settings say: its rank and scale, or why it is of a kind that cannot be used here."""
 
 import math
 import re
@@ -12,6 +12,9 @@ BY_PEFT = "Merge it into its base with peft's merge_and_unload first."
 BY_ITS_MAKER = "Save it as peft does (lora_A.weight, lora_B.weight), or merge it into its base with what trained it."
 BY_INPUT = "It acts on some inputs only, which no merged weights can do: leave it out."
 BESIDE = "It acts beside the weights, and no merged weights can do that: leave it out."
+# Settings of LoRA that are read -> the kind. What cannot be used is told with these.
+READABLE = {"use_rslora": "rsLoRA", "use_dora": "DoRA", "modules_to_save": "either with modules trained as a whole"}
+SUPPORTED = f"What can be used: LoRA, {', '.join(READABLE.values())}."
 # Settings under which the weights are not base + scale B A -> the kind, and what can be done.
 UNREADABLE = {
     "use_qalora": ("QA-LoRA", BY_PEFT),
@@ -43,7 +46,7 @@ HARMLESS = (
 
 
 def settings_of(folder: Path) -> dict:
-    """adapter_config.json of a plain LoRA. Raises Problem if it is damaged or of another kind, which it names."""
+    """adapter_config.json of a LoRA that is read. Raises Problem if it is damaged or of another kind, which it names."""
     path = folder / CONFIG
     try:
         found = table(path.read_bytes())
@@ -64,7 +67,7 @@ def settings_of(folder: Path) -> dict:
 
 
 def refuse_kind(folder: Path, settings: dict) -> None:
-    """Raise Problem for an adapter that is no plain LoRA."""
+    """Raise Problem for an adapter of a kind that is not read."""
     kind, beginning = settings.get("peft_type"), str(settings.get("init_lora_weights")).lower()
     said = [(f"{key}: it is {name}", cure) for key, (name, cure) in UNREADABLE.items() if settings.get(key)]
     if (named := str(kind or "LORA").upper()) != "LORA":
@@ -77,9 +80,7 @@ def refuse_kind(folder: Path, settings: dict) -> None:
         said.append((f"init_lora_weights {beginning}: it belongs to a base that this has changed", cure))
     if said:
         why, cure = said[0]
-        raise Problem(
-            f"Cannot use the adapter {folder}: {CONFIG} says {why}, and only a plain LoRA can be used. {cure}"
-        )
+        raise Problem(f"Cannot use the adapter {folder}: {CONFIG} says {why}. {SUPPORTED} {cure}")
 
 
 def unknown_settings(settings: dict) -> list[str]:

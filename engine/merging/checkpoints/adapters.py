@@ -19,6 +19,7 @@ from engine.merging.checkpoints.adapter_kinds import (
     BY_ITS_MAKER,
     BY_PEFT,
     CONFIG,
+    SUPPORTED,
     scale_of,
     settings_of,
     unknown_settings,
@@ -87,7 +88,9 @@ class Adapted:
             is_whole = target.endswith((".weight", ".bias")) or target in self.base.tensors
             if partner(name) is None and ("lora_" in name or not is_whole):
                 cure = BY_PEFT if "lora_" not in name or "lora_magnitude" in name else BY_ITS_MAKER
-                raise Problem(f"Cannot use the adapter {self.folder}: {name!r} does not belong to a plain LoRA. {cure}")
+                is_dora = is_magnitude(name)  # of a linear layer that settings do not tell, or of another one
+                own = f"is DoRA's, and {CONFIG} does not say use_dora" if is_dora else "is a tensor of another kind"
+                raise Problem(f"Cannot use the adapter {self.folder}: {name!r} {own}. {SUPPORTED} {cure}")
         met = meeting(list(named.values()), list(self.base.tensors))
         return {name: met.get(target, target) for name, target in named.items()}
 
@@ -131,7 +134,7 @@ class Adapted:
         self.changes.setdefault(target, []).append(change)
 
     def _magnitude(self, module: str, first: str, second: str) -> str | None:
-        """The name of a module's DoRA magnitudes; None for a plain LoRA."""
+        """The name of a module's DoRA magnitudes; None where it is no DoRA."""
         if not self.settings.get("use_dora"):
             return None
         a, b = (self.weights.tensors[name].shape for name in (first, second))

@@ -51,7 +51,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A plain LoRA's settings, its factors by module, and the tensors that it has whole, by their names in its file."""
+    """A LoRA's settings, its factors by module, and the tensors that it has whole, by their names in its file."""
 
     folder: Path
     settings: dict[str, Any]
@@ -60,7 +60,7 @@ class Adapter:
 
 
 def read_factors(folder: Path) -> Adapter:
-    """An adapter's content. Raises Problem for one that is damaged or is more than a plain LoRA, which it names."""
+    """An adapter's content. Raises Problem for one that is damaged or cannot be merged so, and names why."""
     if not (folder / CONFIG).is_file() or not (folder / ADAPTER).is_file():
         lacking = CONFIG if not (folder / CONFIG).is_file() else ADAPTER
         raise Problem(f"Cannot open the adapter {folder}: {lacking} is not there. {BY_ITS_MAKER}")

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.__main__ import main
 from engine.core.errors import Problem
+from engine.merging.checkpoints.adapter_kinds import READABLE, SUPPORTED
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
@@ -123,6 +124,7 @@ def test_other_kinds_are_named_before_their_tensors_are_looked_up(tmp_path, sett
     with pytest.raises(Problem, match=said) as refused:
         open_model(f"{base}+{adapter}")
     assert "adapter_config.json" in str(refused.value) and "trained on" not in str(refused.value)
+    assert all(kind in str(refused.value) for kind in ("LoRA", *READABLE.values())), "what can be used is listed"
 
 
 @pytest.mark.parametrize("kind", ["PREFIX_TUNING", "p_tuning", "XLORA", "LILY", "IA3", "BONE"])
@@ -140,8 +142,9 @@ def test_other_kinds_are_named_by_their_tensors(tmp_path, name):
     """Where adapter_config.json says nothing of it."""
     base, _ = base_of(tmp_path)
     adapter = adapter_of(tmp_path, low("nowhere.q_proj", 6, 6) | {name: torch.ones(2)})
-    with pytest.raises(Problem, match="does not belong to a plain LoRA"):
+    with pytest.raises(Problem, match=r"is a tensor of another kind|does not say use_dora") as refused:
         open_model(f"{base}+{adapter}")
+    assert SUPPORTED in str(refused.value)
 
 
 def test_settings_that_are_unknown_here_and_files_that_are_not_read_are_named(tmp_path):
@@ -207,7 +210,7 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
         (low("model.layers.0.q_proj", 7, 6), {}, "do not make"),
         (low("model.layers.9.q_proj", 6, 6), {}, "layers.9.q_proj"),
         ({"model.norm.lora_A.weight": torch.ones(2, 6)}, {}, "but no"),
-        ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "not belong to a plain LoRA"),
+        ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "does not say use_dora"),
         ({}, {}, "holds no tensor"),
         ({"model.norm.lora_A.default.weight": torch.ones(2, 6)}, {}, "Save it as peft does"),
         ({"model.norm.lora_down.weight": torch.ones(2, 6)}, {}, "Save it as peft does"),
