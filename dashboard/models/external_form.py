@@ -4,6 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from engine.core.errors import Problem
+from engine.core.shown import READS
 from engine.spec.study import StudySpec
 
 BETTER = {"lower": False, "higher": True}
@@ -46,7 +47,7 @@ def domains_in(text: str) -> Text:
 
 def _counts(text: str) -> tuple[tuple[str, ...], dict[str, float]]:
     try:
-        found = {name: float(count) for name, count in json.loads(text).items()}
+        found = {name: float(count) for name, count in json.loads(text, **READS).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise Problem(f"Cannot read the counts: {error}. Give an object with a number for each domain.") from error
     return tuple(found), found

@@ -12,11 +12,13 @@ import signal
 import sys
 from collections.abc import Collection
 from contextlib import closing, nullcontext, suppress
+from typing import NoReturn
 
 from engine import VERSION
 from engine.cli import catalogue
 from engine.core.errors import Problem
 from engine.core.files import given_path
+from engine.core.shown import bounded
 from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{problem}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(sentence_of(error, f"carry out `{options.command}`"), file=sys.stderr)
+        print(bounded(sentence_of(error, f"carry out `{options.command}`")), file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         with suppress(OSError):  # the terminal may be gone
@@ -66,13 +68,18 @@ def outcome(options: argparse.Namespace) -> object:
         return options.run(client, workspace, options)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that quotes what was given as all messages do: short."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(bounded(message))
+
+
 # A new command is a function and a line in the `add` of one of the subjects.
 def parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
     """All commands. With some words of a command line, only those that stand there (and others of their subjects) have
     their options: of the others, which are named in the help alone, no file is read."""
-    root = argparse.ArgumentParser(
-        prog="mixdesk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    root = Parser(prog="mixdesk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root.add_argument("--version", action="version", version=VERSION)
     workspace = {"type": given_path, "help": "default: $MIXDESK_WORKSPACE, else ./workspace"}
     root.add_argument("--workspace", **workspace)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from engine.cli.numbers import number_given, whole_given
 from engine.cli.waiting import beside, waited
 from engine.cli.words import pairs, plain
 from engine.core.errors import Problem
@@ -38,14 +39,16 @@ def corpus_options(one) -> None:
     said = "the files are pre-tokenised, and stay where they lie: a random sample of their tokens is copied"
     one.add_argument("--tokens", choices=list(FORMATS), metavar="FORMAT", help=f"{said} ({', '.join(FORMATS)})")
     one.add_argument("--dtype", choices=list(WIDTHS), help="of tokens in files that do not say it")
-    one.add_argument("--end-token", type=int, metavar="ID", help="what ends a document, where only that divides a file")
+    one.add_argument(
+        "--end-token", type=whole_given, metavar="ID", help="what ends a document, where only that divides it"
+    )
     one.add_argument("--column", help="that holds the tokens (mds, arrow; default: tokens or input_ids)")
-    one.add_argument("--seed", type=int, help="of the sample (default: 0)")
+    one.add_argument("--seed", type=whole_given, help="of the sample (default: 0)")
     one.add_argument(
         "--without", action="append", metavar="DOMAIN", help="a domain of the folder that stays out; repeat"
     )
     levels = "2: the folder's sub-folders are sources, and what is in each its topics"
-    one.add_argument("--levels", type=int, choices=(1, 2), help=levels)
+    one.add_argument("--levels", type=whole_given, choices=(1, 2), help=levels)
     said = "a column of the records that says their domain; twice for two levels, such as source and topic"
     one.add_argument("--domain-column", action="append", metavar="COLUMN", help=said)
     one.add_argument("--text-column", help="the text column of records and tables (default: text)")
@@ -60,9 +63,11 @@ def corpus_options(one) -> None:
         "of the tokens, without which losses are in nats per token",
     )
     one.add_argument(
-        "--vocabulary", type=int, help=f"vocabulary size of a bpe tokenizer (default: 2048) or a rule's ({USUAL})"
+        "--vocabulary",
+        type=whole_given,
+        help=f"size of a bpe tokenizer (default: 2048) or a rule's ({USUAL})",
     )
-    one.add_argument("--cap-mb", type=float, help="at most this many MB of text per domain")
+    one.add_argument("--cap-mb", type=number_given, help="at most this many MB of text per domain")
     one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
 
 

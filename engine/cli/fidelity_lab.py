@@ -1,5 +1,6 @@
 """Commands about the fidelity lab of a study."""
 
+from engine.cli.numbers import number_given, whole_given
 from engine.cli.waiting import beside, wait_for_study, waited
 from engine.spec.lab import CHANGES, FEWEST
 
@@ -12,10 +13,10 @@ def add(command) -> None:
     one.add_argument(
         "--fidelity", action="append", default=[], choices=list(CHANGES), help="only these; repeat (default: all)"
     )
-    one.add_argument("--mixtures", type=int, default=FEWEST, help="spread mixtures (default: %(default)s)")
+    one.add_argument("--mixtures", type=whole_given, default=FEWEST, help="spread mixtures (default: %(default)s)")
     one.add_argument(
         "--times",
-        type=float,
+        type=number_given,
         default=2,
         help="weights and tokens of the reference, in a proxy's (default: %(default)g)",
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import refuse_taken
+from engine.core.shown import READS
 from engine.core.system import UNREADABLE, read_fault
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def numbers_in(path: Path) -> dict[str, float]:
     with as_file(path) as file:
         if file.suffix.lower() == ".json":
             try:
-                found = json.loads(file.read_text(), object_pairs_hook=lambda pairs: once_each(pairs, str(path)))
+                found = json.loads(
+                    file.read_text(), object_pairs_hook=lambda pairs: once_each(pairs, str(path)), **READS
+                )
             except UNREADABLE as error:
                 cure = 'Write {"domain": number, ...}.'
                 raise Problem(f"Cannot read {path}: {read_fault(error, cure)}") from error

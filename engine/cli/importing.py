@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.analysis.explain import EXTRAPOLATED
 from engine.cli.files import as_file, new_output, numbers_in, plain_table
+from engine.cli.numbers import number_given
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.errors import Problem
@@ -60,9 +61,9 @@ def add(command) -> None:
         "--prior", type=given_path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known"
     )
     one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help="repeat; default: all 1")
-    one.add_argument("--target-tokens", type=float, default=0.0, help="budget of the real run")
+    one.add_argument("--target-tokens", type=number_given, default=0.0, help="budget of the real run")
     one.add_argument("--constraints", type=given_path, metavar="TOML", help="bounds and groups, as in a study's file")
-    one.add_argument("--epoch-cap", type=float, default=4.0, help="max epochs of a domain in the real run")
+    one.add_argument("--epoch-cap", type=number_given, default=4.0, help="max epochs of a domain in the real run")
     few = "surrogates to compare, besides the one-share baseline (default: all, which takes minutes on many runs)"
     one.add_argument("--surrogates", nargs="+", default=[], metavar="NAME", help=few)
     predict_options(command("predict", predict, "predict the metrics of new mixtures"))
@@ -92,8 +93,12 @@ def predict_options(one) -> None:
 
     one.add_argument("--study", required=True, metavar="NAME", help="the study's id or name")
     one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best on the leaderboard")
-    one.add_argument("--parameters", type=float, metavar="N", help="of the model, where the runs are of several sizes")
-    one.add_argument("--tokens", type=float, metavar="T", help="that it trains on, where the runs are of several sizes")
+    one.add_argument(
+        "--parameters", type=number_given, metavar="N", help="of the model, where runs are of several sizes"
+    )
+    one.add_argument(
+        "--tokens", type=number_given, metavar="T", help="that it trains on, where the runs are of several sizes"
+    )
     one.add_argument(
         "--weights", required=True, type=given_path, metavar="CSV", help="CSV or Parquet with new mixtures"
     )

@@ -2,10 +2,12 @@
 
 import json
 
+from engine.cli.numbers import number_given
 from engine.cli.waiting import beside, waited
 from engine.core.errors import Problem
 from engine.core.files import given_path
 from engine.core.settings_text import text_of
+from engine.core.shown import READS
 from engine.core.system import UNREADABLE, read_fault
 from engine.jobs.spec import renamed
 
@@ -34,7 +36,7 @@ def add(command) -> None:
         command(name, about(of), words).add_argument("job", metavar="JOB", help=JOB)
     one = command("job-priority", priority, "move a queued job; lower numbers run sooner")
     one.add_argument("job", metavar="JOB", help=JOB)
-    one.add_argument("priority", type=float, help="lower numbers run sooner")
+    one.add_argument("priority", type=number_given, help="lower numbers run sooner")
 
 
 def jobs(client, workspace, options):
@@ -43,7 +45,7 @@ def jobs(client, workspace, options):
 
 def submit(client, workspace, options):
     try:
-        spec = json.loads(text_of(options.file))
+        spec = json.loads(text_of(options.file), **READS)
     except UNREADABLE as error:
         raise Problem(f"Cannot read the spec {options.file}: {read_fault(error, 'Fix it.')}") from error
     if options.depends_on:

@@ -1,5 +1,6 @@
 """Commands about merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
+from engine.cli.numbers import number_given, whole_given
 from engine.cli.waiting import beside, waited
 from engine.cli.words import limit_option, numbers, plain, priorities, priority_option
 
@@ -13,9 +14,13 @@ def add(command) -> None:
     command("learned-merges", plain("learned_merges"), "data-driven merges and their measured losses", study=True)
     one = command("ablate-merge", ablate, "how many experts pay, and which modules of a merge harm", True, True)
     one.add_argument("--at", action="append", default=[], help="best (default), a candidate, a run's id, or NAME=VALUE")
-    one.add_argument("--subsets", type=int, default=6, help="sets of experts of each size (default: %(default)s)")
-    one.add_argument("--total", type=float, default=1.0, help="sum of a set's coefficients (default: %(default)s)")
-    one.add_argument("--seed", type=int, default=0, help="of the sets that are drawn (default: %(default)s)")
+    one.add_argument(
+        "--subsets", type=whole_given, default=6, help="sets of experts of each size (default: %(default)s)"
+    )
+    one.add_argument(
+        "--total", type=number_given, default=1.0, help="sum of a set's coefficients (default: %(default)s)"
+    )
+    one.add_argument("--seed", type=whole_given, default=0, help="of the sets that are drawn (default: %(default)s)")
     command("merge-ablations", plain("merge_ablations"), "what ablations of merges found", study=True)
     one = command("write-merge", write, "write a merge as a checkpoint into the workspace's exports/", True, True)
     one.add_argument("--at", action="append", required=True, help="best, a candidate, a run's id, or NAME=VALUE")
@@ -31,15 +36,15 @@ def search_options(one) -> None:
     from engine.search.strategies import STRATEGIES
 
     one.add_argument("--by", choices=list(STRATEGIES), default="guided", help="default: %(default)s")
-    one.add_argument("--evaluations", type=int, default=128, help="merges to measure (default: %(default)s)")
-    one.add_argument("--minutes", type=float, default=0, help="stop after this many; 0: no limit")
+    one.add_argument("--evaluations", type=whole_given, default=128, help="merges to measure (default: %(default)s)")
+    one.add_argument("--minutes", type=number_given, default=0, help="stop after this many; 0: no limit")
     one.add_argument("--surrogate", default="gp", help="the surrogate that guides the search (default: %(default)s)")
     one.add_argument(
         "--spread", action="store_true", help="search for a Pareto front: draw new metric weights every round"
     )
     priority_option(one)
     limit_option(one)
-    one.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    one.add_argument("--seed", type=whole_given, default=0, help="default: %(default)s")
 
 
 def learn_options(one) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from engine.cli.numbers import number_given, whole_given
 from engine.core.files import given_path
 
 
@@ -22,8 +23,10 @@ def add(command) -> None:
     one.add_argument("base", metavar="BASE", help="the folder of the model that it was tuned from")
     one.add_argument("out", type=given_path, metavar="OUT", help="the adapter's folder, as peft reads it")
     size = one.add_mutually_exclusive_group(required=True)
-    size.add_argument("--rank", type=int, help="of every matrix, at most")
-    size.add_argument("--energy", type=float, help="part of each matrix' squared change that its rank must reach")
+    size.add_argument("--rank", type=whole_given, help="of every matrix, at most")
+    size.add_argument(
+        "--energy", type=number_given, help="part of each matrix' squared change that its rank must reach"
+    )
     one.set_defaults(alone=True)
     add_adapters(command("merge-adapters", run_adapters, "merge LoRA adapters into one adapter, without a base"))
 
@@ -33,10 +36,12 @@ def add_adapters(one) -> None:
     one.add_argument("--out", type=given_path, required=True, help="the merged adapter's folder, as peft reads it")
     ways = "cat (exact, ranks add up; default), svd (cut to a rank), or of the factors: linear, ties, dare_linear, "
     one.add_argument("--by", default="cat", help=ways + "dare_ties, magnitude_prune")
-    one.add_argument("--rank", type=int, help="svd: of every module, at most (default: the largest of the adapters')")
+    one.add_argument(
+        "--rank", type=whole_given, help="svd: of every module, at most (default: the largest of the adapters')"
+    )
     one.add_argument("--method", default="task_arithmetic", help="svd: how changes are merged (default: %(default)s)")
-    one.add_argument("--density", type=float, default=1.0, help="part of each factor that ties and others keep")
-    one.add_argument("--seed", type=int, default=0, help="of what dare draws (default: %(default)s)")
+    one.add_argument("--density", type=number_given, default=1.0, help="part of each factor that ties and others keep")
+    one.add_argument("--seed", type=whole_given, default=0, help="of what dare draws (default: %(default)s)")
     one.set_defaults(alone=True)
 
 

@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 from engine.cli.files import new_output
+from engine.cli.numbers import number_given
 from engine.cli.words import numbers, pairs
 from engine.core.errors import Problem
 from engine.core.files import given_path, replacing
@@ -18,7 +19,7 @@ def add(command) -> None:
         "--format", choices=choices, required=True, help="all: every format that can hold it, one folder each"
     )
     point_of(one)
-    one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")
+    one.add_argument("--tokens", type=number_given, help="budget of the real training run (default: the study's)")
     one.add_argument("--path", action="append", default=[], metavar="NAME=PATH", help="data path of a domain; repeat")
     one.add_argument(
         "--out", type=given_path, default=Path("recipe"), help="folder to write into (default: %(default)s)"

@@ -1,5 +1,6 @@
 """Commands about candidates: nominate, show, comment, vote, decide, confirm, compare."""
 
+from engine.cli.numbers import number_given, whole_given
 from engine.cli.waiting import beside, wait_for_study
 from engine.cli.words import numbers, phase_option, phases, priorities, priority_option
 
@@ -26,17 +27,21 @@ def add(command) -> None:
         "--seen", metavar="REVISION", help="refuse if anything changed since this revision (`candidate` shows it)"
     )
     rules = command("rules", set_rules, "set the rules of approval for a study", study=True)
-    rules.add_argument("--approvals", type=int, default=1, help="number of approvals (default: %(default)s)")
+    rules.add_argument("--approvals", type=whole_given, default=1, help="number of approvals (default: %(default)s)")
     rules.add_argument("--author-alone", action="store_true", help="allow authors to approve their own")
     confirmed = candidate_of(
         command("confirm-candidate", confirm, "confirm it with several seeds, at proxy size and larger", wait=True)
     )
-    confirmed.add_argument("--times", type=float, default=4, help="multiple of a proxy's size (default: %(default)g)")
-    confirmed.add_argument("--seeds", type=int, default=3, help="runs per mixture and size (default: %(default)s)")
+    confirmed.add_argument(
+        "--times", type=number_given, default=4, help="multiple of a proxy's size (default: %(default)g)"
+    )
+    confirmed.add_argument(
+        "--seeds", type=whole_given, default=3, help="runs per mixture and size (default: %(default)s)"
+    )
     compared = command("compare", compare, "two to six candidates side by side")
     compared.add_argument("candidates", nargs="+", metavar="ID", help="two to six candidates' ids")
     compared.add_argument("--against", help="a candidate's id or a baseline's name (default: the first)")
-    compared.add_argument("--tokens", type=float, help="target budget (default: the study's)")
+    compared.add_argument("--tokens", type=number_given, help="target budget (default: the study's)")
     command("history", history, "the history of a study's candidates", study=True)
 
 
@@ -46,7 +51,9 @@ def add_talk(command) -> None:
     said.add_argument("text", metavar="TEXT", help="the comment, at most 10,000 characters")
     command("inbox", inbox, "what mentions you, needs your vote or decision, or was decided of yours")
     marked = command("mark-read", mark_read, "mark entries of your inbox as read")
-    marked.add_argument("lines", nargs="*", type=int, metavar="N", help="their numbers (`inbox` shows them); or all")
+    marked.add_argument(
+        "lines", nargs="*", type=whole_given, metavar="N", help="their numbers (`inbox` shows them); or all"
+    )
     command("ballot", ballot, "the next pair to vote on, without names", study=True)
     voted = command("vote", vote, "prefer one candidate to another")
     voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")

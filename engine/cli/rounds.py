@@ -1,5 +1,6 @@
 """Commands about rounds: trade-offs, targets, next runs, confirmations, scale, new sources, changed domains."""
 
+from engine.cli.numbers import number_given, whole_given
 from engine.cli.waiting import beside, wait_for_study, waited
 from engine.cli.words import limit_option, numbers, pairs, phase_option, phases, plain, priorities, priority_option
 from engine.core.errors import Problem
@@ -12,7 +13,7 @@ def add(command) -> None:
     limit_option(one)
     said = "what reading each domain more often is predicted to do, and how often is worth it"
     one = command("repetition", repetition, said, study=True)
-    one.add_argument("--tokens", type=float, help="of the real run (default: the study's target budget)")
+    one.add_argument("--tokens", type=number_given, help="of the real run (default: the study's target budget)")
     one.add_argument("--candidate", help="at whose mixture, as in export (default: the best predicted)")
     said = "whether the order of a study's phases matters, and the best schedule"
     one = command("phases", of_phases, said, study=True)
@@ -25,7 +26,7 @@ def add(command) -> None:
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
-    one.add_argument("--most", type=int, default=10, help="mixtures to show (default: %(default)s)")
+    one.add_argument("--most", type=whole_given, default=10, help="mixtures to show (default: %(default)s)")
     propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
     confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
     one = command("ledger", ledger, "predictions registered before their runs were measured, and the results")
@@ -46,7 +47,7 @@ def propose_options(one) -> None:
     from engine.search.acquisition import PROPOSERS
 
     one.add_argument("--by", choices=list(PROPOSERS), default="improvement", help="default: %(default)s")
-    one.add_argument("--count", type=int, default=8, help="runs (default: %(default)s)")
+    one.add_argument("--count", type=whole_given, default=8, help="runs (default: %(default)s)")
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
     priority_option(one)
     one.add_argument("--start", action="store_true", help="wait for it, then train its runs")
@@ -56,12 +57,15 @@ def confirm_options(one) -> None:
     """What a confirmation takes."""
     one.add_argument("--candidate", default="best", help="as in export (default: %(default)s)")
     one.add_argument(
-        "--times", type=float, default=4, help="multiple of a proxy's parameters and tokens (default: %(default)g)"
+        "--times",
+        type=number_given,
+        default=4,
+        help="multiple of a proxy's parameters and tokens (default: %(default)g)",
     )
-    one.add_argument("--seeds", type=int, default=3, help="runs per mixture (default: %(default)s)")
+    one.add_argument("--seeds", type=whole_given, default=3, help="runs per mixture (default: %(default)s)")
     one.add_argument(
         "--spread",
-        type=int,
+        type=whole_given,
         default=4,
         help="number of other measured mixtures to train as well (default: %(default)s)",
     )
@@ -76,15 +80,17 @@ def source_options(one) -> None:
 
     one.add_argument("--corpus", required=True, help="a built corpus")
     one.add_argument("--domain", required=True, help="one of its domains")
-    one.add_argument("--share", type=float, default=SHARE, help="of its text in the mixture (default: %(default)g)")
+    one.add_argument(
+        "--share", type=number_given, default=SHARE, help="of its text in the mixture (default: %(default)g)"
+    )
     one.add_argument("--candidate", help="the mixture it joins, as in export (default: the first baseline)")
     priority_option(one)
 
 
 def plan_options(one) -> None:
-    one.add_argument("--parameters", type=float, required=True, metavar="N", help="of the model at the target")
-    one.add_argument("--tokens", type=float, required=True, metavar="T", help="that it trains on")
-    one.add_argument("--flops", type=float, required=True, help="budget of all further runs; a run takes 6 N T")
+    one.add_argument("--parameters", type=number_given, required=True, metavar="N", help="of the model at the target")
+    one.add_argument("--tokens", type=number_given, required=True, metavar="T", help="that it trains on")
+    one.add_argument("--flops", type=number_given, required=True, help="budget of all further runs; a run takes 6 N T")
     priority_option(one)
 
 

@@ -1,5 +1,6 @@
 """Commands about what is predicted: fit, search, searches. Apart from those of studies, as they read the methods."""
 
+from engine.cli.numbers import whole_given
 from engine.cli.waiting import beside, waited
 from engine.cli.words import limit_option, numbers, plain, priorities, priority_option
 from engine.search.methods import DEFAULT_METHOD, METHODS
@@ -21,7 +22,7 @@ def search_options(one) -> None:
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
     one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
     limit_option(one)
-    one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
+    one.add_argument("--points", type=whole_given, default=1_000_000, help="simulated mixtures (default: %(default)s)")
 
 
 def fit(client, workspace, options):

@@ -4,6 +4,7 @@ from argparse import BooleanOptionalAction
 from dataclasses import replace
 
 from engine.cli.files import numbers_in
+from engine.cli.numbers import number_given
 from engine.cli.waiting import beside, wait_for_study
 from engine.cli.words import plain
 from engine.core.files import given_path
@@ -14,13 +15,13 @@ def add(command) -> None:
     one.add_argument("file", type=given_path, metavar="STUDY.toml", help="its settings: docs/how-to/study-file.md")
     counts = "CSV or JSON: domain, tokens that the real run can draw on; they win over those of the file"
     one.add_argument("--available-tokens", type=given_path, metavar="FILE", help=counts)
-    one.add_argument("--target-tokens", type=float, help="budget of the real run (default: the file's)")
+    one.add_argument("--target-tokens", type=number_given, help="budget of the real run (default: the file's)")
     said = "say how much text the real run has, and its budget; search again"
     one = command("text", give_text, said, study=True)
     one.add_argument(
         "--available-tokens", type=given_path, metavar="FILE", help="CSV or JSON: domain, available tokens"
     )
-    one.add_argument("--target-tokens", type=float, help="budget of the real run (default: as before)")
+    one.add_argument("--target-tokens", type=number_given, help="budget of the real run (default: as before)")
     one = command("list", list_studies, "list the studies")
     one.add_argument("--archived", action="store_true", help="list archived studies, too")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)

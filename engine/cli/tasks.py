@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from engine.cli.importing import copied, folder_of
+from engine.cli.numbers import number_given, whole_given
 from engine.cli.waiting import beside, waited
 from engine.cli.words import plain
 from engine.core.errors import Problem
@@ -23,8 +24,8 @@ def add(command) -> None:
     command("tasks", plain("list_tasks"), "list the tasks, what they measure, and which studies use them")
     one = command("show-task", task_show, "show a task and its first items")
     one.add_argument("name", metavar="TASK", help="`tasks` lists them")
-    one.add_argument("--first", type=int, default=1, help="the first item that is shown (default: %(default)s)")
-    one.add_argument("--items", type=int, default=5, help="how many items (default: %(default)s)")
+    one.add_argument("--first", type=whole_given, default=1, help="the first item that is shown (default: %(default)s)")
+    one.add_argument("--items", type=whole_given, default=5, help="how many items (default: %(default)s)")
     one = command("add-task", task_add, "add a task, whose items studies then measure (tasks = [...])", makes=True)
     one.add_argument("name", metavar="TASK", help="what studies call it")
     source = one.add_mutually_exclusive_group(required=True)
@@ -33,15 +34,15 @@ def add(command) -> None:
     source.add_argument("--cut", metavar="KIND", help=f"from validation text: {cuts}")
     one.add_argument("--corpus", default="default", help="of --cut (default: %(default)s)")
     one.add_argument("--domain", help="of --cut")
-    one.add_argument("--items", type=int, default=200, help="of --generate and --cut (default: %(default)s)")
-    one.add_argument("--seed", type=int, default=0, help="of --generate and --cut (default: %(default)s)")
+    one.add_argument("--items", type=whole_given, default=200, help="of --generate and --cut (default: %(default)s)")
+    one.add_argument("--seed", type=whole_given, default=0, help="of --generate and --cut (default: %(default)s)")
     one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
     scored = f"how answers are scored: {metrics}; repeat (default: by what the items hold)"
     one.add_argument("--metric", action="append", help=scored)
-    one.add_argument("--most-tokens", type=int, help="of a generated answer")
+    one.add_argument("--most-tokens", type=whole_given, help="of a generated answer")
     one.add_argument("--stop", action="append", help="a text that ends a generated answer; repeat")
-    one.add_argument("--samples", type=int, help="answers drawn for best_of_n")
-    one.add_argument("--temperature", type=float, help="at which they are drawn")
+    one.add_argument("--samples", type=whole_given, help="answers drawn for best_of_n")
+    one.add_argument("--temperature", type=number_given, help="at which they are drawn")
     one.add_argument("--verifier", help=f"what scores them: {verifiers}, or a program of the workspace")
     said = "keep what imported runs answered, item by item, as a harness' samples have it"
     one = command("add-samples", samples_add, said, study=True)
@@ -62,7 +63,7 @@ def of_harness(command):
     )
     said = "a task of the harness' own, or a YAML file in the workspace's folder harness/; repeat"
     one.add_argument("--task", action="append", required=True, metavar="NAME", help=said)
-    one.add_argument("--limit", type=int, help="items of each task (default: all)")
+    one.add_argument("--limit", type=whole_given, help="items of each task (default: all)")
     one.add_argument("--study", help="of a proxy in exports/, its id or name")
     command("harness-results", plain("harness_results"), "what lm-evaluation-harness measured, latest first")
 
@@ -79,7 +80,7 @@ def of_studies(command):
     one = command("extrapolate-score", score_extrapolate, said, study=True)
     one.add_argument("--metric", required=True, help="of the study, as `runs` names it")
     one.add_argument(
-        "--times", type=float, default=4.0, help="multiple of the largest runs' compute (default: %(default)g)"
+        "--times", type=number_given, default=4.0, help="multiple of the largest runs' compute (default: %(default)g)"
     )
     one.add_argument("--candidate", default="best", help="at whose mixture, as in export (default: %(default)s)")
     one = command("clean-task", task_clean, "add a task of another's items that stand in no training text")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from engine.cli.files import new_output
+from engine.cli.numbers import whole_given
 from engine.cli.words import pairs
 from engine.core.errors import Problem
 from engine.core.files import given_path, replacing
@@ -20,9 +21,11 @@ def add(command) -> None:
     one.add_argument("domain", metavar="DOMAIN=PATH,...", nargs="+", help=said)
     one.add_argument("--dtype", choices=list(WIDTHS), help="of tokens in files that do not say it")
     one.add_argument("--column", help="that holds the tokens (mds, arrow; default: tokens or input_ids)")
-    one.add_argument("--end-token", type=int, metavar="ID", help="what ends a document, to check that it is there")
     one.add_argument(
-        "--vocabulary", type=int, metavar="N", help="of the tokenizer, to check that no token is beyond it"
+        "--end-token", type=whole_given, metavar="ID", help="what ends a document, to check that it is there"
+    )
+    one.add_argument(
+        "--vocabulary", type=whole_given, metavar="N", help="of the tokenizer, to check that no token is beyond it"
     )
     said = "write the counts, as `start --available-tokens` takes them"
     one.add_argument("--out", type=given_path, metavar="FILE", help=said)

@@ -1,5 +1,6 @@
 """Commands about tokens of the HTTP API: create, list, revoke (docs/API.md)."""
 
+from engine.cli.numbers import number_given
 from engine.core.people import ROLES
 
 
@@ -10,7 +11,7 @@ def add(command) -> None:
     make.set_defaults(makes=True)
     make.add_argument("label", help="what it is for")
     make.add_argument("--role", choices=ROLES, help="its role (default: yours); it never exceeds your permissions")
-    make.add_argument("--days", type=float, default=90, help="days until it expires (default: %(default)s)")
+    make.add_argument("--days", type=number_given, default=90, help="days until it expires (default: %(default)s)")
     what.add_parser("list", help="list your tokens")
     what.add_parser("revoke", help="revoke a token immediately").add_argument("token", help="its id")
 

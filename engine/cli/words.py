@@ -1,6 +1,7 @@
 """What commands share: reading NAME=VALUE pairs, priorities of metrics, and commands that only ask."""
 
 from engine.core.errors import Problem
+from engine.core.shown import number
 
 
 def pairs(entries) -> dict[str, str]:
@@ -19,7 +20,7 @@ def pairs(entries) -> dict[str, str]:
 def numbers(entries) -> dict[str, float]:
     """{name: number} of entries NAME=NUMBER. Raises Problem if one is invalid."""
     try:
-        return {name: float(value) for name, value in pairs(entries).items()}
+        return {name: number(value) for name, value in pairs(entries).items()}
     except ValueError as error:
         raise Problem(f"Cannot read the numbers: {error}. Write them as NAME=NUMBER, such as python=2.") from error
 

@@ -18,7 +18,8 @@ from engine.commands.idempotency import once
 from engine.core.checks import once_each
 from engine.core.errors import Missing, Problem, TooLarge
 from engine.core.people import need_for
-from engine.core.records import LARGEST, shown
+from engine.core.records import LARGEST
+from engine.core.shown import READS, shown
 from store.database import Store
 
 SMALLEST = 1e-100  # of a number but 0: what is divided by less, or squared, is no number any more
@@ -59,7 +60,7 @@ def arguments_in(body: bytes) -> object:
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise TooLarge(TOO_LARGE)
     try:
-        return json.loads(body or b"{}", object_pairs_hook=lambda pairs: once_each(pairs, "the arguments"))
+        return json.loads(body or b"{}", object_pairs_hook=lambda pairs: once_each(pairs, "the arguments"), **READS)
     except (ValueError, RecursionError) as error:
         raise Problem(
             f"Cannot read the arguments: they are not JSON ({error}). Send an object of names and values."

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.shown import shown
 
 LARGEST = 1e100  # of a number that is computed with: its square, summed over millions of runs, is one too
 
@@ -40,7 +41,7 @@ def is_texts(value: object) -> bool:
 def check(fine: object, value: object, what: str, wanted: str) -> None:
     """Raise Problem unless it is fine: what it was to be used as, the value, and what it must be."""
     if not fine:
-        raise Problem(f"Cannot use {value!r:.80} as {what}: it must be {wanted}.")
+        raise Problem(f"Cannot use {shown(value)} as {what}: it must be {wanted}.")
 
 
 def check_fields(values: object, needed: Iterable[str], optional: Iterable[str], what: str) -> None:
@@ -48,11 +49,11 @@ def check_fields(values: object, needed: Iterable[str], optional: Iterable[str],
     must = [*needed]
     known = [*must, *optional]
     if not isinstance(values, dict):
-        raise Problem(f"Cannot read {what}: it is {values!r:.80}, and must be a table of {', '.join(known)}.")
+        raise Problem(f"Cannot read {what}: it is {shown(values)}, and must be a table of {', '.join(known)}.")
     if missing := [name for name in must if name not in values]:
         raise Problem(f"Cannot read {what}: its {missing[0]!r} is missing. Its fields: {', '.join(known)}.")
     if unknown := [name for name in values if name not in known]:
-        raise Problem(f"Cannot read {what}: it has no field {unknown[0]!r}. Its fields: {', '.join(known)}.")
+        raise Problem(f"Cannot read {what}: it has no field {shown(unknown[0])}. Its fields: {', '.join(known)}.")
 
 
 def once_each(pairs: Iterable[tuple[str, Any]], what: str) -> dict[str, Any]:
@@ -61,6 +62,6 @@ def once_each(pairs: Iterable[tuple[str, Any]], what: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise Problem(f"Cannot read {what}: {name[:80]!r} is there twice. Leave one of them.")
+            raise Problem(f"Cannot read {what}: {shown(name)} is there twice. Leave one of them.")
         found[name] = value
     return found

@@ -1,11 +1,17 @@
 """What people are told when something cannot be done: one sentence with the value and the cure."""
 
+from engine.core.shown import bounded
+
 
 class Problem(Exception):
     """Something the user can fix. The message says what cannot be done, why (with the value), what to do.
 
-    Pages, the command line and job journals show the message as it is, without a traceback.
+    Pages, the command line and job journals show the message as it is, without a traceback. It is bounded: what
+    people gave may be of any length.
     """
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(bounded(one) if isinstance(one, str) else one for one in said))
 
 
 class Missing(Problem):

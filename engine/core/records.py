@@ -27,6 +27,7 @@ from typing import Any, Self
 from engine.core.checks import LARGEST as LARGEST_NUMBER
 from engine.core.checks import is_number
 from engine.core.errors import Problem
+from engine.core.shown import shown
 
 LARGEST = 2**63  # whole numbers are stored in 64 bits
 MOST = 1e18  # of whatever a job counts
@@ -63,7 +64,7 @@ class Record:
         checks, required = contract(cls)  # type: ignore[arg-type]  # a class is hashable, whatever mypy says of Self
         for name, value in values.items():
             if (check := checks.get(name)) is None:
-                raise Problem(f"Cannot read {what}: it has no field {name!r}. Its fields: {', '.join(checks)}.")
+                raise Problem(f"Cannot read {what}: it has no field {shown(name)}. Its fields: {', '.join(checks)}.")
             if type(value) not in check.whole and not check.fits(value):
                 raise Problem(f"Cannot read {what}: its {name!r} is {shown(value)}, and must be {check.one}.")
             if check.read is not None:
@@ -217,12 +218,6 @@ PLAIN: dict[Any, Check] = {
     object: ANYTHING,
     Any: ANYTHING,
 }
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: not longer than a line."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_amounts(record: Record, *names: str) -> None:

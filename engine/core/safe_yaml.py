@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from engine.core.shown import Huge, is_huge
+
 DEPTH = 50  # lists and tables inside each other; a merge file has six
 LONGEST = 3500  # characters of one plain value; a longer number could not even be told
 TEXT = 200_000  # of one in quotes or a block: a chat template
@@ -13,6 +15,18 @@ LARGEST = 4 << 20  # characters of the text
 NODES = 500_000  # with aliases written out; coefficients of 400 tensors of 64 experts are 130,000
 # libyaml's are ten times faster, and read or refuse alike; Python's own stand in where it was not built in.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Reader(LOADER):
+    """The reader, of which a number that is too large keeps its text."""
+
+
+def _number(loader: Any, node: Any) -> float:
+    found: float = LOADER.construct_yaml_float(loader, node)
+    return Huge(node.value) if is_huge(node.value, found) else found
+
+
+Reader.add_constructor("tag:yaml.org,2002:float", _number)
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -28,7 +42,7 @@ def documents(text: str) -> list[Any]:
     """What each document of a YAML text holds, without empty ones unless that is all. Raises ValueError as `parsed`."""
     with refusing():
         check_size(text)
-        loader, found = LOADER(text), []
+        loader, found = Reader(text), []
         while loader.check_node():
             node = loader.get_node()
             weighed(node, {}, 0)
@@ -49,7 +63,7 @@ def names_in(text: str) -> list[str]:
 def composed(text: str) -> tuple[Any, yaml.Node | None]:
     """The reader of a YAML text, and its nodes, none of which is made into a value yet."""
     check_size(text)
-    loader = LOADER(text)
+    loader = Reader(text)
     node: yaml.Node | None = loader.get_single_node()
     if node is not None:
         weighed(node, {}, 0)

@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from engine.core.shown import number
+
 LARGEST = 4 << 20  # bytes; studies, constraints and merges of every tensor of 64 experts are shorter
 PARTS = 16  # of a dotted key; a study's have three
 # Strings and comments, which may hold any number of dots; one without an end goes on to the end of its line or text.
@@ -31,4 +33,4 @@ def toml(text: str) -> dict[str, Any]:
     bare = BESIDE_KEYS.sub(lambda found: "" if found[0][0] == "#" else "x", text).replace(" ", "").replace("\t", "")
     if (most := max((one.count(".") for one in re.findall(r"[\w.-]+", bare)), default=0)) >= PARTS:
         raise ValueError(f"a key has {most + 1:,} parts, and at most {PARTS} are read")
-    return tomllib.loads(text)
+    return tomllib.loads(text, parse_float=number)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.core.files import write_text
+from engine.core.shown import shown
 
 VERSION = 1  # of the folder's layout; a newer one is refused, never half read
 OWNER_JOURNAL = Path("journal", "owner", "events.jsonl")  # what people decided
@@ -155,7 +156,7 @@ def checked_name(name: str, what: str) -> str:
     """The name, if it can stand as a folder's. Raises Problem otherwise."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Problem(
-            f"Cannot use {name!r} as the name of a {what}: use 1 to 64 letters, digits, '.', '_' or '-', "
+            f"Cannot use {shown(name)} as the name of a {what}: use 1 to 64 letters, digits, '.', '_' or '-', "
             "beginning with a letter or digit."
         )
     return name
@@ -165,5 +166,5 @@ def within(folder: Path, name: str) -> Path:
     """A path below a folder, links in it not followed. Raises Problem for one that would leave it."""
     path = Path(os.path.normpath(folder / str(name)))
     if not str(name).strip() or "\0" in str(name) or folder not in path.parents:
-        raise Problem(f"Cannot use {name!r}: it must be a path below {folder}, and must not leave it.")
+        raise Problem(f"Cannot use {shown(name)}: it must be a path below {folder}, and must not leave it.")
     return path

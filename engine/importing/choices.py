@@ -163,6 +163,7 @@ def _no_shares(table: Table, free: list[str]) -> Problem:
         return _unread(table, figures)
     columns = 'Give each domain a column of its own, or write {"domain": share, ...}.'
     for name in filter(_named_like_shares, texts):
+        table.refuse_huge(name)
         said = next(text for cell in table.columns[name] if (text := text_of(cell)))
         lists = [cell for cell in table.columns[name] if isinstance(cell, list) or str(cell).strip()[:1] == "["]
         if 2 * len(lists) > len(table) and not re.search("[{'\"]", said):
@@ -192,6 +193,11 @@ def _no_shares(table: Table, free: list[str]) -> Problem:
         )
     if (same := constant(table, free)) is not None:
         return _never_vary(table, same)
+    return _no_family(table)
+
+
+def _no_family(table: Table) -> Problem:
+    """Where nothing says of any columns that they are shares."""
     numbers = listed([name for name in table.columns if table.is_numeric(name)]) or "none"
     return Problem(
         f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours that "
@@ -225,6 +231,7 @@ def _unread(table: Table, columns: list[str]) -> Problem:
     """Where figures stand that are not read as numbers."""
     first, *others = columns
     place = unread_figure(table, first) or 0
+    table.refuse_huge(first, place)
     more = f", and neither are those of {listed(others, 6)}" if others else ""
     return Problem(
         f"Cannot import {table.row(place)}, column {first!r}: it holds {text_of(table.columns[first][place])!r}, which "

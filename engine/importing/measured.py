@@ -151,6 +151,7 @@ def _no_metrics(table: Table, taken: set[str | None]) -> Problem:
     for name in table.columns:
         texts = list(map(text_of, table.columns[name])) if name not in taken and measures(name) else []
         if any(texts):
+            table.refuse_huge(name)
             place = next(place for place, said in enumerate(texts) if said)
             return Problem(
                 f"Cannot import {table.row(place)}, column {name!r}: it is named like a metric, and holds no numbers "

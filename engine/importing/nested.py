@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.core.checks import once_each
 from engine.core.errors import Problem
+from engine.core.shown import READS
 from engine.importing.limits import JSON_BYTES, TEXT, bounded
 from engine.importing.tables import text_of
 
@@ -124,7 +125,7 @@ def _object(cell: Any) -> dict[str, Any] | None:
 def _parsed(text: str) -> Any:
     """The value of JSON, or of Python as a program prints it; None where it is neither, or names something twice."""
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, "a cell"))
+        return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, "a cell"), **READS)
     except Problem:
         return None
     except (ValueError, RecursionError):

@@ -141,6 +141,8 @@ def _plain(cell: Any, mark: str, percent: bool) -> Any:
     text = cell.strip().removesuffix("%").translate(SPACES)
     other = "." if mark == "," else ","
     number = number_of(text.replace(other, "").replace(mark, "."))
+    if math.isinf(number):  # too large: it is refused as it was written
+        return cell
     return number / 100 if percent else number
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.core.checks import LARGEST
 from engine.core.errors import Problem
+from engine.core.shown import TOO_LARGE, huge_text, shown
 from engine.importing.harness import Known
 from engine.importing.questions import Question
 
@@ -88,6 +89,7 @@ class Table:
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
             said = text_of(self.columns[column][place])
+            self.refuse_huge(column, place)
             if math.isfinite(number_of(self.columns[column][place])):
                 raise Problem(
                     f"Cannot import {self.row(place)}, column {column!r}: {said} is too large to compute with (at most "
@@ -96,10 +98,19 @@ class Table:
             empty = " or an empty cell" if missing else ""
             raise Problem(
                 f"Cannot import {self.row(place)}, column {column!r}: it holds "
-                f"{repr(said) if said else 'an empty cell'}, and a finite number{empty} is needed there. Fix it, or "
+                f"{shown(said) if said else 'an empty cell'}, and a finite number{empty} is needed there. Fix it, or "
                 "leave the row out."
             )
         return found
+
+    def refuse_huge(self, column: str, place: int | None = None) -> None:
+        """Raise Problem for a cell that is a number, and too large for one. place: its row; None: any of the column."""
+        for row in range(len(self)) if place is None else (place,):
+            if (huge := huge_text(self.columns[column][row])) is not None:
+                raise Problem(
+                    f"Cannot import {self.row(row)}, column {column!r}: {huge} is {TOO_LARGE}. Leave the row out: its "
+                    "run diverged, or the cell is damaged."
+                )
 
     def whole_numbers(self, column: str, missing: bool = False) -> np.ndarray:
         """A column of whole numbers of at least 0, as `numbers` gives them. Raises Problem for a cell that is none."""

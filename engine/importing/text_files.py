@@ -11,6 +11,7 @@ from typing import Any
 from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.core.shown import READS
 from engine.importing.harness import is_results
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
 from engine.importing.tables import number_of, refuse_twice
@@ -116,7 +117,7 @@ def read_json(text: str, name: str) -> Columns:
 
 def parsed(text: str, what: str) -> Any:
     """The value of JSON. Raises Problem for an object that names a field twice, as for a header that does."""
-    return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, what))
+    return json.loads(text, object_pairs_hook=lambda pairs: once_each(pairs, what), **READS)
 
 
 def _check_json(text: str, name: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.shown import READS
 from engine.importing.limits import ROWS, TEXT, bounded
 from engine.importing.tables import Table
 
@@ -83,7 +84,7 @@ def _spread(name: str, rows: list[tuple[Any, ...]], settings: dict[str, dict[str
 def _object(text: object) -> Any:
     """What a cell's JSON is; None where it is none, or too long."""
     try:
-        return json.loads(text) if isinstance(text, str | bytes) and len(text) <= TEXT else None
+        return json.loads(text, **READS) if isinstance(text, str | bytes) and len(text) <= TEXT else None
     except (ValueError, RecursionError):
         return None
 

@@ -16,7 +16,8 @@ from functools import cache
 from typing import Annotated, Any
 
 from engine.core.errors import Problem
-from engine.core.records import Excerpt, Record, contract, shown
+from engine.core.records import Excerpt, Record, contract
+from engine.core.shown import shown
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 from engine.core.errors import Problem
-from engine.core.records import Record, check_amounts, read_as, shown
+from engine.core.records import Record, check_amounts, read_as
+from engine.core.shown import shown
 from engine.jobs.axes import PerDomain, SeenShares, Shape, walk_of, walks
 from engine.jobs.runs import ComparedRun, MeasuredRun
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from engine.core.checks import is_texts, is_whole
 from engine.core.errors import Problem
-from engine.core.records import Excerpt, Record, shown
+from engine.core.records import Excerpt, Record
+from engine.core.shown import shown
 from engine.jobs.axes import Point
 
 FILES = ("found", "read", "beyond_cap")  # of a domain, in numbers

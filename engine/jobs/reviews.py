@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from engine.core.errors import Problem
-from engine.core.records import Record, shown
+from engine.core.records import Record
+from engine.core.shown import shown
 
 VERDICTS = ("approved", "rejected", "superseded")
 

@@ -6,7 +6,8 @@ Fields that not every run has are null. D coordinates, M metrics.
 from dataclasses import dataclass
 
 from engine.core.errors import Problem
-from engine.core.records import Record, check_amounts, shown
+from engine.core.records import Record, check_amounts
+from engine.core.shown import shown
 from engine.jobs.axes import Doses, Measured, MeasuredSpread, Point
 
 MOST = 2**31 - 1  # runs are numbered and counted in 32 bits

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 
 from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
-from engine.core.records import Record, contract, shown
+from engine.core.records import Record, contract
+from engine.core.shown import shown
 
 UNFINISHED = ("queued", "running", "paused")  # states of a job that has not ended
 VERSION = 2  # 1 had only a kind and its task: the settings read as their defaults

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.shown import READS
 from engine.core.workspace import within
 
 FOLDER = "evaluators"
@@ -85,7 +86,7 @@ def read(out: Path, metrics: Sequence[str], name: str) -> tuple[list[float], lis
     if out.stat().st_size > LARGEST:
         raise Problem(f"{told}: its result is larger than {LARGEST >> 20} MB. Write the metrics only.")
     try:
-        found: Any = json.loads(out.read_text("utf-8"))
+        found: Any = json.loads(out.read_text("utf-8"), **READS)
     except (ValueError, RecursionError) as error:
         raise Problem(f"{told}: its result is not JSON ({error}).") from None
     values = found.get("metrics") if isinstance(found, dict) else None

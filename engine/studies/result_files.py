@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.shown import READS
 from store import reported
 from store.database import Store
 
@@ -33,14 +34,14 @@ def runs_in(text: str, name: str) -> list[Run]:
 def _values(text: str, name: str) -> list[tuple[str, Any]]:
     """What a file's JSON is, or each of its lines', and what it is called."""
     try:
-        return [(name, json.loads(text))]
+        return [(name, json.loads(text, **READS))]
     except (ValueError, RecursionError):
         pass
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                found.append((f"line {number} of {name}", json.loads(line)))
+                found.append((f"line {number} of {name}", json.loads(line, **READS)))
             except (ValueError, RecursionError) as error:
                 raise Problem(f"Cannot read line {number} of {name}: it is not JSON ({error}).") from error
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import open_regular
+from engine.core.shown import READS
 from engine.core.system import UNREADABLE, read_fault
 from engine.corpus.readers import other_kind
 from engine.corpus.streams import BEGIN
@@ -68,7 +69,7 @@ def parsed(data: bytes, name: str) -> Any:
 
 def _values(text: str, name: str) -> Iterator[Any]:
     """The JSON values of a text. Raises Problem for a field that is there twice, and where what follows is no JSON."""
-    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: once_each(pairs, f"the task {name!r}"))
+    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: once_each(pairs, f"the task {name!r}"), **READS)
     at = BLANK.match(text, 0).end()  # type: ignore[union-attr]  # it matches nothing, too
     begins = at
     while at < len(text):

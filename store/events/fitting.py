@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.core.errors import Problem
-from engine.core.records import shown
+from engine.core.shown import shown
 from engine.jobs.api import RequestBegun, RequestEnded
 from engine.jobs.decisions import (
     CandidatePut,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.core.errors import Problem
-from engine.core.records import shown
+from engine.core.shown import shown
 from engine.jobs.axes import Shape
 from engine.jobs.decisions import CandidatePut, RunsAdded, StudyImported, StudyPlanned
 from engine.jobs.events import Event, RunFinished, RunsCompared, RunsEvaluated

@@ -46,7 +46,7 @@ HARMLESS = (
 
 
 def settings_of(folder: Path) -> dict:
-    """adapter_config.json of a LoRA that is read. Raises Problem if it is damaged or of another kind, which it names."""
+    """adapter_config.json of a LoRA that is read. Raises Problem if it is damaged, or of another kind, with it."""
     path = folder / CONFIG
     try:
         found = table(path.read_bytes())

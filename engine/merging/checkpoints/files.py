@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.core.shown import READS
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 ADAPTER = "adapter_model.safetensors"  # changes to a base: never a model by itself
@@ -145,7 +146,7 @@ def pickled(file: Path) -> str:
 def table(text: bytes, pairs: Callable | None = None) -> dict:
     """A JSON object. pairs: builds every object from its pairs. Raises ValueError for anything else."""
     try:
-        found = json.loads(text, object_pairs_hook=pairs)
+        found = json.loads(text, object_pairs_hook=pairs, **READS)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):
