@@ -54,13 +54,21 @@ def nearest(path: Path) -> Path:
     return next((one for one in path.absolute().parents if os.path.lexists(one)), path)
 
 
+EXPORTS = "exports"  # of a workspace: what people take from it
+
+
 def refuse_below(path: Path) -> None:
-    """Raise Problem if an output lies below what is no folder."""
+    """Raise Problem if an output lies below what is no folder, or in one that is not there: a mistyped path would make
+    it. A workspace's folder for exports is made where it is asked for."""
     if not (parent := nearest(path)).is_dir():
         raise Problem(f"Cannot write {path}: {parent} is not a folder. Choose another place.")
+    if parent != path.absolute().parent and not (is_workspace(parent) or is_workspace(parent.parent)):
+        raise Problem(f"Cannot write {path}: there is no folder {path.parent}. Make it first, or choose another place.")
 
 
-EXPORTS = "exports"  # of a workspace: what people take from it
+def is_workspace(folder: Path) -> bool:
+    """Whether a folder is a workspace."""
+    return (folder / "version").is_file() and (folder / "journal").is_dir()
 
 
 def refuse_taken(path: Path, force: bool = False) -> None:
@@ -78,7 +86,7 @@ def refuse_own(path: Path) -> None:
     all else. Its folder for exports is free."""
     place = path.resolve()
     for root in place.parents:
-        if (root / "version").is_file() and (root / "journal").is_dir():
+        if is_workspace(root):
             if place.relative_to(root).parts[0] != EXPORTS:
                 raise Problem(f"Cannot write {path}: it lies inside the workspace {root}. Choose a place outside.")
             return

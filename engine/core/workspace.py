@@ -12,11 +12,20 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.core.files import write_text
+from engine.core.short_names import listed
 from engine.core.shown import shown
 
 VERSION = 1  # of the folder's layout; a newer one is refused, never half read
 OWNER_JOURNAL = Path("journal", "owner", "events.jsonl")  # what people decided
 TASKS = "tasks"  # the folder of what people added without a line of it: items that models answer
+# What people may lay into a folder before it becomes a workspace; what says that it is meant for one, or was one; and
+# what systems leave in folders that are empty.
+PREPARED = {"imports", "exports", "experts", "checkpoints", "corpora", "evaluators", TASKS}
+SIGNS = ("access.toml", "mixdesk.duckdb", str(OWNER_JOURNAL))
+OF_SYSTEMS = re.compile(
+    r"lost\+found|Thumbs\.db|desktop\.ini|\.(DS_Store|gitkeep|gitignore|keep|directory|snapshot|Trash.*|nfs.*|stfolder)|"
+    r"\.(version|secret)\..*|(owner|worker)\.lock|secret"  # the last: of a process that starts at this moment
+)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -30,13 +39,15 @@ class Workspace:
     def open(cls, root: Path | None = None) -> "Workspace":
         """Open or create a workspace (default: $MIXDESK_WORKSPACE, else ./workspace).
 
-        Raises Problem for one from a newer Mixdesk, and for a folder that cannot be written.
+        Raises Problem for one from a newer Mixdesk, for a folder that cannot be written, and for one that holds other
+        things.
         """
         root = path_of(root)
         version_file = root / "version"
         try:
             root.mkdir(parents=True, exist_ok=True)
             if not version_file.exists():
+                refuse_foreign(root)
                 write_text(version_file, str(VERSION))  # atomically: page and worker may both be starting
             found = version_file.read_text(errors="replace").strip()
         except OSError as error:
@@ -69,6 +80,8 @@ class Workspace:
             yield cls.open(root)
             return
         before = set(root.iterdir()) if root.is_dir() else set()
+        if before:
+            refuse_foreign(root)
         created = [folder for folder in (root, *root.parents) if not folder.exists()]
         try:
             yield cls.open(root)
@@ -145,6 +158,20 @@ class Workspace:
         """Disk space left where the workspace lies."""
         usage = os.statvfs(self.root)
         return usage.f_bavail * usage.f_frsize
+
+
+def refuse_foreign(root: Path) -> None:
+    """Raise Problem for a folder that is no workspace and holds what belongs to somebody else: a mistyped path, or a
+    folder of documents, is not filled with a workspace's files."""
+    if any((root / one).exists() for one in SIGNS):
+        return
+    names = sorted(one.name for one in root.iterdir())
+    if foreign := [one for one in names if one not in PREPARED and not OF_SYSTEMS.fullmatch(one)]:
+        raise Problem(
+            f"Cannot make a workspace of {root}: it holds other things ({listed([shown(one) for one in foreign], 4)}). "
+            f"Name a new or an empty folder, such as {root / 'mixdesk'}, with --workspace or MIXDESK_WORKSPACE. "
+            "Nothing was changed."
+        )
 
 
 def path_of(root: Path | None) -> Path:

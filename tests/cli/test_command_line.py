@@ -47,8 +47,11 @@ def test_a_mistyped_workspace_is_left_by_no_command_that_decided_nothing(tmp_pat
     ):
         assert engine(tmp_path / "deep" / "wrokspace", *words.split(), check=False).returncode == code, words
         assert {path.name for path in tmp_path.iterdir()} == files, words
-    engine(tmp_path, *runs.split(), "--preview")  # a folder that was there, with files of its own
+    engine(tmp_path, *runs.split(), "--preview", check=False)  # a folder that was there, with files of its own
     assert {path.name for path in tmp_path.iterdir()} == files
+    (tmp_path / "deep" / "imports").mkdir(parents=True)  # and one that was made for a workspace
+    engine(tmp_path / "deep", *runs.split(), "--preview")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["imports"]
     engine(tmp_path / "deep" / "workspace", *runs.split())
     assert [one["name"] for one in answer(tmp_path / "deep" / "workspace", "list")] == ["X"]
 
