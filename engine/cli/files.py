@@ -21,10 +21,10 @@ MOST_PIPED, PIECE = 1 << 30, 1 << 20  # bytes
 STARTS = {b"PAR1": ".parquet", b"{": ".json"}  # how a file begins -> its suffix; any other is a table of text
 
 
-def new_output(path: Path, force: bool = False) -> None:
-    """Raise Problem if a command may not write there."""
+def new_output(path: Path, force: bool = False, into: Path | None = None) -> None:
+    """Raise Problem if a command may not write there. into: the folder that is made for its files."""
     try:
-        refuse_taken(path, force)
+        refuse_taken(path, force, into)
     except Problem as problem:
         if path.is_symlink() or not path.is_file():
             raise

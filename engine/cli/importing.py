@@ -326,7 +326,6 @@ def write_predictions(path: Path, table: Table, fit: dict, predicted: Predict, p
     found: list[str] = []
     wanted = dict.fromkeys([fit["key"], *KEYS])
     carried = [name for name in wanted if name in table.columns and name not in fit["columns"].values()]
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, open(part, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         named = (name for metric in fit["metrics"] for name in (metric, f"{metric}_std"))

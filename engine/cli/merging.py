@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from engine.cli.numbers import number_given, whole_given
-from engine.core.files import given_path
+from engine.core.files import given_path, refuse_below
 
 
 def add(command) -> None:
@@ -49,6 +49,7 @@ def run_adapters(client, workspace, options):
     """Merge adapters, in this process."""
     from engine.merging.adapter_merge import Asked, merge_adapters
 
+    refuse_below(options.out)
     folders, weights = zip(*(weighted(given, len(options.adapters)) for given in options.adapters), strict=True)
     asked = Asked(options.by, list(weights), options.density, options.rank, options.method, options.seed)
     with told("modules") as (tell, progress):
@@ -73,6 +74,7 @@ def run(client, workspace, options):
     from engine.core.errors import Problem
     from engine.merging.documents import check_all, merge_all, read_documents
 
+    refuse_below(options.out)
     merges = read_documents(options.config)
     folder = options.config.parent
     with told() as (tell, progress):
@@ -98,6 +100,7 @@ def run_extraction(client, workspace, options):
     """Extract an adapter, in this process."""
     from engine.merging.extract import extract
 
+    refuse_below(options.out)
     with told("weights") as (tell, progress):
         return extract(options.model, options.base, options.out, options.rank, options.energy, tell, progress)
 

@@ -7,7 +7,7 @@ from engine.cli.files import new_output
 from engine.cli.numbers import number_given
 from engine.cli.words import numbers, pairs
 from engine.core.errors import Problem
-from engine.core.files import given_path, replacing
+from engine.core.files import given_path, refuse_below, replacing
 
 
 def add(command) -> None:
@@ -63,11 +63,12 @@ def formats(client, workspace, options):
 
 
 def export(client, workspace, options):
+    refuse_below(options.out)
     if options.format == "all":
         files, refused = files_of_all(client, workspace, options)
     else:
         files, refused = files_in(client, options, options.format, options.out), {}
-    write(files, options.force)
+    write(files, options.out, options.force)
     result = {"written": [str(path) for path in files]}
     return result | ({"refused": refused} if refused else {})
 
@@ -104,6 +105,7 @@ def files_in(client, options, format: str, folder: Path) -> dict[Path, bytes]:
 
 def export_design(client, workspace, options):
     """Write the planned runs of a study into a folder."""
+    refuse_below(options.out)
     made = client.call(
         "export_design",
         name=options.study,
@@ -113,7 +115,7 @@ def export_design(client, workspace, options):
         tokens_per_document=numbers(options.tokens_per_document) or None,
     )
     files = placed(made, options.out)
-    write(files, options.force)
+    write(files, options.out, options.force)
     runs = len({path.parent for path in files if path.parent.parent.name == "runs"})
     return {
         "folder": str(options.out),
@@ -129,10 +131,10 @@ def placed(made: dict, folder: Path) -> dict[Path, bytes]:
     return files | {folder / name: base64.b64decode(text) for name, text in made["binary"].items()}
 
 
-def write(files: dict[Path, bytes], force: bool) -> None:
-    """Write all files, or none if one exists. Raises Problem."""
+def write(files: dict[Path, bytes], folder: Path, force: bool) -> None:
+    """Write all files into a folder, which is made, or none if one exists. Raises Problem."""
     for path in files:
-        new_output(path, force)
+        new_output(path, force, folder)
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:

@@ -71,11 +71,17 @@ def is_workspace(folder: Path) -> bool:
     return (folder / "version").is_file() and (folder / "journal").is_dir()
 
 
-def refuse_taken(path: Path, force: bool = False) -> None:
-    """Raise Problem if an output may not be written: over a file unasked, over a link, a pipe or a device ever."""
+def refuse_taken(path: Path, force: bool = False, into: Path | None = None) -> None:
+    """Raise Problem if an output may not be written: over a file unasked, over a link, a pipe or a device ever.
+
+    into: the folder that is made for it and others, where it is one of several files.
+    """
     if kind := special(path):
         raise Problem(f"Cannot write {path}: it is {kind}, not a file. Give the name of a new file.")
-    refuse_below(path)
+    if into is None or not nearest(path).is_dir():
+        refuse_below(path)
+    elif not into.is_dir():
+        refuse_below(into)
     refuse_own(path)
     if not force and path.exists():
         raise Problem(f"Cannot write {path}: it exists. Choose another name.")

@@ -46,7 +46,6 @@ def write(rows: list[dict[str, Any]], path: Path) -> Path:
     """Write the table atomically. Raises Problem for a name that is neither CSV nor Parquet."""
     if path.suffix not in SUFFIXES:
         raise Problem(f"Cannot write {path}: its name must end with {' or '.join(SUFFIXES)}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_bytes(as_bytes(rows, path.suffix))
     return path

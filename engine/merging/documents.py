@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.files import refuse_below
 from engine.core.safe_yaml import documents
 from engine.core.settings_text import text_of
 from engine.core.system import UNREADABLE, read_fault
@@ -94,6 +95,7 @@ def merge_all(
         return [made(merges[0], folder, {}, out, tell, progress)]
     if out.suffix == ".safetensors":
         raise Problem(f"Cannot write {out}: a file with several merges needs a folder.")
+    refuse_below(out)
     with part_of(out) as part:
         work = part / WHOLE
         work.mkdir()
@@ -131,7 +133,7 @@ def check_all(merges: list[Document], folder: Path, out: Path, progress: Progres
     found = []
     for one in merges:
         made = {name: folder / name for name in one.uses}
-        place = out if one.name is None else out / one.name
+        place = out / one.name if one.name is not None and out.is_dir() else out
         if is_moe(one.values):
             found.append({"name": one.name, **check(moe_of(one.values, folder, made), place)})
             continue

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from engine.core.errors import Problem
-from engine.core.files import special
+from engine.core.files import refuse_below, special
 from engine.merging.ancestry import differing, not_finite
 from engine.merging.checkpoints.writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.companions import companions
@@ -53,11 +53,15 @@ def merge(config: MergeConfig, out: Path, progress: Progress | None = None, shar
 
 
 def misplaced(out: Path, models: dict[str, Model]) -> str | None:
-    """Why a merge cannot be written to `out`: it exists, or it would become part of an input model."""
+    """Why a merge cannot be written to `out`: it exists, its folder does not, or it would become part of a model."""
     if (kind := special(out)) not in (None, "a folder"):
         return f"Cannot write {out}: it is {kind}. Choose another place."
     if os.path.lexists(out):
         return f"Cannot write {out}: it exists. Choose another place, or remove it."
+    try:
+        refuse_below(out)
+    except Problem as problem:
+        return str(problem)
     for model in models.values():
         if out.suffix == ".safetensors" and model.path.is_dir() and model.path.resolve() == out.resolve().parent:
             return f"Cannot write {out}: it would be read as part of the model {model.path}. Choose another place."

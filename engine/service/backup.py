@@ -53,7 +53,6 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
     refuse_taken(target)
     if workspace.root in (target.resolve().parent, *target.resolve().parents):
         raise Problem(f"Cannot write {target}: it lies inside the workspace. Choose a place outside.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     kept, left_out = {}, []
     with _alone_beside(target), part_of(target) as part:
         whole = part / WHOLE

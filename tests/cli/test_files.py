@@ -128,7 +128,7 @@ def special(request, tmp_path):
 def test_what_is_no_file_is_never_written_over(tmp_path, special, force):
     path, kind = special
     before = os.lstat(path)
-    for output in (lambda: new_output(path, force), lambda: write({path: b"x"}, force)):
+    for output in (lambda: new_output(path, force), lambda: write({path: b"x"}, path.parent, force)):
         with pytest.raises(Problem, match=f"it is {kind}, not a file"):
             output()
     with pytest.raises(Problem, match=f"it is {kind}"):
@@ -158,7 +158,7 @@ def test_a_file_is_written_over_when_asked(tmp_path):
     (tmp_path / "out.csv").write_text("mine")
     with pytest.raises(Problem, match=r"it exists.* add --force"):
         new_output(tmp_path / "out.csv")
-    write({tmp_path / "out.csv": b"new", tmp_path / "more" / "b.csv": b"b"}, force=True)
+    write({tmp_path / "out.csv": b"new", tmp_path / "more" / "b.csv": b"b"}, tmp_path, force=True)
     assert (tmp_path / "out.csv").read_text() == "new" and (tmp_path / "more" / "b.csv").read_text() == "b"
     with pytest.raises(Problem, match=r"out\.csv is not a folder"):
         new_output(tmp_path / "out.csv" / "a.csv", force=True)
@@ -174,7 +174,7 @@ def test_an_output_below_what_is_no_folder_is_refused_with_that_cure(tmp_path, a
     outputs = [
         lambda: new_output(place / "x.csv"),
         lambda: backup(workspace, place / "deep" / "x"),
-        lambda: write({place / "x" / "y.csv": b"x"}, False),
+        lambda: write({place / "x" / "y.csv": b"x"}, place / "x", False),
     ]
     if above == "a file":  # whoever restores below a link to nothing gets the folder that it names
         outputs.append(lambda: restore(tmp_path / "a.tar.zst", place / "x"))
