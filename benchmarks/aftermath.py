@@ -12,6 +12,8 @@ from engine.jobs.spool import PLACES, Spool
 from store.database import Store
 from store.from_journals import rebuild
 
+ENDS = {"job.finished": "done", "job.failed": "failed", "job.cancelled": "cancelled"}
+
 
 def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list[str]) -> dict:
     """Counts, and under "wrong" everything that should not be, in words.
@@ -21,7 +23,9 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     workspace, wrong = Workspace.open(root), []
     store = Store(workspace)
     store.ingest()
-    outcomes = outcomes_of(store.spool, acknowledged | set(halves), wrong)
+    others = {name for (name,) in store.rows("SELECT id FROM jobs")} - acknowledged - set(halves)
+    asked = {"submitted and accepted": acknowledged, "half-written specs": set(halves), "queued for studies": others}
+    ends = {origin: outcomes_of(store.spool, jobs, wrong) for origin, jobs in asked.items()}
     for half in halves:
         if not isinstance(outcome_of(store.spool, half), JobFailed):
             wrong.append(f"{half} has half a spec and did not fail")
@@ -40,7 +44,9 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     wrong += [f"the rebuilt table {name} differs" for name, rows in tables(again).items() if rows != live[name]]
     again.close()
     why = Counter(cause[:160] for (cause,) in causes)
-    counts = {"jobs": outcomes, "causes of failures": dict(why), "states in the database": states}
+    if sum((Counter(one) for one in ends.values()), Counter()) != states:
+        wrong.append(f"jobs ended as {ends}, and the database says {states}")
+    counts = {"jobs": ends, "causes of failures": dict(why), "states in the database": states}
     counts |= {"events in journals": events, "rows of curves": len(live["curve"])}
     return counts | {"corrupt lines set aside": len(found), "wrong": wrong}
 
@@ -52,11 +58,11 @@ def outcome_of(spool: Spool, job_id: str):
 
 
 def outcomes_of(spool: Spool, jobs: set[str], wrong: list[str]) -> dict[str, int]:
-    """How the jobs ended, by kind of end. Each must have ended, and a failure must say why."""
+    """How the jobs ended, by their state. Each must have ended, and a failure must say why."""
     outcomes = Counter()
     for job_id in sorted(jobs):
         outcome = outcome_of(spool, job_id)
-        outcomes[outcome.kind if outcome else "lost"] += 1
+        outcomes[ENDS[outcome.kind] if outcome else "lost"] += 1
         if outcome is None:
             wrong.append(f"{job_id} did not end")
         elif isinstance(outcome, JobFailed) and not outcome.message:
@@ -93,12 +99,11 @@ def every_event_once(store: Store, wrong: list[str]) -> int:
 
 def states_agree(store: Store, acknowledged: set[str], wrong: list[str]) -> dict[str, int]:
     """The jobs' states in the database, which must be those of their journals."""
-    ends = {"job.finished": "done", "job.failed": "failed", "job.cancelled": "cancelled"}
     states = dict(store.rows("SELECT id, state FROM jobs"))
     wrong += [f"{job_id} was acknowledged and is not in the database" for job_id in acknowledged - states.keys()]
     for job_id, state in states.items():
         outcome = outcome_of(store.spool, job_id)
-        if outcome is None or ends[outcome.kind] != state:
+        if outcome is None or ENDS[outcome.kind] != state:
             wrong.append(f"{job_id} is {state!r} in the database and {outcome} in its journal")
     return dict(Counter(states.values()))
 
