@@ -24,6 +24,7 @@ from engine.commands import contract
 from engine.core import system
 from engine.core.errors import Conflict, Missing, Problem, TooLarge, Unavailable
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
+from engine.core.shown import bounded
 from engine.jobs import journal_upload
 from engine.jobs.tokens import job_token
 from engine.service import api_tokens
@@ -106,19 +107,24 @@ async def ask_first(request: Request, person: Person, check: Callable[[], object
         with as_person(person):
             check()
     except Problem:
-        size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > UNREAD:
-                break
+        await thrown_away(request)
         raise
+
+
+async def thrown_away(request: Request) -> None:
+    """Read what is sent, and keep nothing of it: who still sends does not hear an answer."""
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > UNREAD:
+            break
 
 
 def refused_by_system(error: OSError) -> JSONResponse:
     """What the system refused: a name that it cannot have, say, or a disk that is full."""
     log.warning("the system refused: %s", error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return JSONResponse({"error": storable(system.sentence_of(error))}, 503 if full else 400)
+    return JSONResponse({"error": storable(bounded(system.sentence_of(error)))}, 503 if full else 400)
 
 
 def answering(handler):
@@ -126,7 +132,11 @@ def answering(handler):
 
     async def endpoint(request: Request) -> Response:
         try:
-            person = await run_in_threadpool(person_of, request)
+            try:
+                person = await run_in_threadpool(person_of, request)
+            except Problem:
+                await thrown_away(request)
+                raise
             return await handler(request, person)
         except Problem as problem:
             status = next((code for kind, code in STATUS.items() if isinstance(problem, kind)), 400)
@@ -134,10 +144,10 @@ def answering(handler):
         except OSError as error:
             return refused_by_system(error)
         except (TypeError, ValueError, RecursionError) as error:
-            return JSONResponse({"error": storable(str(error))}, 400)
+            return JSONResponse({"error": storable(bounded(str(error)))}, 400)
         except Exception as error:
             log.exception("%s failed", request.url.path)
-            sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."
+            sentence = f"Unexpected {type(error).__name__}: {bounded(str(error))}. The page's output has the traceback."
             return JSONResponse({"error": sentence}, 500)
 
     return endpoint
