@@ -4,7 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from engine.core.errors import Problem
-from engine.core.shown import READS
+from engine.core.shown import READS, Huge, number
 from engine.spec.study import StudySpec
 
 BETTER = {"lower": False, "higher": True}
@@ -47,16 +47,23 @@ def domains_in(text: str) -> Text:
 
 def _counts(text: str) -> tuple[tuple[str, ...], dict[str, float]]:
     try:
-        found = {name: float(count) for name, count in json.loads(text, **READS).items()}
+        found = {name: _finite(count) for name, count in json.loads(text, **READS).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise Problem(f"Cannot read the counts: {error}. Give an object with a number for each domain.") from error
     return tuple(found), found
 
 
+def _finite(value: Any) -> float:
+    """A number. Raises Problem for one that is too large, ValueError or TypeError for what is none."""
+    if isinstance(value, Huge):
+        raise Problem(f"Cannot read the counts: one is {value}. Give a smaller number.")
+    return float(value)
+
+
 def _number(value: str, line: str) -> float:
     """Tokens, or a share where it is a percentage."""
     try:
-        found = float(value.removesuffix("%").replace(",", "").replace("_", ""))
+        found = _finite(number(value.removesuffix("%").replace(",", "").replace("_", "")))
     except ValueError:
         raise Problem(
             f"Cannot read the line {line!r}: behind = stand the domain's tokens, such as 8e12, or its share of the "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.commands import SECRET
 from engine.core.errors import Problem
+from engine.core.shown import huge_in
 from engine.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Remote:
             ) from error
 
     def call(self, command: str, /, **arguments):
+        if (huge := huge_in(arguments)) is not None:  # JSON has none
+            raise Problem(f"Cannot ask for {command}: a number of it is {huge}. Give a finite number.")
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if command not in SECRET:  # asked again where the answer was lost, and done once
             headers["Idempotency-Key"] = secrets.token_hex(16)

@@ -66,6 +66,14 @@ def huge_text(value: object) -> str | None:
     return None
 
 
+def huge_in(value: object) -> Huge | None:
+    """The first such number in lists and tables, None where there is none."""
+    if isinstance(value, dict | list | tuple):
+        inside = value.values() if isinstance(value, dict) else value
+        return next((found for one in inside if (found := huge_in(one)) is not None), None)
+    return value if isinstance(value, Huge) else None
+
+
 def short(text: str) -> str:
     """A text as a message shows it: its first characters, and how many there are, where it is long."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"

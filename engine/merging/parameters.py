@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from engine.core.errors import Problem
+from engine.core.shown import number
 from engine.merging.config import MergeConfig, Slice, experts_of, known
 from engine.merging.methods.base import undivided
 from engine.merging.methods.knobs import knobs_of
@@ -103,5 +104,5 @@ def typed(key: str, knob: Knob, value) -> float | int | bool:
         value = bool(value)
     if knob.kind != "bool" and isinstance(value, str):
         with suppress(ValueError):
-            value = float(value)  # YAML reads 1e-3 as a string
+            value = number(value)  # YAML reads 1e-3 as a string
     return knob.checked(key, value)

@@ -6,6 +6,7 @@ from typing import Any
 from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.core.shown import shown
 from engine.importing.harness import Score, is_results, read_results
 from store import studies
 
@@ -68,12 +69,12 @@ def scores_of(study: studies.Study, results: object, said: str, notes: list[str]
 def numbers(given: object, names: list[str], said: str) -> dict[str, float]:
     """{name: number} of those names. Raises Problem for anything else."""
     if not isinstance(given, dict):
-        raise Problem(f"{said} are {given!r}; give an object of numbers by name.")
+        raise Problem(f"{said} are {shown(given)}; give an object of numbers by name.")
     for name, value in given.items():
         if name not in names:
-            raise Problem(f"{said} name {name!r}; this study has {', '.join(names)}.")
+            raise Problem(f"{said} name {shown(name)}; this study has {', '.join(names)}.")
         if not is_number(value):
-            raise Problem(f"{said} of {name!r} are {value!r}; give a finite number.")
+            raise Problem(f"{said} of {name!r} are {shown(value)}; give a finite number.")
     return {name: float(value) for name, value in given.items()}
 
 

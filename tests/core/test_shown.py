@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.models.external_form import domains_in
 from engine.cli.command_line import main
 from engine.commands.contract import arguments_in, call
 from engine.core.checks import check
@@ -50,6 +51,12 @@ def test_infinities_keep_the_text_of_the_number_that_they_were():
         assert copied == float("inf") and f"{copied:g}" == str(copied) == "1e400 (too large for a number of 64 bits)"
     assert number("inf") == float("inf") and str(number("inf")) == "inf" and number("1e300") == 1e300
     assert json.loads('{"a": Infinity}', **READS) == {"a": float("inf")}
+    with pytest.raises(ValueError, match=r"9\.\.\. \(5,000 characters\) is too large for a number of 64 bits"):
+        toml("a = " + "9" * 5000)
+    assert toml(f'a = "{"9" * 5000}"  # {"9" * 5000}')["a"] == "9" * 5000
+    for text in ('{"web": 1e400}', "web = 1e400", "web = -1e999%"):
+        with pytest.raises(Problem, match="too large for a number of 64 bits"):
+            domains_in(text)
     for found in (toml("a = 1e400"), parsed("a: 1.0e+400"), arguments_in(b'{"a": 1e400}')):
         with pytest.raises(Problem, match=r"1\.?0?e\+?400 \(too large for a number of 64 bits\)"):
             check(abs(found["a"]) < 9, found["a"], "a", "a number below 9")
