@@ -15,10 +15,7 @@ LARGEST = 4 << 20  # characters of the text
 NODES = 500_000  # with aliases written out; coefficients of 400 tensors of 64 experts are 130,000
 # libyaml's are ten times faster, and read or refuse alike; Python's own stand in where it was not built in.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class Reader(LOADER):
-    """The reader, of which a number that is too large keeps its text."""
+Reader: Any = type("Reader", (LOADER,), {})  # of which a number that is too large keeps its text
 
 
 def _number(loader: Any, node: Any) -> float:
