@@ -6,7 +6,7 @@ Trackers write them behind a metric's name (summaries of Weights & Biases) or in
 
 import re
 
-from engine.importing.names import MIDDLES, SOFT, SURE_NOISE, is_up, measures
+from engine.importing.names import MIDDLES, SOFT, SURE_NOISE, bare, is_up, measures
 
 WORDS = {
     "least": "min|minimum|lowest|smallest",
@@ -34,7 +34,7 @@ def how_of(name: str) -> str | None:
 def core_of(name: str) -> str:
     """A metric's name without what says that it is an aggregate, and without marks between its words."""
     found = _mark(name)
-    return SOFT.sub("", name.replace(found[0], "/", 1) if found else name)
+    return SOFT.sub("", bare(name).replace(found[0], "/", 1) if found else bare(name))
 
 
 def of_history(name: str, others: set[str]) -> tuple[str, str] | None:
@@ -63,4 +63,5 @@ def is_result(name: str, how: str) -> bool:
 
 def _mark(name: str) -> re.Match[str] | None:
     """Where a metric's name says that it is an aggregate."""
-    return (BACK.search(name) or MEAN.search(name) or FRONT.search(name)) if measures(name) else None
+    own = bare(name)  # user_attrs_best_loss
+    return (BACK.search(own) or MEAN.search(own) or FRONT.search(own)) if measures(name) else None

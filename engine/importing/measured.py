@@ -7,11 +7,11 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
-from engine.importing.aggregates import CALLED, TOLD, how_of, is_result, of_history
+from engine.importing.aggregates import CALLED, TOLD, core_of, how_of, is_result, of_history
 from engine.importing.choices import OFFERED, left
 from engine.importing.harness import Known
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
-from engine.importing.names import bare, impossible, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
+from engine.importing.names import impossible, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
 from engine.importing.same_metric import choose_variants, without_copies
 from engine.importing.tables import Table, text_of
@@ -19,7 +19,7 @@ from engine.spec.objectives import Objective
 
 SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
 TRAINED_ON = re.compile(r"token|budget|data|corpus", re.I)  # in the name of a column that tells budgets, not sizes
-TRAINING = ("train_loss", "train/loss", "train.loss", "training_loss", "loss/train")
+TRAINING = ("trainloss", "trainingloss", "losstrain")  # without marks between the words
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 ALL_KEPT = "all runs: surrogates of shares take the size with the most of them, predictions at a size take all"
 ALL_AS_ONE = "all runs: surrogates take them as one, and differences between them as noise"
@@ -175,8 +175,8 @@ def _by_tracker(name: str) -> bool:
 
 
 def is_training(name: str) -> bool:
-    """Whether a metric is a run's loss on its own mixture, which compares no mixtures."""
-    return bare(name).lower() in TRAINING
+    """Whether a metric is a run's loss on its own mixture, or an aggregate of it, which compares no mixtures."""
+    return core_of(name).lower() in TRAINING
 
 
 def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Talk) -> tuple[Table, Table | None]:

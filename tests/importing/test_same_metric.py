@@ -30,6 +30,7 @@ def table(**columns):
         ("eval/loss/min", "eval/loss", "without"),
         ("eval/best_loss", "eval/loss", "without"),
         ("val_loss (min)", "val_loss", "without"),
+        ("user_attrs_best_val_loss", "user_attrs_val_loss", "without"),
         ("acc_max", "acc", "without"),
         ("eval/loss.mean", "eval/loss.last", "last"),
     ],

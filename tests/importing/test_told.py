@@ -55,6 +55,13 @@ def test_losses_on_each_runs_own_mixture_are_told_where_they_are_all_there_is(tm
     assert not any("no mixtures: import losses" in note for note in both.notes)
 
 
+@pytest.mark.parametrize("name", ["train/loss_last", "train_loss.min", "best_training_loss", "summary.train/loss"])
+def test_aggregates_of_the_training_loss_are_none_where_others_are(tmp_path, name):
+    found = reading(written(tmp_path / "a.csv", {**RUN, **MIX, name: LOSSES, "eval/loss_last": LOSSES[::-1]}))
+    assert [one.metric for one in found.mapping.objectives] == ["eval/loss_last"] and not found.questions
+    assert [one.role for one in found.columns if one.column == name] == ["training"]
+
+
 @pytest.mark.parametrize(
     ("different", "said"),
     [
