@@ -21,7 +21,7 @@ TASKS = "tasks"  # the folder of what people added without a line of it: items t
 # What people may lay into a folder before it becomes a workspace; what says that it is meant for one, or was one; and
 # what systems leave in folders that are empty.
 PREPARED = {"imports", "exports", "experts", "checkpoints", "corpora", "evaluators", TASKS}
-SIGNS = ("access.toml", "mixdesk.duckdb", str(OWNER_JOURNAL))
+SIGNS = ("access.toml", "mixdesk.duckdb", str(OWNER_JOURNAL), "jobs/queued")
 OF_SYSTEMS = re.compile(
     r"lost\+found|Thumbs\.db|desktop\.ini|\.(DS_Store|gitkeep|gitignore|keep|directory|snapshot|Trash.*|nfs.*|stfolder)|"
     r"\.(version|secret)\..*|(owner|worker)\.lock|secret"  # the last: of a process that starts at this moment

@@ -46,7 +46,7 @@ def records_of(stream: io.BufferedReader, kind: str, columns: set[str]) -> Itera
     Raises Unreadable where it cannot be read on.
     """
     done = 0
-    for one in values_of(stream, kind):
+    for one in values_of(stream, kind, columns):
         inner, fault = (None, "") if one.fault else inside(one.value, columns)
         if inner is None:
             yield one._replace(fault=one.fault or fault)
@@ -81,10 +81,11 @@ def field_text(value: Any, fields: Fields, labels: Labels) -> tuple[Written, str
     return fields.written(value)
 
 
-def values_of(stream: io.BufferedReader, kind: str) -> Iterator[Found]:
+def values_of(stream: io.BufferedReader, kind: str, columns: set[str]) -> Iterator[Found]:
     """The values of a file: of an array, of lines, or of objects that go over several lines.
 
-    An array in the first line of a file of lines (`kind` says so) is a line. Raises Unreadable where it cannot be read
+    An array in the first line of a file of lines (`kind` says so) is a line; of an object that is too long to be held,
+    its list of records comes record by record. columns: what records have. Raises Unreadable where it cannot be read
     on.
     """
     blank, first = 0, stream.readline(MOST_LINE)
@@ -95,10 +96,13 @@ def values_of(stream: io.BufferedReader, kind: str) -> Iterator[Found]:
     if begins in (b"[", b"{") and not alone:
         text = Text(first, stream)
         if begins == b"[":
+            number = 0
             for number, (value, sound) in enumerate(array_values(text), 1):
                 yield Found(RECORD, number, value, "" if sound else NOT_UTF8)
+            if text.ahead():
+                raise Unreadable(f"after its array of {number:,} records more text follows, which is not read")
             return
-        yield from objects(text)
+        yield from objects(text, columns)
         first = text.source()
     rest = io.BufferedReader(Again(first, stream), BLOCK)
     for number, line in enumerate(lines(rest), blank + 1):
@@ -106,7 +110,7 @@ def values_of(stream: io.BufferedReader, kind: str) -> Iterator[Found]:
             yield Found(LINE, number, *line_value(line))
 
 
-def objects(text: "Text") -> Iterator[Found]:
+def objects(text: "Text", columns: set[str]) -> Iterator[Found]:
     """Values one behind the other, with or without commas; none where not even the first one can be read.
 
     Raises Unreadable where a later one cannot.
@@ -118,11 +122,43 @@ def objects(text: "Text") -> Iterator[Found]:
         except Unreadable:
             if done:
                 raise
+            if text.is_long():
+                yield from within_object(text, columns)
             return
         done += 1
         yield Found(RECORD, done, value, "" if is_text(source) else NOT_UTF8)
         if text.ahead() == ",":
             text.skip(",")
+
+
+def within_object(text: "Text", columns: set[str]) -> Iterator[Found]:
+    """The records of the list that an object holds, one in memory at a time; none where it begins as no object does.
+
+    Raises Unreadable where it cannot be read on, is a record itself, or holds several such lists.
+    """
+    number, start, buffer = 0, text.place, text.buffer
+    try:
+        text.skip("{")
+        while text.ahead() != "}":
+            name, _ = text.value(after=number)
+            text.skip(":", after=number)
+            if name in columns:
+                raise Unreadable(f"its record is longer than {MOST_LINE:,} characters")
+            before = number
+            for value, sound in array_values(text) if text.ahead() == "[" else [text.value(after=number)]:
+                if not _is_record(value, columns):
+                    continue
+                if before:
+                    raise Unreadable(f"an object with several lists of records, of which {name!r:.40} is not read")
+                number += 1
+                yield Found(RECORD, number, value, "" if sound else NOT_UTF8)
+            if text.ahead() != "}":
+                text.skip(",", after=number)
+        text.skip("}")
+    except Unreadable:
+        if number or text.buffer is not buffer:
+            raise
+        text.place = start  # as it was: its lines may be read
 
 
 class Again(io.RawIOBase):
@@ -169,8 +205,6 @@ def array_values(text: "Text") -> Iterator[tuple[Any, bool]]:
         done += 1
         yield value, is_text(source)
     text.skip("]")
-    if text.ahead():
-        raise Unreadable(f"after its array of {done:,} records more text follows, which is not read")
 
 
 class Text:
@@ -202,6 +236,10 @@ class Text:
             if not self.more():
                 return ""
 
+    def is_long(self) -> bool:
+        """Whether more was read from here on than one value may have."""
+        return len(self.buffer) - self.place > MOST_LINE
+
     def skip(self, mark: str, after: int = 0) -> None:
         """Pass a mark. Raises Unreadable if another one stands there."""
         if self.ahead() != mark:
@@ -221,11 +259,10 @@ class Text:
                     self.place += length
                     return value, source
             except (ValueError, RecursionError):
-                if len(self.buffer) - self.place > MOST_LINE or not self.more():
+                if self.is_long() or not self.more():
                     raise self.wrong(after) from None
 
     def wrong(self, after: int) -> Unreadable:
         """The error where the array cannot be followed any more."""
-        long = len(self.buffer) - self.place > MOST_LINE
-        why = f"not JSON, or longer than {MOST_LINE:,} characters," if long else "not JSON"
+        why = f"not JSON, or longer than {MOST_LINE:,} characters," if self.is_long() else "not JSON"
         return Unreadable(f"{why} after its first {after:,} records, which are kept; the rest is not read")

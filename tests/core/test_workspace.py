@@ -61,7 +61,8 @@ def test_page_and_worker_refuse_it_too(tmp_path, program):
         ("imports/runs.csv", "experts/a/model.safetensors"),
         ("access.toml", "note.txt"),
         ("mixdesk.duckdb", "odd"),
-        ("journal/owner/events.jsonl", "jobs/queued/x"),
+        ("journal/owner/events.jsonl", "notes.md"),
+        ("jobs/queued/x", "odd"),
     ],
 )
 def test_an_empty_folder_or_one_that_is_meant_for_it_becomes_a_workspace(tmp_path, names):

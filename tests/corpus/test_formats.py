@@ -77,6 +77,17 @@ def test_other_objects_are_named_as_what_they_are(tmp_path, value, why, indent):
         read(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_that_is_too_long_to_be_held_gives_its_records(tmp_path, indent):
+    long = [{"text": f"{n} " + "x" * 900_000} for n in range(40)]
+    (tmp_path / "a.json").write_text(json.dumps({"version": 1, "tags": ["a"], "data": long, "end": {}}, indent=indent))
+    found, tally = read(tmp_path / "a.json")
+    assert found == [one["text"] for one in long] and tally.skipped == []
+    (tmp_path / "b.json").write_text(json.dumps({"train": long, "test": long[:1]}, indent=indent))
+    found, tally = read(tmp_path / "b.json")
+    assert found == [one["text"] for one in long] and "of which 'test' is not read" in tally.skipped[0]["reason"]
+
+
 def test_a_bad_first_line_costs_that_line_and_no_more(tmp_path):
     (tmp_path / "a.jsonl").write_text('\n{"text": "bad\n' + LINES)
     found, tally = read(tmp_path / "a.jsonl")
