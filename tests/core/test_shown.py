@@ -49,6 +49,8 @@ def test_infinities_keep_the_text_of_the_number_that_they_were():
     one = number("1e400")
     for copied in (one, copy.deepcopy([one])[0], pickle.loads(pickle.dumps(one))):
         assert copied == float("inf") and f"{copied:g}" == str(copied) == "1e400 (too large for a number of 64 bits)"
+    assert shown(2**64) == f"{2**64} (too large for a number of 64 bits)" and shown(10**400).startswith("1000")
+    assert shown(10**5000) == "a whole number of about 5,001 digits (too large for a number of 64 bits)"
     assert number("inf") == float("inf") and str(number("inf")) == "inf" and number("1e300") == 1e300
     assert json.loads('{"a": Infinity}', **READS) == {"a": float("inf")}
     with pytest.raises(ValueError, match=r"9\.\.\. \(5,000 characters\) is too large for a number of 64 bits"):
