@@ -15,21 +15,11 @@ from engine.proxies.generate import Rows, continued
 from engine.proxies.model import Stack
 
 
-class StackModels:
-    """engine.metrics.models.Models: the G members of a stack, and the tokens of their corpus."""
+class CorpusReader:
+    """engine.metrics.models.Reader: the tokens of a corpus, as models of a context see them."""
 
-    def __init__(self, stack: Stack, corpus: Corpus) -> None:
-        self.stack, self.corpus = stack, corpus
-
-    @property
-    def members(self) -> int:
-        """G."""
-        return self.stack.members
-
-    @property
-    def context(self) -> int:
-        """The most tokens that a member sees."""
-        return self.stack.fidelity.context
+    def __init__(self, corpus: Corpus, context: int) -> None:
+        self.corpus, self.context = corpus, context
 
     @cached_property
     def begin(self) -> list[int]:
@@ -47,6 +37,19 @@ class StackModels:
     def _ids(self, text: str) -> list[int]:
         found: list[int] = self.corpus.tokenizer.encode([text.encode()]).tolist()
         return found
+
+
+class StackModels(CorpusReader):
+    """engine.metrics.models.Models: the G members of a stack, and the tokens of their corpus."""
+
+    def __init__(self, stack: Stack, corpus: Corpus) -> None:
+        super().__init__(corpus, stack.fidelity.context)
+        self.stack = stack
+
+    @property
+    def members(self) -> int:
+        """G."""
+        return self.stack.members
 
     def nats(self, rows: Sequence[list[int]]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, (G, len - 1) each."""
