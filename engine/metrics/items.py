@@ -244,6 +244,14 @@ class TaskValues:
         }
 
 
+def check_fit(tasks: Sequence[EvalTask], models: Reader) -> None:
+    """Raise Problem for a task of which too few items fit the context."""
+    for task in tasks:
+        fitting = (one for one in task.items if fits(models, one, questions_of(models, one)))
+        if (fit := len([*islice(fitting, FEWEST)])) < FEWEST:
+            raise Problem(too_long(task, fit, models.context))
+
+
 def check_tasks(
     asked: Sequence[Asked], models: Reader, workspace: Path, beat: Callable[[], None] = lambda: None
 ) -> list[str]:
@@ -252,11 +260,9 @@ def check_tasks(
     Raises Problem where too few items fit the context, or a verifier fails on a right answer: what can be known before
     may not cost the work.
     """
+    check_fit([task for task, _ in asked], models)
     said = []
     for task, metrics in asked:
-        fitting = (one for one in task.items if fits(models, one, questions_of(models, one)))
-        if (fit := len([*islice(fitting, FEWEST)])) < FEWEST:
-            raise Problem(too_long(task, fit, models.context))
         if any(metric.name == "best_of_n" for metric in metrics) and try_verifier(task, workspace, beat) == 0:
             said.append(
                 f"The verifier {task.sampling.verifier!r} gives the right answer to the first item of {task.name!r} a "

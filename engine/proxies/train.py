@@ -30,7 +30,6 @@ from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import asked_of, check_tasks, measured_by
 from engine.proxies.adam import KEYS, AdamW
-from engine.proxies.answering import CorpusReader
 from engine.proxies.device import choose_device, halves, sized_to_memory
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack, saved_proxy, shrinking
@@ -40,6 +39,7 @@ from engine.proxies.sampling import Sampler
 from engine.spec.fidelity import Fidelity, shapes
 from engine.spec.kinds.train import TrainTask
 from engine.spec.phases import phase_ends
+from engine.tasks.reading import CorpusReader
 
 AHEAD = 16  # steps whose batches are read from the shards together
 

@@ -17,14 +17,14 @@ from engine.analysis.readiness import (
     components,
     readiness,
 )
-from engine.core.short_names import listed
+from engine.core.short_names import counted, listed
 from engine.spec.objectives import Aggregate, Objective
 from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies.fits import fit_of
 from engine.studies.measured import points_measured
 from engine.studies.overlap import Gain, vanishing
-from store import studies
+from store import runs, studies
 from store.database import Store
 
 
@@ -72,8 +72,8 @@ def warnings(store: Store, study: studies.Study, aggregate: Aggregate, limited: 
     """
     ready = _ready(store, study) if study.kind != "merge" and study.objectives else [None] * len(study.objectives)
     by_heart = vanishing(store, study) if any(one.task for one in study.objectives) else {}
-    said = []
-    for one, found in zip(study.objectives, ready, strict=True):
+    said, unscored = [], runs.without_values(store, study.id)
+    for place, (one, found) in enumerate(zip(study.objectives, ready, strict=True)):
         counts = aggregate.priorities.get(one.metric, 0) > 0
         if not counts and one.metric not in limited:
             continue
@@ -81,7 +81,14 @@ def warnings(store: Store, study: studies.Study, aggregate: Aggregate, limited: 
             said.append(words)
         if one.metric in by_heart:
             said.append(_by_heart(one, by_heart[one.metric], counts))
+        for why, lacking in unscored.get(place, {}).items():
+            of = counted(lacking, "finished run")
+            said.append(f"{one.metric} {_role(counts)}, and {of} of {study.done} lack it. {why}")
     return said
+
+
+def _role(counts: bool) -> str:
+    return "counts" if counts else "has a limit"
 
 
 def _by_heart(one: Objective, gain: Gain, counts: bool) -> str:
@@ -91,7 +98,7 @@ def _by_heart(one: Objective, gain: Gain, counts: bool) -> str:
         for value, error in ((gain.whole, gain.error), (gain.left, gain.left_error))
     )
     return (
-        f"{one.metric} {'counts' if counts else 'has a limit'}, and the gain of its best run ({gain.run}) over "
+        f"{one.metric} {_role(counts)}, and the gain of its best run ({gain.run}) over "
         f"{gain.reference} vanishes without the items that stand in training text: {whole} {one.unit} on all "
         f"{gain.items}, {left} on the {gain.left_items} others (95%). It may have learned their answers by heart: "
         "measure a task without them."
@@ -130,7 +137,7 @@ def _warning(one: Objective, found: Readiness, counts: bool) -> str | None:
         "" if found.low is None else f"at least {max(0.0, found.low):.2f} of its variance between runs is the mixture's"
     )
     told = f"{part}, 95%, by {found.repeats} repeats"
-    role = "counts" if counts else "has a limit"
+    role = _role(counts)
     if found.verdict == UNKNOWN:
         more = (
             f"{found.missing} more repeats, of several mixtures, would tell"

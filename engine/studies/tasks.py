@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.corpus.tokenizers import UNREAD
-from engine.metrics import item_metrics, objectives_of
+from engine.metrics import asked_of, check_fit, item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
 from engine.spec.flips import flips_of
 from engine.spec.merge import HIGHER
@@ -15,6 +15,7 @@ from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
 from engine.tasks.cut import cut
+from engine.tasks.reading import CorpusReader
 from engine.tasks.task import EvalTask, Sampling
 from store import corpora, studies
 from store.database import Store
@@ -22,13 +23,15 @@ from store.database import Store
 
 def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: str) -> list[Objective]:
     """What a study of these settings measures: on domains and tasks, against a reference for flips, and of merges by
-    evaluators."""
-    asked = shelf.loaded(store.workspace.root, spec.tasks)
+    evaluators. Raises Problem for a task that they cannot score."""
+    asked = [task for task, _ in asked_of(store.workspace.root, spec.tasks)]
     found = objectives_of(spec.metrics, domains, asked)
     if only_ids(store, spec.corpus):
         if asked:
             raise Problem(f"Cannot measure {asked[0].name!r} on the corpus {spec.corpus!r}. {UNREAD}")
         found = [replace(one, unit=TOKEN_NATS) if one.unit == BITS else one for one in found]
+    if asked and spec.fidelity is not None and spec.corpus is not None:
+        check_fit(asked, CorpusReader(opened(store, spec.corpus), spec.fidelity.context))
     flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
     evaluators = spec.merge.evaluators if spec.merge else {}
     told = [

@@ -19,7 +19,7 @@ from engine.corpus import passages
 from engine.merging.measuring.flips import Losses, Reference
 from engine.merging.methods.memory import merge_in_memory
 from engine.metrics import asked_of, measured_by, names_of, task_values
-from engine.proxies.answering import CorpusReader, StackModels
+from engine.proxies.answering import StackModels
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import evaluate, passage_bits, validation_windows, window_sums
 from engine.proxies.generate import continued
@@ -28,6 +28,7 @@ from engine.spec.fidelity import Fidelity, group_size, shapes
 from engine.spec.merge import MergeSpec, Setting, setting_of
 from engine.spec.tasks import Merging
 from engine.tasks.outcomes import Outcome
+from engine.tasks.reading import CorpusReader
 
 LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficient x task vector
 
