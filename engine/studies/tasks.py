@@ -10,7 +10,7 @@ from engine.metrics import asked_of, check_fit, item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
 from engine.spec.flips import flips_of
 from engine.spec.merge import HIGHER
-from engine.spec.objectives import BITS, TOKEN_NATS, Objective
+from engine.spec.objectives import BITS, SCORE, TOKEN_NATS, Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
@@ -35,7 +35,7 @@ def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: 
     flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
     evaluators = spec.merge.evaluators if spec.merge else {}
     told = [
-        Objective(metric, unit="score", higher_is_better=way == HIGHER)
+        Objective(metric, unit=SCORE, higher_is_better=way == HIGHER)
         for metrics in evaluators.values()
         for metric, way in metrics.items()
     ]
