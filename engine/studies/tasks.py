@@ -54,11 +54,13 @@ def only_ids(store: Store, corpus: str | None) -> bool:
 @dataclass(frozen=True)
 class How:
     """How a task is measured: private: none of its text is shown; metrics: by which, None for those that its items
-    are usually scored by; sampling: fields of engine.tasks.task.Sampling that are not its own."""
+    are usually scored by; sampling: fields of engine.tasks.task.Sampling that are not its own; apart: a blank is put
+    between prompts and answers that would be read as one word."""
 
     private: bool = False
     metrics: Sequence[str] | None = None
     sampling: Mapping[str, object] | None = None
+    apart: bool = False
 
 
 def add(store: Store, task: EvalTask, how: How = How()) -> EvalTask:
@@ -71,6 +73,7 @@ def add(store: Store, task: EvalTask, how: How = How()) -> EvalTask:
         metrics=list(how.metrics or task.metrics),
         sampling=Sampling.read(asked, "how answers are generated"),
     )
+    task = task.apart() if how.apart else task
     item_metrics(task)  # raises if one cannot be measured
     if "best_of_n" in task.metrics:
         check_verifier(task.sampling.verifier, store.workspace.root)
