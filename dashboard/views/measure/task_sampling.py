@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.server import state
+from engine.core.short_names import told_apart
 from engine.metrics.verifiers import VERIFIERS, programs_in
 from engine.tasks.task import MOST_SAMPLES, MOST_TOKENS, TEMPERATURES, WRITTEN, Sampling
 
@@ -31,7 +32,9 @@ def ask_verifier(usual: Sampling) -> str:
     programs = [name for name in programs_in(state.store().workspace.root) if name not in VERIFIERS]
     verifiers = [*VERIFIERS, *programs]
     start = verifiers.index(usual.verifier) if usual.verifier in verifiers else 0
-    titles = {name: name.replace("_", " ") for name in VERIFIERS} | {name: f"{name} (program)" for name in programs}
+    titles = told_apart(
+        {name: name.replace("_", " ") if name in VERIFIERS else f"{name} (program)" for name in verifiers}
+    )
     found: str = st.selectbox(
         "Scored by the verifier",
         verifiers,
