@@ -70,7 +70,8 @@ class Sampling(Record):
 class EvalTask(Record):
     """name: as studies call it; metrics: names of engine.metrics.ITEM_METRICS; source: where its items are from, in
     words; corpus: whose text they are cut from; private: none of its text may be shown; low, high: the scores that
-    become 0 and 1, where its authors report scores so."""
+    become 0 and 1, where its authors report scores so; title: what a harness calls it, where another task has that
+    name here."""
 
     name: str
     metrics: list[str]
@@ -82,6 +83,7 @@ class EvalTask(Record):
     sampling: Sampling = field(default_factory=Sampling)
     low: float | None = None
     high: float | None = None
+    title: str | None = None
 
     @property
     def labels(self) -> list[str]:
