@@ -91,7 +91,7 @@ def heading(text: str) -> int:
 
 
 def continued(text: str) -> int:
-    """How many sequences of a text go on in a second line: below a header, or in lines that are as long as each other
+    """How many sequences of a text have several lines: below a header, or in lines that are as long as each other
     but for the last."""
     lines = [line.strip() for line in text.splitlines()]
     if any(line.startswith(">") for line in lines):

@@ -88,7 +88,7 @@ def names_of(metrics: Sequence[Metric], domains: Sequence[str], tasks: Sequence[
 def asked_of(workspace: Path, names: Sequence[str]) -> list[Asked]:
     """The tasks of these names, and their metrics. Raises Problem for one that is missing or cannot be measured, also
     for want of its verifier."""
-    found = [(task, item_metrics(task)) for task in shelf.loaded(workspace, names)]
+    found: list[Asked] = [(task, item_metrics(task)) for task in shelf.loaded(workspace, names)]
     for task, metrics in found:
         if best_of_n.METRIC in metrics:
             check_verifier(task.sampling.verifier, workspace)
