@@ -25,7 +25,7 @@ from engine.proxies.cpu_matmul import processor
 from engine.proxies.train import Training
 from engine.spec.fidelity import PRESETS, group_size
 from engine.tasks.cut import continuation
-from engine.tasks.generated import arithmetic
+from engine.tasks.generated import generate
 from engine.tasks.task import EvalTask, Item
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.task_cost"
@@ -51,7 +51,7 @@ def tasks() -> dict[str, EvalTask]:
     pairs = [(rng.randrange(10, 100), rng.randrange(10, 100)) for _ in range(ITEMS)]
     sums = [Item(f"{a} + {b} = ?", answers=[f" {a + b}."]) for a, b in pairs]
     return {
-        "choices of a few letters": EvalTask("task", ["accuracy"], arithmetic(draws, ITEMS)[0], "sums"),
+        "choices of a few letters": EvalTask("task", ["accuracy"], generate("arithmetic", "s", ITEMS, 2).items, "sums"),
         "choices of 60 letters": EvalTask(
             "task", ["accuracy"], continuation("\n".join(prose()), draws, ITEMS), "prose"
         ),

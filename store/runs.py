@@ -1,6 +1,7 @@
 """Queries about runs: their table, their measured points, their curves."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,6 +235,23 @@ def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict[str, A
     )
     names = ("weights", "losses", "losses_se", "seed", "parameters", "tokens")
     return {run: dict(zip(names, values, strict=True)) for run, *values in rows}
+
+
+def without_values(store: Store, study: str) -> dict[int, Counter[str]]:
+    """Why finished runs have no value of a metric, where that is known, by its place among the study's: the reasons,
+    and how many runs have each."""
+    return store.remembered(("without values", study), lambda: _without_values(store, study))
+
+
+def _without_values(store: Store, study: str) -> dict[int, Counter[str]]:
+    asked = (
+        "SELECT message, losses FROM runs WHERE study = ? AND state = 'done' AND message IS NOT NULL ORDER BY number"
+    )
+    found: dict[int, Counter[str]] = {}
+    for message, losses in store.rows(asked, [study]):
+        for place in (place for place, value in enumerate(losses or ()) if value is None):
+            found.setdefault(place, Counter())[message] += 1
+    return found
 
 
 def last_number(store: Store, study: str) -> int:

@@ -37,6 +37,8 @@ def add(command) -> None:
     one.add_argument("--items", type=whole_given, default=200, help="of --generate and --cut (default: %(default)s)")
     one.add_argument("--seed", type=whole_given, default=0, help="of --generate and --cut (default: %(default)s)")
     one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
+    said = "of --file: put a blank between prompts and answers that would be read as one word"
+    one.add_argument("--apart", action="store_true", help=said)
     scored = f"how answers are scored: {metrics}; repeat (default: by what the items hold)"
     one.add_argument("--metric", action="append", help=scored)
     one.add_argument("--most-tokens", type=whole_given, help="of a generated answer")
@@ -107,6 +109,7 @@ def task_add(client, workspace, options):
             raise Problem("Cannot cut items without a domain: name it with --domain.")
         place = {"corpus": options.corpus, "domain": options.domain}
         return client.call("cut_task", kind=options.cut, **drawn, **place, **how)
+    how["apart"] = options.apart
     return client.call("add_task", file=copied(workspace, options.name, options.file, "items"), **how)
 
 

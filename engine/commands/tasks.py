@@ -51,10 +51,12 @@ def add_task(
     private: bool = False,
     metrics: list[str] | None = None,
     sampling: dict | None = None,
+    apart: bool = False,
 ) -> dict:
-    """Add a task from a file in the workspace's imports folder: BIG-bench's JSON, or items as JSON or JSON lines."""
+    """Add a task from a file in the workspace's imports folder: BIG-bench's JSON, or items as JSON or JSON lines.
+    apart: put a blank between prompts and answers that would be read as one word."""
     task = from_file(imported_file(store.workspace, file), name)
-    return _facts(store, tasks.add(store, task, tasks.How(private, metrics, sampling)))
+    return _facts(store, tasks.add(store, task, tasks.How(private, metrics, sampling, apart)))
 
 
 @takes("operator", "import runs")

@@ -45,7 +45,7 @@ from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
 from engine.corpus.report import left_out
-from engine.corpus.rules import train_rule, unknown_letters
+from engine.corpus.rules import seen, train_rule
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
@@ -272,11 +272,10 @@ def answers_of(part: Part, shards: dict[str, dict]) -> dict:
 
 
 def unknown_of(domain: Domain, spec: CorpusSpec) -> dict:
-    """What a manifest says of letters in a domain that the field of the corpus' rule does not write."""
+    """What a manifest says of symbols in a domain that the field of the corpus' rule does not write."""
     if spec.tokenizer["type"] != "rule":
         return {}
-    part, letters = unknown_letters(texts_of(domain), spec.tokenizer["rule"])
-    return {"unknown_letters": {"part": part, "letters": [] if spec.private else letters}}
+    return {"unknown_letters": seen(texts_of(domain), spec.tokenizer["rule"]).facts(spec.private)}
 
 
 def texts_of(domain: Domain) -> Iterator[str]:

@@ -15,12 +15,12 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from engine.corpus.document import Written
-from engine.corpus.templates import MEMORY, Refused, Turn
+from engine.corpus.templates import MEMORY, Refused, TooMuch, Turn
 
 OPENS, CLOSES = "\0<", "\0>"  # around what the model says: no text of a corpus holds a zero byte
 MARK = re.compile("\0[<>]")
 TAG = re.compile(r"{%[-+]?\s*generation\b")
-MOST_TEXT = 16_000_000  # characters that one conversation may become
+MOST_TEXT, TIMES = 1_000_000, 4  # characters that a conversation may become, beside so many times its own
 
 
 def fault_of(source: str) -> str:
@@ -73,19 +73,24 @@ class Template:
         except Refused:
             raise
         except MemoryError:
-            raise Refused(f"the template needs more than {MEMORY >> 30} GB for it") from None
+            raise TooMuch(f"the template needs more than {MEMORY >> 30} GB for it") from None
         except RecursionError:
             raise Refused("the template calls itself too often") from None
         except Exception as error:  # what a template does with values that it did not expect is anything
             raise Refused(f"the template says: {str(error).splitlines()[0][:200] if str(error) else 'no'}") from error
-        if len(found.text) > MOST_TEXT:
-            raise Refused(f"the template writes more than {MOST_TEXT:,} characters for it")
         if sum(end - start for start, end in found.context) == len(found.text):
             raise Refused("the template writes nothing that the model says")
         return found
 
     def _text(self, turns: Sequence[Turn], prompt: bool = False) -> str:
-        return self.template.render(messages=list(turns), add_generation_prompt=prompt)
+        """What the template writes, no further than it makes sense."""
+        most = MOST_TEXT + TIMES * sum(len(str(value)) for turn in turns for value in turn.values())
+        parts, size = [], 0
+        for part in self.template.generate(messages=list(turns), add_generation_prompt=prompt):
+            parts.append(part)
+            if (size := size + len(part)) > most:
+                raise TooMuch(f"the template writes more than {most:,} characters for it")
+        return "".join(parts)
 
     def _marked(self, turns: Sequence[Turn]) -> Written:
         parts = MARK.split(marked := self._text(turns))
@@ -135,7 +140,7 @@ def main() -> None:
             else:
                 answer = template(question["messages"])._asdict()
         except Refused as refused:
-            answer = {"fault": str(refused)}
+            answer = {"fault": str(refused), "too_much": isinstance(refused, TooMuch)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

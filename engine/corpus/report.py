@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from engine.core.short_names import listed
+from engine.core.short_names import counted, listed
 from engine.corpus.document import SKIPS_NAMED, printable
 from engine.corpus.layouts import Left
 
 NAMED = 5  # files that a sentence names
-OTHER_TEXT = 0.5  # of a domain's letters: where a rule knows fewer, its text is of another kind, such as prose
+OTHER_TEXT = 0.5  # of a domain's characters: where a rule knows fewer, its text is of another kind, such as prose
 
 
 def left_out(left: Iterable[Left]) -> dict[str, Any]:
@@ -39,13 +39,7 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
                 f"{name} has {facts['conversations']:,} conversations: {answers / size:.0%} of its bytes are answers, "
                 "which alone are predicted."
             )
-        told = facts.get("unknown_letters") or {"part": 0.0, "letters": []}
-        if 0 < told["part"] <= OTHER_TEXT:
-            such = f", such as {listed([repr(one) for one in told['letters']])}," if told["letters"] else ""
-            sentences.append(
-                f"{name} has letters{such} that its rule does not know ({told['part']:.1%} of them): they are read one "
-                "by one."
-            )
+        sentences += of_symbols(name, facts.get("unknown_letters") or {"part": 0.0, "letters": []})
     if beyond := sum(facts["beyond_cap"] for facts in files.values()):
         sentences.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
     if count:
@@ -56,6 +50,36 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
     if noticed:
         sentences.append(f"Warnings: {reasons(noticed, len(noticed))}.")
     return {"text": " ".join(sentences), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
+
+
+def of_symbols(name: str, seen: dict[str, Any]) -> list[str]:
+    """What is said of the symbols of a domain (engine.corpus.symbols.Seen.facts), and what to do."""
+    said = []
+    if seen["part"] > OTHER_TEXT:
+        said.append(
+            f"{name} is of another kind than the rule of its tokens, which knows {1 - seen['part']:.0%} of its "
+            "characters: it is read as it stands."
+        )
+    elif seen["part"]:
+        such = f", such as {listed([repr(one) for one in seen['letters']])}," if seen["letters"] else ""
+        said.append(
+            f"{name} has symbols{such} that its rule does not know ({seen['part']:.1%} of its characters): they are "
+            "read as they stand."
+        )
+    if seen.get("told") and seen["part"] <= OTHER_TEXT:
+        kinds = listed([f"{what} ({part:.1%})" for what, part in seen["told"].items()], between="; ")
+        said.append(f"{name} has {kinds}: tokens with them are others than those without.")
+    if seen.get("headers"):
+        said.append(
+            f"{name} has {counted(seen['headers'], 'line')} that name a sequence (FASTA), which are read as its text: "
+            "leave them out."
+        )
+    if seen.get("broken"):
+        said.append(
+            f"{name} has {counted(seen['broken'], 'sequence')} of several lines, each of which is read from its own "
+            "first letter: write each sequence in one line."
+        )
+    return said
 
 
 def reasons(entries: list[dict[str, Any]], count: int) -> str:

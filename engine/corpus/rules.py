@@ -11,43 +11,39 @@ from dataclasses import dataclass
 
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
+from engine.corpus.symbols import BASE, SELFIES, SMILES, TOLD_OF_DNA, Kind, Seen, look
 from engine.corpus.tokenizers import BLANK, BYTE_PIECES, END, FEWEST, MOST, BytePairs, from_json
 
 
 @dataclass(frozen=True)
 class Rule:
-    """title: as pages show it; pattern: a regular expression of one token; letters: of a character that the field
-    writes, blanks aside, "" where that is any."""
+    """title: as pages show it; pattern: a regular expression of one token; symbols: of those that the field writes;
+    kinds: of them what is worth telling; fasta: whether lines are sequences."""
 
     title: str
     pattern: str
-    letters: str = ""
+    symbols: str = r"[\s\S]"
+    kinds: tuple[Kind, ...] = ()
+    fasta: bool = False
 
 
-SMILES = r"[A-Za-z0-9@+\-\[\]()\\/%=#$.:*~>]"
 RULES = {
     "characters": Rule("Single characters", r"[\s\S]"),
     # Atoms, bonds, rings and brackets: Schwaller et al. 2019, "Molecular Transformer".
     "smiles": Rule("SMILES: atoms, bonds and rings", r"\[[^\]\s]{1,30}\]|Br|Cl|%[0-9]{2}|[\s\S]", SMILES),
     # Symbols in brackets: Krenn et al. 2020, "SELFIES".
-    "selfies": Rule("SELFIES: symbols in brackets", r"\[[^\]\s]{1,30}\]|[\s\S]"),
-    # Three letters of a sequence, one after another: a codon where reading begins at one.
-    "codons": Rule("DNA: three letters at a time", r"[ACGTN]{3}|[\s\S]", "[ACGTN]"),
+    "selfies": Rule("SELFIES: symbols in brackets", r"\[[^\]\s]{1,30}\]|[\s\S]", SELFIES),
+    # Three letters of a sequence, one after another: a codon where reading begins at one. A letter of a masked or
+    # ambiguous base counts: read by itself it would shift the frame of all that follows.
+    "codons": Rule("DNA: three letters at a time", rf"{BASE}{{3}}|[\s\S]", rf"{BASE}{{1,3}}", TOLD_OF_DNA, True),
 }
-NAMED = 5  # letters that are told
 USUAL = 4096  # tokens, unless fewer or more are asked for
 
 
-def unknown_letters(texts: Iterable[str], rule: str) -> tuple[float, list[str]]:
-    """The part of the characters of some texts, blanks aside, that the field of a rule does not write, and the most
-    frequent of them. They are read one by one."""
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(text)
-    total = sum(count for one, count in counts.items() if not one.isspace())
-    known = re.compile(RULES[rule].letters or r"[\s\S]")
-    odd = [(one, count) for one, count in counts.most_common() if not one.isspace() and not known.fullmatch(one)]
-    return sum(count for _, count in odd) / max(1, total), [one for one, _ in odd[:NAMED]]
+def seen(texts: Iterable[str], name: str) -> Seen:
+    """What stands in some texts that the field of a rule does not write, or that is worth telling."""
+    rule = RULES[name]
+    return look(texts, rule.pattern, rule.symbols, rule.kinds, rule.fasta)
 
 
 def check_rule(rule: object) -> None:

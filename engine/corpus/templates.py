@@ -13,6 +13,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 from engine.core.errors import Problem
@@ -43,11 +44,18 @@ TEMPLATES = {"chatml": CHATML, "alpaca": ALPACA, "plain": PLAIN}
 
 LONGEST = 100_000  # characters of a template
 SECONDS, MEMORY, STARTING = 10, 1 << 30, 120  # a conversation may take; the process has; its start may take
-KILLS = 3  # conversations that took too long, after which a template is given up
+# A template is given up after so many conversations that took too much, and one more for each PER that it has written:
+# so a few odd ones among many cost no others.
+GIVEN_UP, PER = 3, 1000
+SLOW = 2.0  # seconds of a refusal that took too much, whatever its reason
 
 
 class Refused(Exception):
     """A template cannot write a conversation; the message says why."""
+
+
+class TooMuch(Refused):
+    """It wrote without end, or took all the memory that it has."""
 
 
 class Writes(Protocol):
@@ -83,22 +91,28 @@ def writer(template: str) -> Writes:
 
 
 class Apart:
-    """A template in a process of its own, which is ended where a conversation takes too long."""
+    """A template in a process of its own, which is ended where a conversation takes too long. A template that takes too
+    much for several is given up."""
 
     def __init__(self, template: str) -> None:
-        self.template, self.kills = template, 0
+        self.template, self.odd, self.written = template, 0, 0
         self.child: subprocess.Popen[bytes] | None = None
 
     def __call__(self, turns: Sequence[Turn]) -> Written:
-        if self.kills >= KILLS:
-            raise Refused(f"the template took more than {SECONDS} seconds for {KILLS} others: it is not asked again")
+        if self.odd >= GIVEN_UP + self.written // PER:
+            raise Refused(
+                f"the template took too much time, text or memory for {self.odd} others: it is not asked again"
+            )
         child = self.child = self.child or self._started()
+        began = monotonic()
         answer = self._asked(child, {"messages": list(turns)}, SECONDS)
         if answer is None:
-            self.kills += 1
+            self.odd += 1
             raise Refused(f"the template takes more than {SECONDS} seconds, or ends its process")
         if "fault" in answer:
+            self.odd += answer["too_much"] or monotonic() - began > SLOW
             raise Refused(answer["fault"])
+        self.written += 1
         return Written(answer["text"], tuple((start, end) for start, end in answer["context"]))
 
     def _started(self) -> "subprocess.Popen[bytes]":

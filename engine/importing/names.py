@@ -7,6 +7,7 @@ import math
 import re
 
 from engine.spec.objectives import BITS
+from engine.spec.objectives import SCORE as UNTOLD
 
 LAYOUT = re.compile(
     r"^(config|summary|params?|metrics|tags|user_attrs|system_attrs|hparams|hyperparameters)[._/]", re.I
@@ -210,7 +211,7 @@ def is_up(name: str) -> bool | None:
 def unit_of(name: str) -> str:
     """A metric's unit as far as its name tells: else "loss" or "score"."""
     found = LOSS.search(name) or SCORE.search(name)
-    return UNITS.get(found.group(1).lower(), "loss" if LOSS.search(name) else "score") if found else "score"
+    return UNITS.get(found.group(1).lower(), "loss" if LOSS.search(name) else UNTOLD) if found else UNTOLD
 
 
 def core(metric: str) -> str:

@@ -231,7 +231,8 @@ class RunsEvaluated(Event):
 @dataclass(frozen=True)
 class RunFinished(Event):
     """A run's results: metric -> value, and its standard error. shares (D,): realised shares of a proxy's tokens;
-    tokens: its training tokens; both null for a merge."""
+    tokens: its training tokens; both null for a merge. message: why some metrics lack, such as those of a task that
+    could not be scored."""
 
     kind = "run.finished"
     run: str
@@ -243,6 +244,7 @@ class RunFinished(Event):
     cpu_seconds: float
     device: str
     parameters: int
+    message: str | None = None
 
     def __post_init__(self) -> None:
         """Raises Problem for what no page could add up, and a standard error below 0."""

@@ -14,10 +14,15 @@ FILES = ("found", "read", "beyond_cap")  # of a domain, in numbers
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownLetters(Excerpt):
-    """part: of a domain's letters, which the field of the corpus' rule does not write; letters: the usual ones."""
+    """part: of a domain's characters, in symbols that the field of the corpus' rule does not write; letters: the usual
+    ones; told: the part of each kind of symbol that is worth telling; headers, broken: lines that name a sequence, and
+    sequences of several lines (none of the three before 0.4)."""
 
     part: float
     letters: list[str]
+    told: dict[str, float] = field(default_factory=dict)
+    headers: int = 0
+    broken: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,8 @@ class SubmittedRun(Record):
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun(NumberedRun):
     """A run that its job chose and measured. losses, losses_se (M,): null where one is not a number; refused: why the
-    method refuses the merge, null if it does not; parameters: of the model."""
+    method refuses the merge, null if it does not; parameters: of the model; missing: why some losses are null that
+    are no sign of a bad merge, such as scores of a task whose verifier fails."""
 
     role: str
     label: str | None
@@ -120,6 +121,7 @@ class MeasuredRun(NumberedRun):
     device: str
     parameters: int
     refused: str | None = None
+    missing: str | None = None
 
     def __post_init__(self) -> None:
         """Raises Problem for a number, or an amount, that no table or page could hold."""
@@ -129,7 +131,7 @@ class MeasuredRun(NumberedRun):
     @property
     def state(self) -> str:
         """done | refused | diverged."""
-        return "refused" if self.refused else "diverged" if None in self.losses else "done"
+        return "refused" if self.refused else "diverged" if None in self.losses and not self.missing else "done"
 
 
 @dataclass(frozen=True, kw_only=True)

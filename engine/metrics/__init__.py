@@ -17,10 +17,13 @@ from engine.metrics.items import (
     Asked,
     ItemMetric,
     TaskValues,
+    check_fit,
+    check_tasks,
     ends_of,
     measured,
     task_values,
 )
+from engine.metrics.verifiers import check_verifier
 from engine.spec.objectives import Objective
 from engine.tasks import shelf
 from engine.tasks.task import EvalTask
@@ -54,6 +57,8 @@ __all__ = [
     "TaskValues",
     "Text",
     "asked_of",
+    "check_fit",
+    "check_tasks",
     "item_metrics",
     "measured",
     "measured_by",
@@ -81,8 +86,13 @@ def names_of(metrics: Sequence[Metric], domains: Sequence[str], tasks: Sequence[
 
 
 def asked_of(workspace: Path, names: Sequence[str]) -> list[Asked]:
-    """The tasks of these names, and their metrics. Raises Problem for one that is missing or cannot be measured."""
-    return [(task, item_metrics(task)) for task in shelf.loaded(workspace, names)]
+    """The tasks of these names, and their metrics. Raises Problem for one that is missing or cannot be measured, also
+    for want of its verifier."""
+    found: list[Asked] = [(task, item_metrics(task)) for task in shelf.loaded(workspace, names)]
+    for task, metrics in found:
+        if best_of_n.METRIC in metrics:
+            check_verifier(task.sampling.verifier, workspace)
+    return found
 
 
 def objectives_of(names: Sequence[str], domains: Sequence[str], tasks: Sequence[EvalTask] = ()) -> list[Objective]:

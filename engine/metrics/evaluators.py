@@ -11,32 +11,26 @@ measure a speed. What it prints goes to the job's log; it keeps its environment,
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.shown import READS
-from engine.core.workspace import within
+from engine.metrics import programs
+from engine.metrics.programs import Program
 
 FOLDER = "evaluators"
-LOOK_SECONDS = 0.2
 LARGEST = 1 << 20  # bytes of a result
 
 
-def program_of(name: str, workspace: Path) -> Path:
-    """The path of an evaluator. Raises Problem if there is none of that name."""
-    path = within(workspace / FOLDER, name)
-    if not path.is_file() or path.is_symlink():
+def program_of(name: str, workspace: Path) -> Program:
+    """An evaluator. Raises Problem if there is none of that name."""
+    if (path := programs.find(workspace, FOLDER, name)) is None:
         raise Problem(
             f"Cannot find the evaluator {name!r}: put a program of that name into the folder {FOLDER} of the workspace."
         )
-    return path
+    return Program("evaluator", name, path)
 
 
 def evaluated(
@@ -46,36 +40,18 @@ def evaluated(
 
     beat: called while it runs; may raise Stopped. Raises Problem if it fails, or tells something else.
     """
-    path, out = program_of(name, workspace), checkpoint.parent / f"{checkpoint.name}-{name}.json"
-    command = [sys.executable, str(path)] if path.suffix == ".py" else [str(path)]
+    program, out = program_of(name, workspace), checkpoint.parent / f"{checkpoint.name}-{name}.json"
+    command = [*program.command(), "--checkpoint", str(checkpoint), "--out", str(out)]
     out.unlink(missing_ok=True)
-    code = run([*command, "--checkpoint", str(checkpoint), "--out", str(out)], checkpoint.parent, name, beat)
+    code = programs.run(program, command, checkpoint.parent, beat=beat)
     try:
         if code != 0:
-            why = f"it ended with {code}" if code > 0 else f"it was ended by {signal.Signals(-code).name}"
-            raise Problem(f"Cannot measure by the evaluator {name!r}: {why}. The job's log has what it printed.")
+            raise Problem(
+                f"Cannot measure by the evaluator {name!r}: {programs.ended(code)}. The job's log has what it printed."
+            )
         return read(out, metrics, name)
     finally:
         out.unlink(missing_ok=True)
-
-
-def run(command: list[str], folder: Path, name: str, beat: Callable[[], None]) -> int:
-    """The exit status of a program whose children end with it, and that ends where `beat` raises."""
-    try:
-        child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True)
-    except OSError as error:
-        raise Problem(
-            f"Cannot run the evaluator {name!r}: {error.strerror}. Make it a program (chmod +x), or a .py file."
-        ) from error
-    try:
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                return child.wait(LOOK_SECONDS)
-            beat()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 def read(out: Path, metrics: Sequence[str], name: str) -> tuple[list[float], list[float]]:

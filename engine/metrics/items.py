@@ -6,19 +6,20 @@ Items that do not fit a model's context are left out, and counted. G models, I i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.metrics.models import Models, Question, nats_of, question
-from engine.metrics.verifiers import verdicts
+from engine.metrics.models import Models, Question, Reader, nats_of, question
+from engine.metrics.verifiers import try_verifier, verdicts
 from engine.spec.statistics import first_lowest
 from engine.tasks.outcomes import Outcome
-from engine.tasks.task import EvalTask
+from engine.tasks.task import EvalTask, Item
 
-RESAMPLES = 200
+RESAMPLES, FEWEST = 200, 2  # draws of items; items that a score takes
 SCORES = ("accuracy", "fraction of items")  # units of a part of the items, which a task's low and high are of
 NORMALISED = "normalised score"  # the unit of one that is told between them
 
@@ -26,21 +27,25 @@ NORMALISED = "normalised score"  # the unit of one that is told between them
 class Answers:
     """What models answer to the items of a task; each kind of answer is asked for once, if a metric needs it."""
 
-    def __init__(self, task: EvalTask, models: Models, workspace: Path | None = None) -> None:
-        self.task, self.models, self.workspace = task, models, workspace
+    def __init__(
+        self,
+        task: EvalTask,
+        models: Models,
+        workspace: Path | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.task, self.models, self.workspace, self.beat = task, models, workspace, beat
 
     @cached_property
     def questions(self) -> list[list[Question]]:
         """[I][C] each item's choices as tokens after its prompt; where it has none, its right answer."""
-        return [
-            [question(self.models, item.prompt, text) for text in item.choices or [item.gold]]
-            for item in self.task.items
-        ]
+        return [questions_of(self.models, item) for item in self.task.items]
 
     @cached_property
     def fits(self) -> np.ndarray:
         """(I,) whether all of an item's answers fit the context."""
-        return np.array([all(one.ids is not None for one in own) for own in self.questions])
+        both = zip(self.task.items, self.questions, strict=True)
+        return np.array([fits(self.models, item, own) for item, own in both])
 
     @property
     def cut(self) -> int:
@@ -92,7 +97,7 @@ class Answers:
     @cached_property
     def verdicts(self) -> np.ndarray:
         """(G, I, S) what the task's verifier says of each sample."""
-        return verdicts(self.task, self.samples, self.workspace)
+        return verdicts(self.task, self.samples, self.workspace, self.beat)
 
     def chosen(self) -> list[list[str]]:
         """[G][I] what each model answers, as text: its choice where there are choices, else what it generates, if that
@@ -110,6 +115,18 @@ class Answers:
             [item.choices[c] if fine else "" for item, c, fine in zip(self.task.items, own, fits, strict=True)]
             for own, fits in zip(places, known, strict=True)
         ]
+
+
+def questions_of(models: Reader, item: Item) -> list[Question]:
+    """[C] an item's choices as tokens after its prompt; where it has none, its right answer."""
+    return [question(models, item.prompt, text) for text in item.choices or [item.gold]]
+
+
+def fits(models: Reader, item: Item, questions: Sequence[Question]) -> bool:
+    """Whether all of an item's answers fit the context, also the right one where it is none of its choices."""
+    if any(one.ids is None for one in questions):
+        return False
+    return not item.choices or item.gold in item.choices or question(models, item.prompt, item.gold).ids is not None
 
 
 def first(scores: np.ndarray) -> np.ndarray:
@@ -159,13 +176,18 @@ def measured(metric: ItemMetric, answers: Answers) -> tuple[np.ndarray, np.ndarr
     """
     task, scores = answers.task, metric.score(answers)
     kept = answers.fits
-    if kept.sum() < 2:
-        raise Problem(
-            f"Cannot measure the task {task.name!r}: {kept.sum()} of its {len(task.items)} items fit the context of "
-            f"{answers.models.context} tokens. Use models of a longer context, or shorter items."
-        )
+    if kept.sum() < FEWEST:
+        raise Problem(too_long(task, int(kept.sum()), answers.models.context))
     value, error = valued(metric, scores, kept, task)
     return value, error, scores
+
+
+def too_long(task: EvalTask, fit: int, context: int) -> str:
+    """Why a task cannot be measured of which too few items fit the context, in words."""
+    return (
+        f"Cannot measure the task {task.name!r}: {fit} of its {len(task.items)} items fit the context of {context} "
+        "tokens. Use models of a longer context, or shorter items."
+    )
 
 
 def valued(
@@ -204,33 +226,89 @@ Asked = tuple[EvalTask, Sequence[ItemMetric]]  # a task, and what is measured on
 @dataclass(frozen=True)
 class TaskValues:
     """What G models score on tasks, in the order of engine.metrics.objectives_of: values and standard errors (G, M);
-    outcomes: of each model, by task."""
+    outcomes: of each model, by task; unscored: why no model has a score of a task, whose values are NaN and whose
+    outcomes lack."""
 
     values: np.ndarray
     errors: np.ndarray
     outcomes: list[dict[str, Outcome]]
+    unscored: dict[str, str]
+
+    def missing(self, tasks: Sequence[Asked]) -> dict[str, str]:
+        """The metrics that are NaN for everybody, by name, and why."""
+        return {
+            metric.label(task.name): self.unscored[task.name]
+            for task, own in tasks
+            if task.name in self.unscored
+            for metric in own
+        }
+
+
+def check_fit(tasks: Sequence[EvalTask], models: Reader) -> None:
+    """Raise Problem for a task of which too few items fit the context."""
+    for task in tasks:
+        fitting = (one for one in task.items if fits(models, one, questions_of(models, one)))
+        if (fit := len([*islice(fitting, FEWEST)])) < FEWEST:
+            raise Problem(too_long(task, fit, models.context))
+
+
+def check_tasks(
+    asked: Sequence[Asked], models: Reader, workspace: Path, beat: Callable[[], None] = lambda: None
+) -> list[str]:
+    """What to be told of tasks before models are trained or merged for them, a sentence each.
+
+    Raises Problem where too few items fit the context, or a verifier fails on a right answer: what can be known before
+    may not cost the work.
+    """
+    check_fit([task for task, _ in asked], models)
+    said = []
+    for task, metrics in asked:
+        if any(metric.name == "best_of_n" for metric in metrics) and try_verifier(task, workspace, beat) == 0:
+            said.append(
+                f"The verifier {task.sampling.verifier!r} gives the right answer to the first item of {task.name!r} a "
+                "0. Is it meant for this task?"
+            )
+    return said
 
 
 def task_values(
     models: Models, tasks: Sequence[Asked], workspace: Path, tell: Callable[[str], None] = lambda name: None
 ) -> TaskValues:
-    """Measure models by the metrics of tasks. tell: is told the name of each task before it is answered.
+    """Measure models by the metrics of tasks. tell: is told the name of each task before it is answered, and while a
+    verifier runs; it may raise Stopped.
 
-    Raises Problem where too few items fit the context, or a verifier fails.
+    A task that cannot be scored, such as one whose verifier fails, takes nothing from the others.
     """
     columns: list[tuple[np.ndarray, np.ndarray]] = []
     outcomes: list[dict[str, Outcome]] = [{} for _ in range(models.members)]
+    unscored: dict[str, str] = {}
     for task, metrics in tasks:
         tell(task.name)
-        answers = Answers(task, models, workspace)
-        found = [measured(metric, answers) for metric in metrics]
-        columns += [(value, error) for value, error, _ in found]
-        each = [scores.reshape(models.members, len(task.items), -1) for _, _, scores in found]
-        each = [np.where(answers.fits[:, None], scores, np.nan) for scores in each]  # (G, I, K)
-        well = metrics[0].item(each[0])  # (G, I)
-        for g, (own, said) in enumerate(zip(outcomes, metrics[0].answer(answers), strict=True)):
-            items = {metric.name: scores[g] for metric, scores in zip(metrics, each, strict=True)}
-            own[task.name] = Outcome(well[g], said, answers.cut, items)
+        try:
+            found, own = one_task(Answers(task, models, workspace, partial(tell, task.name)), metrics)
+        except Problem as problem:
+            unscored[task.name] = f"No score of the task {task.name!r}. {problem}"
+            columns += [(np.full(models.members, np.nan),) * 2] * len(metrics)
+            continue
+        columns += found
+        for outcome, there in zip(own, outcomes, strict=True):
+            there[task.name] = outcome
     values = np.stack([value for value, _ in columns], 1) if columns else np.empty((models.members, 0))
     errors = np.stack([error for _, error in columns], 1) if columns else np.empty((models.members, 0))
-    return TaskValues(values, errors, outcomes)
+    return TaskValues(values, errors, outcomes, unscored)
+
+
+def one_task(
+    answers: Answers, metrics: Sequence[ItemMetric]
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[Outcome]]:
+    """The values and standard errors of models by the metrics of a task, (G,) each, and what each model answered."""
+    found = [measured(metric, answers) for metric in metrics]
+    each = [scores.reshape(answers.models.members, len(answers.task.items), -1) for _, _, scores in found]
+    each = [np.where(answers.fits[:, None], scores, np.nan) for scores in each]  # (G, I, K)
+    well = metrics[0].item(each[0])  # (G, I)
+    names = [metric.name for metric in metrics]
+    own = [
+        Outcome(well[g], said, answers.cut, dict(zip(names, [scores[g] for scores in each], strict=True)))
+        for g, said in enumerate(metrics[0].answer(answers))
+    ]
+    return [(value, error) for value, error, _ in found], own

@@ -21,16 +21,21 @@ class Scored(NamedTuple):
     first: np.ndarray
 
 
-class Models(Protocol):
-    """members: G; context: the most tokens that are seen; begin: the tokens before every text."""
+class Reader(Protocol):
+    """How models read a text. context: the most tokens that are seen; begin: the tokens before every text."""
 
-    @property
-    def members(self) -> int: ...
     @property
     def context(self) -> int: ...
     @property
     def begin(self) -> Ids: ...
     def encode(self, text: str) -> Ids: ...
+
+
+class Models(Reader, Protocol):
+    """members: G."""
+
+    @property
+    def members(self) -> int: ...
     def decode(self, ids: Sequence[int]) -> str: ...
     def nats(self, rows: Sequence[Ids]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, of up to context + 1 tokens: (G, len - 1) each."""
@@ -55,7 +60,7 @@ class Question:
     cut: bool
 
 
-def question(models: Models, prompt: str, answer: str) -> Question:
+def question(models: Reader, prompt: str, answer: str) -> Question:
     """The tokens of an answer after its prompt.
 
     Where the two meet within a token, as a blank and a word do, that token counts as the answer's.

@@ -7,22 +7,18 @@ many seconds, in so much memory (which macOS cannot limit), and is read no furth
 
 import json
 import math
-import os
 import re
-import resource
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from resource import RLIMIT_AS, RLIMIT_CPU, RLIMIT_FSIZE
 
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.workspace import within
+from engine.metrics import programs
+from engine.metrics.programs import Limits, Program, Streams
 from engine.tasks.task import EvalTask
 
 FOLDER = "verifiers"
@@ -53,8 +49,19 @@ VERIFIERS: dict[str, Callable[[str, str, list[str]], float]] = {
 }
 
 
-def verdicts(task: EvalTask, samples: Sequence[Sequence[Sequence[str]]], workspace: Path | None = None) -> np.ndarray:
-    """(G, I, S) the score of every sample. Raises Problem where the verifier is unknown, fails, or takes too long."""
+Answer = tuple[str, str, list[str]]  # a prompt, an answer to it, and the right ones
+
+
+def verdicts(
+    task: EvalTask,
+    samples: Sequence[Sequence[Sequence[str]]],
+    workspace: Path | None = None,
+    beat: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """(G, I, S) the score of every sample. beat: called while a program runs; may raise Stopped.
+
+    Raises Problem where the verifier is unknown, fails, or takes too long.
+    """
     name, right = task.sampling.verifier, [item.right for item in task.items]
     asked = [
         (item.prompt, answer, own)
@@ -65,7 +72,7 @@ def verdicts(task: EvalTask, samples: Sequence[Sequence[Sequence[str]]], workspa
     if name in VERIFIERS:
         found = [VERIFIERS[name](*one) for one in asked]
     else:
-        found = _by_program(name, asked, workspace)
+        found = _by_program(name, asked, workspace, beat)
     return np.array(found, float).reshape(len(samples), len(task.items), -1)
 
 
@@ -75,75 +82,58 @@ def check_verifier(name: str, workspace: Path) -> None:
         _program(name, workspace)
 
 
-def _program(name: str, workspace: Path | None) -> Path:
-    folder = None if workspace is None else workspace / FOLDER
-    path = None if folder is None else within(folder, name)
-    if path is None or not path.is_file() or path.is_symlink():
+def programs_in(workspace: Path) -> list[str]:
+    """The names of the programs that can be verifiers, sorted."""
+    folder = workspace / FOLDER
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name for name in names if programs.find(workspace, FOLDER, name))
+
+
+def try_verifier(task: EvalTask, workspace: Path, beat: Callable[[], None] = lambda: None) -> float:
+    """What the verifier of a task says of the right answer to its first item, within the limits that it has for all.
+
+    Raises Problem where it fails on that already.
+    """
+    name, first = task.sampling.verifier, task.items[0]
+    if name in VERIFIERS:
+        return VERIFIERS[name](first.prompt, first.gold, first.right)
+    return _by_program(name, [(first.prompt, first.gold, first.right)], workspace, beat)[0]
+
+
+def _program(name: str, workspace: Path | None) -> Program:
+    if (path := programs.find(workspace, FOLDER, name)) is None:
         raise Problem(
             f"Cannot find the verifier {name!r}. Use one of {', '.join(VERIFIERS)}, or put a program of that name into "
             f"the folder {FOLDER} of the workspace."
         )
-    return path
+    return Program("verifier", name, path)
 
 
-def _by_program(name: str, asked: list[tuple[str, str, list[str]]], workspace: Path | None) -> list[float]:
-    path = _program(name, workspace)
-    command = [sys.executable, "-I", str(path)] if path.suffix == ".py" else [str(path)]
+def _by_program(name: str, asked: list[Answer], workspace: Path | None, beat: Callable[[], None]) -> list[float]:
+    program, said_of_it = _program(name, workspace), f"Cannot score answers by the verifier {name!r}:"
     lines = (json.dumps({"prompt": prompt, "answer": answer, "right": right}) for prompt, answer, right in asked)
     with tempfile.TemporaryDirectory() as folder:
         given, said = Path(folder, "given"), Path(folder, "said")
         given.write_text("".join(f"{line}\n" for line in lines), "utf-8")
         most = A_NUMBER * (len(asked) + 1)
         with given.open("rb") as read, said.open("wb") as written:
-            code = _run(command, read, written, folder, most, name)
+            limits = Limits(2 * SECONDS, {RLIMIT_CPU: SECONDS, RLIMIT_AS: MEMORY, RLIMIT_FSIZE: most})
+            streams = Streams(read, written, subprocess.DEVNULL)
+            command = program.command("-I")
+            try:
+                code = programs.run(program, command, folder, limits, streams, programs.least_environment(), beat)
+            except programs.TookTooLong:
+                raise Problem(
+                    f"{said_of_it} it had not ended after {2 * SECONDS} seconds. Let it read each line, write a "
+                    "number, and end where its input ends."
+                ) from None
         text = said.read_bytes()[:most].decode("utf-8", "replace")
     if code != 0:
-        why = f"it ended with {code}" if code > 0 else f"it was ended by {signal.Signals(-code).name}"
         raise Problem(
-            f"Cannot score answers by the verifier {name!r}: {why}. It has {SECONDS} seconds of CPU, {MEMORY >> 30} GB "
-            f"of memory, and {A_NUMBER} bytes for each number. Run it by hand on a line of JSON."
+            f"{said_of_it} {programs.ended(code)}. It has {SECONDS} seconds of CPU, {MEMORY >> 30} GB of memory, and "
+            f"{A_NUMBER} bytes for each number. Run it by hand on a line of JSON."
         )
     return _numbers(text, len(asked), name)
-
-
-def _run(command: list[str], read: BinaryIO, written: BinaryIO, folder: str, most: int, name: str) -> int:
-    """The exit status of a program that runs within limits, and whose children end with it."""
-
-    def limits() -> None:
-        for kind, limit in (
-            (resource.RLIMIT_CPU, SECONDS),
-            (resource.RLIMIT_AS, MEMORY),
-            (resource.RLIMIT_FSIZE, most),
-        ):
-            with suppress(ValueError):  # a lower limit holds already, or the system has none of that kind
-                resource.setrlimit(kind, (limit, limit))
-
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=read,
-            stdout=written,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={"PATH": os.environ.get("PATH", "")},
-            start_new_session=True,
-            preexec_fn=limits,
-        )
-    except OSError as error:
-        raise Problem(
-            f"Cannot run the verifier {name!r}: {error.strerror}. Make it a program (chmod +x), or a .py file."
-        ) from error
-    try:
-        return child.wait(2 * SECONDS)
-    except subprocess.TimeoutExpired:
-        raise Problem(
-            f"Cannot score answers by the verifier {name!r}: it had not ended after {2 * SECONDS} seconds. Let it read "
-            "each line, write a number, and end where its input ends."
-        ) from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 def _numbers(text: str, count: int, name: str) -> list[float]:

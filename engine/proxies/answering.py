@@ -1,7 +1,7 @@
 """How a stack of proxies answers the items of tasks: all members at once, rows of like length together."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,40 +13,20 @@ from engine.proxies import cached
 from engine.proxies.evaluate import A_BATCH, rows_at_once
 from engine.proxies.generate import Rows, continued
 from engine.proxies.model import Stack
+from engine.tasks.reading import CorpusReader
 
 
-class StackModels:
+class StackModels(CorpusReader):
     """engine.metrics.models.Models: the G members of a stack, and the tokens of their corpus."""
 
     def __init__(self, stack: Stack, corpus: Corpus) -> None:
-        self.stack, self.corpus = stack, corpus
+        super().__init__(corpus, stack.fidelity.context)
+        self.stack = stack
 
     @property
     def members(self) -> int:
         """G."""
         return self.stack.members
-
-    @property
-    def context(self) -> int:
-        """The most tokens that a member sees."""
-        return self.stack.fidelity.context
-
-    @cached_property
-    def begin(self) -> list[int]:
-        """The end of a document before, as every text of the corpus but the first has it."""
-        return self._ids("")
-
-    def encode(self, text: str) -> list[int]:
-        """The tokens of a text, without an end."""
-        return self._ids(text)[:-1]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens."""
-        return self.corpus.decode(np.array(ids, np.int64))
-
-    def _ids(self, text: str) -> list[int]:
-        found: list[int] = self.corpus.tokenizer.encode([text.encode()]).tolist()
-        return found
 
     def nats(self, rows: Sequence[list[int]]) -> list[np.ndarray]:
         """The loss of every token but the first of each row, (G, len - 1) each."""

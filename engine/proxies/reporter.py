@@ -110,7 +110,7 @@ class Reporter:
         )
         values, errors = values_of(self.metrics, sums, texts)  # (G, M) each
         values, errors = np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
-        names = names_of(self.metrics, self.domains, self.tasks)
+        names, missing = names_of(self.metrics, self.domains, self.tasks), answered.missing(self.tasks)
         self.clock()
         shares, own = training.sampler.shares(), np.array(training.trained(training.step), float)
         part = own / max(own.sum(), 1.0)  # (G,) of the training's cost
@@ -127,14 +127,15 @@ class Reporter:
                 outcomes.save(outcomes.file_of(self.job.workspace, training.ids[g]), answered.outcomes[g])
             finished = RunFinished(
                 run=training.ids[g],
-                losses=dict(zip(names, values[g].tolist(), strict=True)),
-                losses_se=dict(zip(names, errors[g].tolist(), strict=True)),
+                losses={name: values[g, m].item() for m, name in enumerate(names) if name not in missing},
+                losses_se={name: errors[g, m].item() for m, name in enumerate(names) if name not in missing},
                 tokens=training.step * self.step_tokens,
                 shares=shares[g].tolist(),
                 seconds=training.seconds * part[g],
                 cpu_seconds=training.cpu_seconds * part[g],
                 device=training.device,
                 parameters=training.stack.parameters,
+                message=" ".join(answered.unscored.values()) or None,
             )
             self.job.emit(finished)
 

@@ -28,7 +28,7 @@ from engine.jobs.events import OVER, JobNote
 from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
-from engine.metrics import asked_of, measured_by
+from engine.metrics import asked_of, check_tasks, measured_by
 from engine.proxies.adam import KEYS, AdamW
 from engine.proxies.device import choose_device, halves, sized_to_memory
 from engine.proxies.evaluate import validation_windows
@@ -39,6 +39,7 @@ from engine.proxies.sampling import Sampler
 from engine.spec.fidelity import Fidelity, shapes
 from engine.spec.kinds.train import TrainTask
 from engine.spec.phases import phase_ends
+from engine.tasks.reading import CorpusReader
 
 AHEAD = 16  # steps whose batches are read from the shards together
 
@@ -264,10 +265,12 @@ def run(job: Job) -> None:
     check_runs(task.runs, task.domains, corpus.domains)
     check_phases(task)
     measured_by(task.metrics)
-    asked_of(job.workspace, task.tasks)
     fidelity = Fidelity.from_dict(task.fidelity)
     for domain in task.domains:  # fail before the training, not after it
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
+    reader, asked = CorpusReader(corpus, fidelity.context), asked_of(job.workspace, task.tasks)
+    for note in check_tasks(asked, reader, job.workspace, job.beat):
+        job.emit(JobNote(note))
     start = None
     if task.start is not None:
         start = saved_proxy(job.workspace, task.start, shapes(fidelity, corpus.vocabulary))

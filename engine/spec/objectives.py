@@ -17,6 +17,7 @@ from engine.spec.statistics import first_lowest, weighted_sum
 BITS = "bits per byte"
 TOKEN_NATS = "nats per token"  # of losses on text whose tokenizer is unknown
 RELATIVE = "of the natural mixture's loss"  # the unit of a mean of losses that were divided by those
+SCORE = "score"  # the unit of a metric whose name tells no other
 DEVIATIONS = "standard deviations"  # the unit of an aggregate over metrics of different units or directions
 
 
@@ -44,6 +45,15 @@ class Objective:
         """How much it counts where nobody says: 1; 0 for a task's score, which may be only noise, and for a comparison,
         which is there to be limited."""
         return 1.0 if self.task is None and self.reference is None else 0.0
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it is a score of answers, measured here or brought along, and no loss of a text: only repeats tell
+        whether such a one is more than noise."""
+        if self.task is not None:
+            return True
+        told = self.higher_is_better or self.chance is not None or self.items is not None or self.unit == SCORE
+        return self.domain is None and self.reference is None and told
 
 
 @dataclass(frozen=True)

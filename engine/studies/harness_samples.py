@@ -3,8 +3,11 @@ store."""
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from engine.core.people import takes
 from engine.core.short_names import counted, listed
 from engine.importing.harness_samples import Sampled
 from engine.studies.measured import points_measured
-from engine.studies.task_scores import of_task, task_name
+from engine.studies.task_scores import answered, of_task, task_name
 from engine.studies.tasks import is_private
 from engine.tasks import outcomes, shelf
 from engine.tasks.outcomes import Outcome
@@ -21,6 +24,7 @@ from engine.tasks.task import EvalTask, Item
 from store import studies
 from store.database import Store
 
+ROOM = 58  # letters of a name to which a number is added
 UNKNOWN = "(the file does not say)"
 
 
@@ -67,7 +71,7 @@ def joined(
     runs were asked other items, and for a name that another task has."""
     found = []
     for title, runs in by_task.items():
-        task = _task(store, title, runs, private)
+        task = _task(store, study, title, runs, private)
         found.append(Joined(task, runs, _sign(study, title, next(iter(runs.values())).metric)))
     return found
 
@@ -81,8 +85,10 @@ def keep(store: Store, found: Sequence[Joined]) -> dict[str, int]:
     return {one.task.name: len(one.runs) for one in found}
 
 
-def _task(store: Store, title: str, runs: Mapping[str, Sampled], private: bool) -> EvalTask:
-    """The items that all runs were asked, as a task: the one of that name where it asks the same."""
+def _task(store: Store, study: studies.Study, title: str, runs: Mapping[str, Sampled], private: bool) -> EvalTask:
+    """The items that all runs were asked, as a task: the one of that name where it asks the same, else one of a name
+    that is free, since another study may have asked another version. Raises Problem where runs of this study were asked
+    other items."""
     first, *others = runs.items()
     prompts = [one.prompt for one in first[1].samples]
     for run, other in others:
@@ -95,12 +101,39 @@ def _task(store: Store, title: str, runs: Mapping[str, Sampled], private: bool) 
     source = f"samples of a harness, of {title}, scored by {re.sub('_', ' ', first[1].metric)}"
     made = EvalTask(task_name(title), ["exact_match"], items, source, private=private)
     root = store.workspace.root
-    if made.name in shelf.names(root) and (there := shelf.load(root, made.name)) and _same(there, prompts):
-        if private and not is_private(store, there):
-            raise Problem(f"Cannot keep the items of {title!r} private: they are there, and shown.")
-        return there
+    for there in called(root, title):
+        if _same(there, prompts):
+            if private and not is_private(store, there):
+                raise Problem(f"Cannot keep the items of {title!r} private: they are there, and shown.")
+            return there
+        if asked := answered(store, study, there.name):
+            raise Problem(
+                f"Cannot compare the samples of {title!r}: {first[0]} was asked {counted(len(prompts), 'item')}, and "
+                f"{asked[0]} of this study others ({len(there.items)}). Give those of the same version, with the same "
+                "examples."
+            )
+    if made.name in shelf.names(root):
+        made = replace(made, name=free_name(root, made.name), source=f"{source}, in {study.name}", title=title)
     shelf.check_new(root, made)
     return made
+
+
+def called(root: Path, title: str) -> Iterator[EvalTask]:
+    """The tasks of a workspace that a harness calls so; damaged ones are no such."""
+    base = task_name(title)
+    for name in shelf.names(root):
+        if name != base and not name.startswith(f"{base[:ROOM]}."):
+            continue
+        with suppress(Problem):
+            found = shelf.load(root, name)
+            if found.title == title or (name == base and found.title is None):
+                yield found
+
+
+def free_name(root: Path, base: str) -> str:
+    """A name for another task of a name that is taken."""
+    taken = {*shelf.names(root)}
+    return next(name for n in count(2) if (name := f"{base[:ROOM]}.{n}") not in taken)
 
 
 def _same(task: EvalTask, prompts: list[str]) -> bool:

@@ -17,15 +17,17 @@ from engine.analysis.readiness import (
     components,
     readiness,
 )
-from engine.core.short_names import listed
+from engine.core.short_names import counted, listed
 from engine.spec.objectives import Aggregate, Objective
 from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies.fits import fit_of
 from engine.studies.measured import points_measured
 from engine.studies.overlap import Gain, vanishing
-from store import studies
+from store import runs, studies
 from store.database import Store
+
+NAMED = 6  # metrics in a sentence
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,47 @@ def warnings(store: Store, study: studies.Study, aggregate: Aggregate, limited: 
     """
     ready = _ready(store, study) if study.kind != "merge" and study.objectives else [None] * len(study.objectives)
     by_heart = vanishing(store, study) if any(one.task for one in study.objectives) else {}
-    said = []
-    for one, found in zip(study.objectives, ready, strict=True):
+    said, unscored, untold = [], runs.without_values(store, study.id), Untold()
+    for place, (one, found) in enumerate(zip(study.objectives, ready, strict=True)):
         counts = aggregate.priorities.get(one.metric, 0) > 0
         if not counts and one.metric not in limited:
             continue
-        if found is not None and (words := _warning(one, found, counts)):
+        if found is not None and found.verdict == UNKNOWN and one.is_score:
+            untold.add(one, found, counts)
+        elif found is not None and (words := _warning(one, found, counts)):
             said.append(words)
         if one.metric in by_heart:
             said.append(_by_heart(one, by_heart[one.metric], counts))
-    return said
+        for why, lacking in unscored.get(place, {}).items():
+            of = counted(lacking, "finished run")
+            said.append(f"{one.metric} {_role(counts)}, and {of} of {study.done} lack it. {why}")
+    return [*untold.sentences(), *said]
+
+
+class Untold:
+    """Scores of which nobody knows whether the mixture steers them: those of one role and cure in one sentence."""
+
+    def __init__(self) -> None:
+        self.alike: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, one: Objective, found: Readiness, counts: bool) -> None:
+        more = "more runs would tell"
+        if found.missing:
+            more = f"{found.missing} more repeats, of several mixtures, would tell"
+        self.alike.setdefault((_role(counts), more), []).append(one.metric)
+
+    def sentences(self) -> list[str]:
+        """One for each group."""
+        plural = {"counts": "count", "has a limit": "have limits"}
+        return [
+            f"{listed(names, NAMED)} {role if len(names) == 1 else plural[role]}, and whether the mixture steers "
+            f"{'it' if len(names) == 1 else 'them'} is not known: {more}."
+            for (role, more), names in self.alike.items()
+        ]
+
+
+def _role(counts: bool) -> str:
+    return "counts" if counts else "has a limit"
 
 
 def _by_heart(one: Objective, gain: Gain, counts: bool) -> str:
@@ -91,7 +124,7 @@ def _by_heart(one: Objective, gain: Gain, counts: bool) -> str:
         for value, error in ((gain.whole, gain.error), (gain.left, gain.left_error))
     )
     return (
-        f"{one.metric} {'counts' if counts else 'has a limit'}, and the gain of its best run ({gain.run}) over "
+        f"{one.metric} {_role(counts)}, and the gain of its best run ({gain.run}) over "
         f"{gain.reference} vanishes without the items that stand in training text: {whole} {one.unit} on all "
         f"{gain.items}, {left} on the {gain.left_items} others (95%). It may have learned their answers by heart: "
         "measure a task without them."
@@ -99,13 +132,16 @@ def _by_heart(one: Objective, gain: Gain, counts: bool) -> str:
 
 
 def before_it_starts(spec: StudySpec) -> list[str]:
-    """What to be warned of before a study is trained: tasks that are to count, with too few repeats to tell whether the
-    mixture steers them."""
+    """What to be warned of before a study is trained, here or elsewhere: scores that are to count, with too few repeats
+    to tell whether the mixture steers them."""
     counts = [
         name
         for name, weight in spec.priorities.items()
         if weight > 0 and any(name.startswith(f"{task} ") for task in spec.tasks)
     ]
+    named = {name: {"domain": name} for name in spec.domains}
+    given = [Objective(**{**named.get(one["metric"], {}), **one}) for one in spec.measures]
+    counts += [one.metric for one in given if one.is_score and spec.priorities.get(one.metric, one.usual) > 0]
     if not counts or spec.repeats >= FEWEST or spec.merge is not None:
         return []
     return [
@@ -130,14 +166,7 @@ def _warning(one: Objective, found: Readiness, counts: bool) -> str | None:
         "" if found.low is None else f"at least {max(0.0, found.low):.2f} of its variance between runs is the mixture's"
     )
     told = f"{part}, 95%, by {found.repeats} repeats"
-    role = "counts" if counts else "has a limit"
-    if found.verdict == UNKNOWN:
-        more = (
-            f"{found.missing} more repeats, of several mixtures, would tell"
-            if found.missing
-            else "more runs would tell"
-        )
-        return f"{one.metric} {role}, and whether the mixture steers it is not known: {more}." if one.task else None
+    role = _role(counts)
     if found.verdict == CANNOT:
         cure = "Set its priority to 0" if counts else "Lift the limit"
         return f"{one.metric} {role}, but the mixture does not steer it: {told}. {cure}, or measure it on more items."

@@ -46,6 +46,15 @@ def task_name(title: str) -> str:
     return found
 
 
+def harness_name(store: Store, task: str) -> str:
+    """What a study's metrics call a task: its own name, or that in a harness where another task has it here."""
+    try:
+        title = shelf.load(store.workspace.root, task).title
+    except Problem:  # damaged, or removed: its answers and scores are there all the same
+        title = None
+    return task if title is None else task_name(title)
+
+
 def of_task(objective: Objective, task: str) -> bool:
     """Whether a metric is of a task: measured here, or imported from a harness' results on it."""
     if objective.task is not None or objective.domain is not None or objective.reference is not None:
@@ -69,9 +78,9 @@ def scored(store: Store, study: studies.Study, task: str) -> list[Scored]:
     measured = points_measured(store, study.id)
     errors = runs.standard_errors(store, study.id, len(study.objectives))
     ready = readiness(measured.weights, measured.losses)
-    found = []
+    called, found = harness_name(store, task), []
     for place, one in enumerate(study.objectives):
-        if of_task(one, task):
+        if of_task(one, called):
             own = np.array([errors[run][place] for run in measured.ids], float)
             found.append(Scored(one, measured.ids, measured.roles, measured.losses[:, place], own, ready[place]))
     return found

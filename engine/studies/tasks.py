@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.corpus.tokenizers import UNREAD
-from engine.metrics import item_metrics, objectives_of
+from engine.metrics import asked_of, check_fit, item_metrics, objectives_of
 from engine.metrics.verifiers import check_verifier
 from engine.spec.flips import flips_of
 from engine.spec.merge import HIGHER
-from engine.spec.objectives import BITS, TOKEN_NATS, Objective
+from engine.spec.objectives import BITS, SCORE, TOKEN_NATS, Objective
 from engine.spec.study import StudySpec
 from engine.studies.corpora import opened
 from engine.tasks import shelf
 from engine.tasks.cut import cut
+from engine.tasks.reading import CorpusReader
 from engine.tasks.task import EvalTask, Sampling
 from store import corpora, studies
 from store.database import Store
@@ -22,17 +23,19 @@ from store.database import Store
 
 def objectives_in(store: Store, spec: StudySpec, domains: list[str], reference: str) -> list[Objective]:
     """What a study of these settings measures: on domains and tasks, against a reference for flips, and of merges by
-    evaluators."""
-    asked = shelf.loaded(store.workspace.root, spec.tasks)
+    evaluators. Raises Problem for a task that they cannot score."""
+    asked = [task for task, _ in asked_of(store.workspace.root, spec.tasks)]
     found = objectives_of(spec.metrics, domains, asked)
     if only_ids(store, spec.corpus):
         if asked:
             raise Problem(f"Cannot measure {asked[0].name!r} on the corpus {spec.corpus!r}. {UNREAD}")
         found = [replace(one, unit=TOKEN_NATS) if one.unit == BITS else one for one in found]
+    if asked and spec.fidelity is not None and spec.corpus is not None:
+        check_fit(asked, CorpusReader(opened(store, spec.corpus), spec.fidelity.context))
     flips = flips_of(reference, [(task.name, len(task.items)) for task in asked]) if spec.flips else []
     evaluators = spec.merge.evaluators if spec.merge else {}
     told = [
-        Objective(metric, unit="score", higher_is_better=way == HIGHER)
+        Objective(metric, unit=SCORE, higher_is_better=way == HIGHER)
         for metrics in evaluators.values()
         for metric, way in metrics.items()
     ]
@@ -51,11 +54,13 @@ def only_ids(store: Store, corpus: str | None) -> bool:
 @dataclass(frozen=True)
 class How:
     """How a task is measured: private: none of its text is shown; metrics: by which, None for those that its items
-    are usually scored by; sampling: fields of engine.tasks.task.Sampling that are not its own."""
+    are usually scored by; sampling: fields of engine.tasks.task.Sampling that are not its own; apart: a blank is put
+    between prompts and answers that would be read as one word."""
 
     private: bool = False
     metrics: Sequence[str] | None = None
     sampling: Mapping[str, object] | None = None
+    apart: bool = False
 
 
 def add(store: Store, task: EvalTask, how: How = How()) -> EvalTask:
@@ -68,6 +73,7 @@ def add(store: Store, task: EvalTask, how: How = How()) -> EvalTask:
         metrics=list(how.metrics or task.metrics),
         sampling=Sampling.read(asked, "how answers are generated"),
     )
+    task = task.apart() if how.apart else task
     item_metrics(task)  # raises if one cannot be measured
     if "best_of_n" in task.metrics:
         check_verifier(task.sampling.verifier, store.workspace.root)

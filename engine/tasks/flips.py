@@ -81,7 +81,8 @@ def _share(worse: np.ndarray) -> Share:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was kept of runs, by id: the losses of windows by domain, and the scores of items by task."""
+    """What was kept of runs, by id: the losses of windows by domain, and the scores of items by task, where it has
+    any."""
 
     bits: dict[str, dict[str, np.ndarray]]
     scores: dict[str, dict[str, np.ndarray]]
@@ -94,9 +95,9 @@ class Kept:
             try:
                 own = windows.load(windows.file_of(workspace, run)).bits
                 found = outcomes.load(outcomes.file_of(workspace, run)) if tasks else {}
-                scores[run] = {task: found[task].scores for task in tasks}
+                scores[run] = {task: found[task].scores for task in tasks if task in found}
                 bits[run] = own
-            except (Problem, KeyError):
+            except Problem:
                 continue
         return cls(bits, scores)
 
@@ -145,9 +146,9 @@ def _values(
     ]
     found = {WINDOWS: of_all(by_domain)}
     for name in task.tasks:
-        found[items_of(name)] = worse_items(
-            kept.scores[run][name], np.stack([kept.scores[one][name] for one in reference])
-        )
+        there = [kept.scores[one][name] for one in reference if name in kept.scores[one]]
+        if there and name in kept.scores[run]:  # a task that could not be scored has none
+            found[items_of(name)] = worse_items(kept.scores[run][name], np.stack(there))
     known = {name: pair for name, pair in found.items() if np.isfinite(pair).all()}
     return {
         "losses": {name: one for name, (one, _) in known.items()},

@@ -5,7 +5,7 @@ each way to score that. I items of up to C choices.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,9 @@ from engine.core.records import Record
 from engine.core.workspace import NAME
 
 PER_BYTE, GOLD = "accuracy_per_byte", "answer_bits"  # metrics that the length of choices does not harm
+WRITTEN = {"exact_match", "best_of_n"}  # metrics of what a model writes, blanks around it aside
+STOPS, UNSPACED = ".,:;?!)]\"'", "\u0e00"  # what a blank follows; scripts from here on (Thai, Chinese) have none
+MOST_TOKENS, MOST_SAMPLES, TEMPERATURES = 1000, 256, (0.01, 10.0)  # of answers that models write
 MOST_ITEMS, MOST_CHOICES, LONGEST = 20_000, 100, 100_000  # of a task, of an item, and characters of one text
 
 
@@ -38,6 +41,13 @@ class Item(Record):
         """The answer whose bits are measured: the first right one."""
         return self.right[0]
 
+    def apart(self) -> "Item":
+        """The same with a blank before each answer, if the prompt and one of them meet in a word."""
+        if not any(glued(self.prompt, text) for text in (*self.choices, *self.answers)):
+            return self
+        answers, choices = ([spaced(text) for text in texts] for texts in (self.answers, self.choices))
+        return replace(self, answers=answers, choices=choices)
+
     @property
     def text(self) -> str:
         """All of it that a training text could hold: the prompt and its answer."""
@@ -60,7 +70,8 @@ class Sampling(Record):
 class EvalTask(Record):
     """name: as studies call it; metrics: names of engine.metrics.ITEM_METRICS; source: where its items are from, in
     words; corpus: whose text they are cut from; private: none of its text may be shown; low, high: the scores that
-    become 0 and 1, where its authors report scores so."""
+    become 0 and 1, where its authors report scores so; title: what a harness calls it, where another task has that
+    name here."""
 
     name: str
     metrics: list[str]
@@ -72,6 +83,7 @@ class EvalTask(Record):
     sampling: Sampling = field(default_factory=Sampling)
     low: float | None = None
     high: float | None = None
+    title: str | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -82,7 +94,28 @@ class EvalTask(Record):
     @property
     def notes(self) -> list[str]:
         """What has to be known of its items and their choices, a sentence each."""
-        return [*self._repeated(), *self._beginning()]
+        return [*self._repeated(), *self._glued(), *self._beginning()]
+
+    @property
+    def glued(self) -> int:
+        """Of how many items an answer that is scored by its probability follows the prompt as if it went on in the same
+        word. Text that was cut from a corpus goes on as it does there."""
+        if self.corpus is not None or not {*self.metrics} - WRITTEN:
+            return 0
+        return sum(any(glued(one.prompt, text) for text in one.choices or [one.gold]) for one in self.items)
+
+    def apart(self) -> "EvalTask":
+        """The same with a blank before each answer that would follow its prompt without one."""
+        return replace(self, items=[one.apart() for one in self.items])
+
+    def _glued(self) -> list[str]:
+        if not (count := self.glued):
+            return []
+        return [
+            f"In {count} of {len(self.items)} items nothing stands between the prompt and an answer, so models read "
+            "both as one word, as no text has them. Let each answer begin with a blank, or each prompt end with one, "
+            "and add the task again under another name."
+        ]
 
     def _repeated(self) -> list[str]:
         asked = Counter((item.prompt, *sorted(item.choices)) for item in self.items)
@@ -111,6 +144,24 @@ class EvalTask(Record):
         return told | {"items": len(self.items), "notes": self.notes}
 
 
+def glued(prompt: str, answer: str) -> bool:
+    """Whether a prompt and an answer meet as parts of one word do, in a script that has blanks between words: "is" and
+    "green" do, and so do "A:" and "green"; "=" and "4", or "(" and ")", do not."""
+    before, after = prompt[-1:], answer[:1]
+    return (
+        bool(before)
+        and before < UNSPACED
+        and after < UNSPACED
+        and after.isalnum()
+        and (before.isalnum() or before in STOPS)
+    )
+
+
+def spaced(text: str) -> str:
+    """A text that begins with a blank."""
+    return text if text[:1].isspace() else f" {text}"
+
+
 def begins(one: str, other: str) -> bool:
     """Whether one of two texts is the beginning of the other."""
     return one.startswith(other) or other.startswith(one)
@@ -136,10 +187,14 @@ def check_task(task: EvalTask) -> None:
     one = task.sampling
     if "" in one.stop:
         raise Problem(f"Cannot use {said}: an empty text stops every answer before it begins. Leave it out of `stop`.")
-    if not (1 <= one.most_tokens <= 1000 and 1 <= one.samples <= 256 and 0.01 <= one.temperature <= 10):
+    low, high = TEMPERATURES
+    if not (
+        1 <= one.most_tokens <= MOST_TOKENS and 1 <= one.samples <= MOST_SAMPLES and low <= one.temperature <= high
+    ):
         raise Problem(
-            f"Cannot use {said}: answers take 1 to 1,000 tokens, 1 to 256 samples and a temperature from 0.01 to "
-            f"10, and it asks for {one.most_tokens}, {one.samples} and {one.temperature:g}."
+            f"Cannot use {said}: answers take 1 to {MOST_TOKENS:,} tokens, 1 to {MOST_SAMPLES} samples and a "
+            f"temperature from {low} to {high:g}, and it asks for {one.most_tokens}, {one.samples} and "
+            f"{one.temperature:g}."
         )
     if (task.low is None) != (task.high is None) or (task.low is not None and task.low == task.high):
         raise Problem(f"Cannot normalise {said}: its low is {task.low} and its high {task.high}; give two that differ.")

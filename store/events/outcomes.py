@@ -126,7 +126,8 @@ def runs_finished(cursor: Cursor, events: list[tuple[Origin, RunFinished]]) -> N
     columns = {name: [getattr(e, name) for e in known.values()] for name in MEASURED}
     for name in ("losses", "losses_se"):
         columns[name] = [merged(there[run][name], getattr(e, name)) for run, e in known.items()]
-    update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
+    columns |= {"id": list(known), "message": [e.message for e in known.values()]}
+    update(cursor, "runs", columns, MEASURED | {"message": pa.string()}, "state = 'done'")
 
 
 Values = Mapping[str, float | None]  # of a run's metrics, by name
@@ -170,7 +171,7 @@ def runs_measured(cursor: Cursor, origin: Origin, e: RunsMeasured) -> None:
     """Runs chosen and measured by a search or a learner; those without a measurement say why."""
     names = ("id", "number", "role", "label", "weights", "seed", *CHOSEN, "state")
     columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in names}
-    columns["message"] = [run.refused or (NOT_A_NUMBER if run.state == "diverged" else None) for run in e.runs]
+    columns["message"] = [run.refused or (NOT_A_NUMBER if run.state == "diverged" else run.missing) for run in e.runs]
     types = CHOSEN | {"label": pa.string(), "weights": pa.list_(pa.float64()), "message": pa.string()}
     insert(cursor, "runs", columns | {"study": e.study, "job": origin.journal}, types)
 

@@ -150,6 +150,9 @@ def test_templates_mark_every_answer_and_nothing_else(template):
     ]
 
 
+SAYS = "{% generation %}{{ messages[1].content }}{% endgeneration %}"
+
+
 @pytest.mark.parametrize(
     ("template", "why"),
     [
@@ -180,6 +183,37 @@ def test_a_template_that_loops_costs_three_conversations_and_no_more(tmp_path, m
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     with pytest.raises(Problem, match=r"3 of its lines: the template takes more than 0\.3 seconds"):
         read(path, Fields(template=loops))
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}", "writes more than 1,000,"),
+        ("{% for a in range(9) %}{{ 'x' * 900000 }}{% endfor %}{{ messages[1].content }}", "writes more than 1,000,"),
+        ("{% generation %}{{ 'x' * 10**10 }}{% endgeneration %}", "GB"),
+    ],
+)
+def test_a_template_that_writes_without_end_is_given_up_after_three(template, why):
+    writes = writer(template)
+    for reason in (*[why] * 3, "too much time, text or memory for 3 others: it is not asked again"):
+        with pytest.raises(Refused, match=reason):
+            writes(TURNS)
+
+
+def test_a_few_conversations_that_a_template_cannot_end_cost_no_others(monkeypatch):
+    """One more for each `PER` that it has written."""
+    monkeypatch.setattr(templates, "PER", 2)
+    writes = writer(
+        "{{ messages[0].content }} {% if messages[0].content == 'odd' %}{{ 'x' * 10**10 }}{% endif %}" + SAYS
+    )
+    odd, said = [{**TURNS[0], "content": "odd"}, TURNS[1]], []
+    for turns in (odd, odd, TURNS, TURNS, odd, TURNS, *[odd] * 3):
+        try:
+            said.append(writes(turns).text[:3])
+        except Refused as refused:
+            said.append("not asked" if "not asked again" in str(refused) else "GB" if "GB" in str(refused) else "?")
+    plain = TURNS[0]["content"][:3]
+    assert said == ["GB", "GB", plain, plain, "GB", plain, "GB", "not asked", "not asked"]
 
 
 @pytest.mark.parametrize("template", ["chatmll", "{% for m in messages %}", "{{ 1 +", "x" * 200_000])

@@ -39,6 +39,15 @@ experts = {python = "python", prose = "prose"}
 eval_bytes = 2048
 [merge.evaluators]
 "size.py" = {size = "lower", one = "higher"}
+"odd.py" = {odd = "lower"}
+"""
+ODD = """
+import pathlib, sys
+calls = pathlib.Path(__file__).with_suffix(".calls")
+calls.write_text("x" + (calls.read_text() if calls.exists() else ""))
+if len(calls.read_text()) == 3:
+    sys.exit(3)
+pathlib.Path(sys.argv[4]).write_text('{"metrics": {"odd": %d}}' % len(calls.read_text()))
 """
 
 
@@ -54,17 +63,22 @@ def test_a_study_measures_what_a_program_tells_of_its_merges(finished, tiny_llam
     assert "put a program of that name into the folder evaluators" in said(desk, "start", str(tmp_path / "study.toml"))
     (desk / "evaluators").mkdir()
     (desk / "evaluators" / "size.py").write_text(SIZE)
+    (desk / "evaluators" / "odd.py").write_text(ODD)
     answer(desk, "start", str(tmp_path / "study.toml"), "--wait")
     store = Store(Workspace.open(desk))
     study = studies.get(store, "Judged")
-    rows = {row["label"]: row for row in runs.table(store, study.id).to_pylist() if row["label"]}
+    table = runs.table(store, study.id).to_pylist()
+    rows = {row["label"]: row for row in table if row["label"]}
     store.close()
-    assert study.metrics == ["prose", "python", "size", "one"]
-    assert [one.higher_is_better for one in study.objectives] == [False, False, False, True]
+    assert study.metrics == ["prose", "python", "size", "one", "odd"]
+    assert [one.higher_is_better for one in study.objectives] == [False, False, False, True, False]
+    (lost,) = [row for row in table if row["message"]]
+    assert lost["message"].startswith("Cannot measure by the evaluator 'odd.py': it ended with 3")
+    assert lost["state"] == "done" and lost["losses"][4] is None and None not in lost["losses"][:4], "nothing else"
     for label, folder in (("base", "base"), ("python alone", "python")):
         model, _ = loaded(tiny_llamas / folder, "cpu")
         known = math.sqrt(sum(float(value.double().square().sum()) for value in model.parameters()))
-        assert rows[label]["losses"][2:] == pytest.approx([known, 1], rel=1e-5)
+        assert rows[label]["losses"][2:4] == pytest.approx([known, 1], rel=1e-5)
     assert rows["base"]["losses"][2] != rows["python alone"]["losses"][2]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.corpus.rendering import fault_of
-from engine.metrics import ITEM_METRICS, Answers, item_metrics, measured, objectives_of, task_values
+from engine.metrics import ITEM_METRICS, Answers, check_tasks, item_metrics, measured, objectives_of, task_values
 from engine.metrics.models import question
 from engine.studies.score_forecasts import can_link
 from engine.tasks.files import from_bytes
@@ -17,6 +17,7 @@ from engine.tasks.task import EvalTask, Item, Sampling
 from tests.support.parrots import Parrot, speaking
 
 COLOURS = ["red", "blue", "green"]
+SHORT = [Item(str(k), choices=["a", "b"], scores=[float(k % 2), float(1 - k % 2)]) for k in range(4)]
 QUICK = Sampling(most_tokens=8, samples=3, stop=["\n"])
 
 
@@ -66,8 +67,24 @@ def test_an_item_that_does_not_fit_is_left_out_and_counted(name):
     plain, extended = (task_values(models, [(one, item_metrics(one))], None) for one in (asked, with_it))
     assert extended.values == pytest.approx(plain.values)
     assert extended.outcomes[0]["colours"].left_out == 1
+    beside = [(asked, item_metrics(asked)), (replace(asked, name="short", items=SHORT), item_metrics(asked))]
+    short = speaking(knowing(asked, 6), context=3)
+    found = task_values(short, beside, None)
+    assert np.isnan(found.values[0, 0]) and np.isfinite(found.values[0, 1]), "the other task is scored"
+    told = found.missing(beside)
+    assert list(told) == [f"colours {ITEM_METRICS[name].title}"] and [*found.outcomes[0]] == ["short"]
+    assert "0 of its 12 items fit" in str(told)
     with pytest.raises(Problem, match="0 of its 12 items fit the context of 3 tokens"):
-        task_values(speaking(knowing(asked, 6), context=3), [(asked, item_metrics(asked))], None)
+        check_tasks(beside, short, None)
+    assert check_tasks(beside[1:], short, None) == []
+
+
+def test_a_right_answer_that_is_no_choice_and_does_not_fit_leaves_its_item_out():
+    asked = replace(task("answer_bits"), metrics=["accuracy", "answer_bits"])
+    long = Item("x", ["z" * 300], choices=["y", "z"], scores=[1.0, 0.0])
+    one = replace(asked, items=[*asked.items, long])
+    found = task_values(speaking(knowing(asked, 6)), [(one, item_metrics(one))], None)
+    assert np.isfinite(found.values).all() and found.outcomes[0]["colours"].left_out == 1
 
 
 def test_a_prompt_that_is_too_long_loses_its_beginning_and_that_is_counted():

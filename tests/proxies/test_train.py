@@ -23,8 +23,6 @@ from engine.proxies.model import stack
 from engine.proxies.sampling import Sampler
 from engine.proxies.train import Training, run
 from engine.spec.fidelity import LEARNING_RATES, Fidelity
-from engine.tasks import outcomes, shelf
-from engine.tasks.generated import generate
 from tests.support.running import ROOT
 from tests.support.working import read_events
 
@@ -282,20 +280,6 @@ def test_learning_rates_are_those_of_the_sweep():
     path = ROOT / "benchmarks" / "learning_rate.json"
     best = json.loads(path.read_text())["best"]
     assert {int(width): rate for width, rate in best.items()} == LEARNING_RATES
-
-
-@pytest.mark.slow
-def test_items_of_tasks_are_answered_and_kept(workspace, tmp_path):
-    shelf.save(workspace, generate("brackets", "closing", 40, 0))
-    run(make_job(workspace, tmp_path / "job", tasks=["closing"]))
-    for name, one in finished(tmp_path / "job").items():
-        assert list(one["losses"]) == [*DOMAINS, "closing accuracy", "closing answer bits"]
-        assert 0 <= one["losses"]["closing accuracy"] <= 1 and one["losses_se"]["closing answer bits"] > 0
-        kept = outcomes.load(outcomes.file_of(workspace, name))["closing"]
-        assert kept.scores.mean() == pytest.approx(one["losses"]["closing accuracy"]) and kept.left_out == 0
-        assert {*kept.answers} <= {")", "]", "}"}
-    with pytest.raises(Problem, match="Choose one of closing"):
-        run(make_job(workspace, tmp_path / "bad", tasks=["opening"]))
 
 
 @pytest.mark.slow

@@ -281,7 +281,7 @@ def test_samples_may_be_private_and_other_items_are_refused(store, ids):
     sent = {"name": "Lab", "runs": [done(store, ids[0], samples={"sums": lines})]}
     assert call(store, "submit_runs", **sent, private=True)["samples"] == {"sums": 1}
     assert call(store, "show_task", name="sums")["shown"] == []
-    with pytest.raises(Problem, match="there is one of that name with other items"):
+    with pytest.raises(Problem, match=r"was asked 2 items, and .* of this study others \(2\)"):
         report(store, done(store, ids[1], samples={"sums": [line(2, "4"), line(3, "4")]}))
     assert report(store, done(store, ids[1], samples={"sums": lines}))["samples"] == {"sums": 1}
     assert call(store, "show_task", name="sums")["shown"] == [], "what is private stays so"

@@ -13,9 +13,10 @@ from engine.studies import score_forecasts, steering
 from engine.studies.measured import aggregate_of
 from engine.tasks import shelf
 from engine.tasks.task import EvalTask, Item
-from store import runs
+from store import runs, studies
 from store.database import Store
-from tests.support.measured_study import measured_study
+from tests.support.measured_study import in_training, measured_study
+from tests.support.nasty import tell
 
 MIXTURES, REPEATED, TIMES, ITEMS = 40, 6, 5, 400
 METRICS = [
@@ -77,12 +78,60 @@ def test_without_repeats_a_task_that_counts_is_not_known_to_be_steered(store):
     assert "not known: 16 more repeats, of several mixtures, would tell" in said
 
 
+def test_runs_without_a_score_that_counts_are_said_with_the_reason(store):
+    """Two of 22 could not be scored; what does not count is not warned of, and what has a value is not named."""
+    rng = np.random.default_rng(3)
+    weights = rng.dirichlet(np.ones(3), 20)
+    study = measured_study(store, "lost", weights, values_at(weights, rng), METRICS, tasks=("good", "noise"))
+    why = "No score of the task 'good'. Cannot score answers by the verifier 'mine': it ended with 3."
+    ids = in_training(store, study, weights[:2], {})
+    known = {"d0": 1.0, "d1": 1.1, "d2": 1.2, "noise accuracy": 0.25}
+    told = {"losses": known, "losses_se": dict.fromkeys(known, 0.01), "shares": weights[0].tolist(), "device": "cpu"}
+    spent = {"tokens": 1000, "parameters": 5000, "seconds": 1.0, "cpu_seconds": 1.0, "message": why}
+    tell(store, "lost-more", *({"kind": "run.finished", "run": run, **told, **spent} for run in ids))
+    own = aggregate_of(store, study, {"good accuracy": 1.0, "noise accuracy": 1.0})
+    said = [one for one in steering.warnings(store, studies.get(store, "lost"), own) if "lack it" in one]
+    assert said == [f"good accuracy counts, and 2 finished runs of 22 lack it. {why}"]
+    assert not any("lack it" in one for one in steering.warnings(store, study, aggregate_of(store, study)))
+    losses = runs.measured(store, "lost").losses
+    assert np.isnan(losses[20:, 3]).all() and np.isfinite(losses[20:, [0, 1, 2, 4]]).all()
+
+
+def test_scores_that_came_from_elsewhere_are_warned_of_as_ours_are(store):
+    """Those of a harness count as they are imported; losses without a domain are none of them."""
+    more = {"higher_is_better": True, "chance": 0.25, "items": ITEMS}
+    brought = [
+        *METRICS[:2],
+        StudyMetric(metric="loss on books", unit="loss", higher_is_better=False),
+        StudyMetric(metric="arc acc", unit="score", **more),
+        StudyMetric(metric="wikitext perplexity", unit="score", higher_is_better=False),
+    ]
+    rng = np.random.default_rng(4)
+    weights = rng.dirichlet(np.ones(3), 20)
+    few = measured_study(store, "brought", weights, values_at(weights, rng), brought)
+    (said,) = steering.warnings(store, few, aggregate_of(store, few))
+    assert said == (
+        "arc acc, wikitext perplexity count, and whether the mixture steers them is not known: 16 more repeats, of "
+        "several mixtures, would tell."
+    )
+    (said,) = steering.warnings(
+        store, few, aggregate_of(store, few, dict.fromkeys(("arc acc", "wikitext perplexity"), 0.0)), {"arc acc"}
+    )
+    assert said.startswith("arc acc has a limit, and whether the mixture steers it is not known")
+
+
 def test_too_few_repeats_are_said_before_a_study_starts():
     asked = {"name": "x", "tasks": ["good"], "priorities": {"good accuracy": 1.0, "d0": 2.0}}
     (said,) = steering.before_it_starts(StudySpec.from_dict(asked))
     assert said.startswith("good accuracy will count") and "16 repeats, of several mixtures, and 4 are planned" in said
     assert steering.before_it_starts(StudySpec.from_dict({**asked, "repeats": 16})) == []
     assert steering.before_it_starts(StudySpec.from_dict({**asked, "priorities": {"d0": 2.0}})) == []
+    measures = [{"metric": "web"}, {"metric": "mmlu", "unit": "accuracy", "higher_is_better": True}]
+    size = {"parameters": 1e8, "tokens": 1e9}
+    elsewhere = {"name": "x", "trainer": "external", "domains": ["web", "code"], "measures": measures, "size": size}
+    (said,) = steering.before_it_starts(StudySpec.from_dict(elsewhere))
+    assert said.startswith("mmlu will count, and whether")
+    assert steering.before_it_starts(StudySpec.from_dict({**elsewhere, "priorities": {"web": 1.0, "mmlu": 0.0}})) == []
 
 
 def test_commands_tell_of_it(store, study):

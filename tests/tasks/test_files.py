@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -97,9 +98,33 @@ def test_unicode_of_any_kind_and_any_ends_of_lines(encoding, end):
 
 
 def test_items_that_repeat_others_are_counted():
-    task = from_bytes(lines(*[{"prompt": "a", "answer": "b"}] * 3, {"prompt": "b", "answer": "b"}), "t")
+    task = from_bytes(lines(*[{"prompt": "a ", "answer": "b"}] * 3, {"prompt": "b ", "answer": "b"}), "t")
     assert ["Of 4 items 2 repeat another one" in note for note in task.notes] == [True]
-    assert from_bytes(lines({"prompt": "a", "answer": "b"}, {"prompt": "b", "answer": "b"}), "t").notes == []
+    assert from_bytes(lines({"prompt": "a ", "answer": "b"}, {"prompt": "b ", "answer": "b"}), "t").notes == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        ([{"question": "Grass is", "choices": ["green", "red"], "answer": 0}], 1),
+        ([{"question": "Grass? Answer:", "choices": ["green", " red"], "answer": 0}], 1),
+        ([{"text": "A fine film.", "label": "good"}, {"text": "Bad!", "label": "poor"}], 2),
+        ([{"prompt": "Gras ist", "answer": "grün"}], 1),
+        ([{"question": "Grass is", "choices": [" green", "\tred"], "answer": 0}], 0),
+        ([{"question": "Grass is ", "choices": ["green", "red"], "answer": 0}], 0),
+        ([{"prompt": "2+2=", "answer": "4"}, {"prompt": "([", "answer": "])"}], 0),
+        ([{"question": "草是", "choices": ["绿色", "红色"], "answer": 0}], 0),
+    ],
+)
+def test_answers_that_would_be_read_as_one_word_with_the_prompt_are_told_and_set_apart(rows, count):
+    task = from_bytes(lines(*rows, *rows), "t")
+    assert task.glued == 2 * count
+    assert any("nothing stands between the prompt and an answer" in note for note in task.notes) is bool(count)
+    there = task.apart()
+    assert there.glued == 0 and (there == task) is not bool(count)
+    assert [item.prompt for item in there.items] == [item.prompt for item in task.items]
+    assert [item.gold.strip() for item in there.items] == [item.gold.strip() for item in task.items]
+    assert replace(task, metrics=["exact_match"]).glued == replace(task, corpus="web").glued == 0
 
 
 def test_completions():

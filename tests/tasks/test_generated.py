@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks import task_cost
 from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.corpus import CorpusSpec
@@ -48,9 +49,13 @@ def test_no_generated_choice_begins_another(corpus):
     made = [generate(kind, "m", 200, 0) for kind in GENERATORS]
     made.append(cut(corpus, "prose", "cloze", "c", 100, 0))
     assert [task.notes for task in made] == [[], [], []]
-    odd = dataclasses.replace(made[0], items=[Item("?", choices=["cat", "cattle"], scores=[1, 0]), *made[0].items])
+    odd = dataclasses.replace(made[0], items=[Item("? ", choices=["cat", "cattle"], scores=[1, 0]), *made[0].items])
     assert "In 1 of 201 items one choice begins another" in odd.notes[0] == odd.facts()["notes"][0]
     assert dataclasses.replace(odd, metrics=["accuracy_per_byte"]).notes == []
+
+
+def test_the_benchmark_of_costs_has_its_items():
+    assert {len(one.items) for one in task_cost.tasks().values()} == {task_cost.ITEMS}
 
 
 def test_sums_and_brackets_are_right():

@@ -1,19 +1,23 @@
 """The form of a new task: from a file, by a rule, or from a corpus' validation text."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import streamlit as st
 
 from dashboard.server import state
+from dashboard.views.measure.task_sampling import ask_sampling
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.dialogs import dialog
-from dashboard.views.shared.text import refusal
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.core.short_names import told_apart
+from engine.core.short_names import counted, told_apart
 from engine.metrics import ITEM_METRICS
 from engine.studies import tasks
 from engine.tasks.cut import CUTS
 from engine.tasks.files import from_bytes
 from engine.tasks.generated import GENERATORS, generate
-from engine.tasks.task import MOST_ITEMS
+from engine.tasks.task import MOST_ITEMS, EvalTask, Sampling, check_task
 from store import corpora
 
 FILE, RULE, TEXT = "a file", "a rule", "a corpus"
@@ -22,23 +26,56 @@ FILE, RULE, TEXT = "a file", "a rule", "a corpus"
 @dialog("New task", width="large")
 def new_task() -> None:
     """Ask for the source of the items, then add them."""
+    form()
+
+
+def form() -> None:
+    """What the dialog holds."""
     st.markdown("A task never changes once it is added, so that all runs that measure it can be compared.")
     name = st.text_input("Name", "my-task", max_chars=64)
     source = st.segmented_control("Items from", [FILE, RULE, TEXT], default=FILE, required=True)
     make = {FILE: ask_file, RULE: ask_rule, TEXT: ask_text}[source](name)
+    found = looked_at(make) if source == FILE and make else None
     titles = told_apart({one: metric.title for one, metric in ITEM_METRICS.items()})
     metrics = st.multiselect("Scored by", list(titles), format_func=titles.get, help="Default: by what the items hold.")
+    apart = found is not None and ask_apart(found, metrics)
+    sampling = ask_sampling(metrics or (found.metrics if found else []), found.sampling if found else Sampling())
     private = source != RULE and st.checkbox(
         "Private", help="None of its text is shown, on pages, in files or in answers."
     )
-    if st.button("Add", type="primary", icon=":material/add:", **needs_role("operator", make is None)):
+    unread = make is None or (source == FILE and found is None)
+    if st.button("Add", type="primary", icon=":material/add:", **needs_role("operator", unread)):
         try:
-            tasks.add(state.store(), make(), tasks.How(private, metrics or None))
+            tasks.add(state.store(), make(), tasks.How(private, metrics or None, sampling, apart))
         except Problem as problem:
             refusal(problem)
             return
         st.session_state["task-shown"] = name
         st.rerun()
+
+
+def looked_at(make: Callable[[], EvalTask]) -> EvalTask | None:
+    """The task of a file; None, and why, for one that cannot be read."""
+    try:
+        found = make()
+        check_task(found)
+    except Problem as problem:
+        refusal(problem)
+        return None
+    st.caption(plain(f"{counted(len(found.items), 'item')}; {found.source}."))
+    return found
+
+
+def ask_apart(found: EvalTask, metrics: list[str]) -> bool:
+    """What has to be known of a task as it would be added, and whether answers get a blank before them."""
+    asked = replace(found, metrics=metrics or found.metrics)
+    apart = bool(asked.glued) and st.checkbox(
+        "Put a blank between prompts and answers",
+        help="Without one, a model reads the last word of a prompt and its answer as one word.",
+    )
+    for note in (asked.apart() if apart else asked).notes:
+        st.warning(plain(note), icon=":material/rule:")
+    return apart
 
 
 def ask_file(name: str):

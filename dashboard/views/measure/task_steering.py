@@ -25,8 +25,8 @@ TASKS, ALL = "tasks", "tasks and losses"
 
 
 def readiness(study: studies.Study) -> None:
-    """A row for each metric of a task: whether the mixture steers it, and how well it can be predicted."""
-    found = [one for one in steering.steered(state.store(), study) if one.objective.task]
+    """A row for each score: whether the mixture steers it, and how well it can be predicted."""
+    found = [one for one in steering.steered(state.store(), study) if one.objective.is_score]
     if not found:
         return
     st.subheader("Can they be steered?", anchor=False)

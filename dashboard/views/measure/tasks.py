@@ -25,7 +25,7 @@ from engine.studies.measured import aggregate_of
 from engine.studies.steering import warnings
 from engine.tasks import shelf
 from engine.tasks.task import EvalTask
-from store import studies
+from store import runs, studies
 
 ACTS = "tasks"
 SHOWN = 20  # items at once
@@ -69,12 +69,16 @@ def of_study(study: studies.Study, own: list[str]) -> None:
     found = task_scores.scored(state.store(), study, task)
     measured_here = not study.elsewhere and any(one.task == task for one in study.objectives)
     there, only = task_overlap.ask(study, task) if measured_here else (None, False)
+    unscored = runs.without_values(state.store(), study.id)
     for one in found:
         known = np.isfinite(one.values)
         title, unit = one.objective.metric, one.objective.unit
         st.markdown(f"#### {plain(title)}")
+        for why, lacking in unscored.get(study.metrics.index(title), {}).items():
+            words = f"{counted(lacking, 'finished run')} without this score: {why}"
+            st.warning(plain(words), icon=":material/rule:")
         if not known.any():
-            st.caption("No run has finished yet.")
+            st.caption("No run has finished yet." if not study.done else "No run has this score.")
             continue
         labels = [run for run, there in zip(one.ids, known, strict=True) if there]
         own = task_overlap.without(one, there) if only else None

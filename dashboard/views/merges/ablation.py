@@ -86,7 +86,8 @@ def how_many(own: Experts, result: dict, aggregate: Aggregate) -> None:
     read = reading(aggregate.unit)
     x = np.linspace(1, own.most, 16 * own.most - 15)
     law = [x, *(read.level(aggregate.sign * one) for one in own.law.at(x))]
-    names = [" + ".join(one["experts"]) for one in result["found"]["subsets"] if None not in one["losses"]]
+    known = [np.isfinite(aggregate.of(np.array(one["losses"], float))) for one in result["found"]["subsets"]]
+    names = [" + ".join(one["experts"]) for one, there in zip(result["found"]["subsets"], known, strict=True) if there]
     names = names if len(names) == len(own.counts) else [counted(int(count), "expert") for count in own.counts]
     values = read.level(aggregate.sign * own.values)
     plot(charts.by_count(own.counts, values, names, law, f"{aggregate.title}, {read.unit}"), key="ablation-experts")

@@ -127,6 +127,7 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
     """Predicted losses at once, and the measured ones as soon as they are there."""
     headline(one, aggregate, bool(too_few(study)))
     if isinstance(live, Measured):
+        unscored(live)
         unit = plain(reading(aggregate.unit).unit)  # on one line: the meters are to stay on the faders' screen
         st.markdown(f"{aggregate.title.capitalize()}, measured now: **{now_words(aggregate, live)}** {unit}.")
     elif live is not None:
@@ -135,8 +136,17 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
     levels(study, fit, aggregate, one, tick)
 
 
+def unscored(live: Measured) -> None:
+    """Why a merge has no value of some metrics."""
+    for why in live.missing:
+        st.caption(f":material/info: {plain(why)}")
+
+
 def now_words(aggregate: Aggregate, live: Measured) -> str:
-    """The measured aggregate with its interval over windows of the text."""
+    """The measured aggregate with its interval over windows of the text; that it is unknown where a metric that counts
+    has no value."""
+    if not np.isfinite(aggregate.of(live.losses)):
+        return "unknown"
     half = ci_half_width(aggregate.error_of([live.losses_se]))
     return reading(aggregate.unit).words(aggregate.sign * float(aggregate.of(live.losses)), half)
 
@@ -166,6 +176,7 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
     elif live is None:
         st.caption("Measuring this merge; its losses appear here in a moment.")
     else:
+        unscored(live)
         read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
         st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
         texts = [one.words(*pair) for one, *pair in zip(own, live.losses, ci_half_width(live.losses_se), strict=True)]

@@ -17,11 +17,24 @@ from torch import Tensor
 
 from engine.merging.measuring.answering import LogitModels
 from engine.merging.measuring.flips import Losses, Reference
-from engine.metrics import LOSS, Asked, Metric, Prediction, Text, task_values, values_of, window_scores
+from engine.metrics import (
+    LOSS,
+    Asked,
+    Metric,
+    Prediction,
+    Text,
+    names_of,
+    task_values,
+    values_of,
+    window_scores,
+)
 from engine.spec.merge import MergeSpec, block_of
 
 Weights = dict[str, Tensor]
 Predict = Callable[[Tensor], Tensor]  # tokens (B, T) -> logits of the next one (B, T, V)
+
+
+NO_EVALUATORS = "Evaluators do not measure what is learned: measure its coefficients as a merge."
 
 
 def quiet(done: float, total: float, note: str = "") -> None:
@@ -64,7 +77,7 @@ class Family(ABC):
     experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); vocabulary: V, tokens from there on
     are read and never predicted (engine/corpus/shards.py); device: of them all; merge: how the study merges; metrics,
     tasks: to measure; workspace: where the tasks' verifiers lie; reference: what the base did, where it is counted what
-    merges do worse.
+    merges do worse; missing: which metrics of what was measured last have no value, and why.
     """
 
     experts: list[str]
@@ -78,6 +91,7 @@ class Family(ABC):
     tasks: Sequence[Asked] = ()
     workspace: Path
     reference: Reference | None = None
+    missing: dict[str, str]
 
     @abstractmethod
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -102,6 +116,17 @@ class Family(ABC):
     @abstractmethod
     def speaking(self, predict: Predict) -> LogitModels:
         """A model of the family's tokens, by its logits."""
+
+    @property
+    def reader(self) -> LogitModels:
+        """How its models read a text."""
+        return self.speaking(lambda tokens: self.logits(self.base, tokens))
+
+    @property
+    def measures(self) -> list[str]:
+        """The names of what `measure` tells, in its order."""
+        worse = self.reference.names if self.reference else []
+        return [*names_of(self.metrics, self.domains, self.tasks), *worse, *self.merge.evaluated]
 
     def expert(self, k: int) -> Weights:
         """The weights of one expert."""
@@ -163,9 +188,11 @@ class Family(ABC):
         values, errors = values_of(self.metrics, sums, texts)
         answered = task_values(self.speaking(predict), self.tasks, self.workspace)
         found, error = np.hstack([values, answered.values])[0], np.hstack([errors, answered.errors])[0]
+        self.missing = answered.missing(self.tasks) | dict.fromkeys(self.merge.evaluated, NO_EVALUATORS)
         if self.reference is not None:
             worse, of_worse = self.reference.flips(single, answered.outcomes)
             found, error = np.hstack([found, worse[0]]), np.hstack([error, of_worse[0]])
+            self.missing |= self.reference.missing(answered.unscored)
         untold = np.full(len(self.merge.evaluated), np.nan)
         return np.hstack([found, untold]), np.hstack([error, untold])
 

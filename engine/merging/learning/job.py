@@ -17,6 +17,7 @@ from engine.jobs.spool import Job
 from engine.merging.learning.base import Family, Learned, Run
 from engine.merging.learning.descent import FILE
 from engine.merging.learning.proxies import write_tensors
+from engine.merging.measuring.job import check_answered, why_missing
 from engine.spec.kinds.merge_learn import Learning, MergeLearned, MergeLearnTask
 from engine.spec.merge import MergeSpec, block_of
 from engine.spec.merge_learners import Learner, learner_of
@@ -37,6 +38,7 @@ def run(job: Job) -> None:
     if task.device != "cuda":
         torch.set_num_threads(1)
     family = family_of(task, job.workspace)
+    check_answered(job, family)
     knobs = dict(asked.knobs)
     attempt = Run(job.progress, job.folder, knobs.pop("seed", 0), tuple(asked.weight))
     family.seed = attempt.seed
@@ -165,6 +167,7 @@ def emit_run(
         seed=task.learn.knobs.get("seed", 0),
         losses=settings["losses"],
         losses_se=settings["losses_se"],
+        missing=why_missing(family.measures, np.array(settings["losses"], float), family.missing),
         seconds=spent[0],
         cpu_seconds=spent[1],
         device=family.device,

@@ -35,24 +35,38 @@ class Losses:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the base did: losses of single tokens, and its answers by task."""
+    """What the base did: losses of single tokens, and its answers by task. tasks: that were asked; unscored: why those
+    have no answers that lack."""
 
     losses: Losses
     outcomes: dict[str, Outcome]
+    tasks: Sequence[str]
+    unscored: dict[str, str]
 
     @property
     def names(self) -> list[str]:
         """The metrics that are counted, as engine.spec.flips.flips_of has them."""
-        return [WINDOWS, *map(items_of, self.outcomes)]
+        return [WINDOWS, *map(items_of, self.tasks)]
+
+    def missing(self, unscored: dict[str, str]) -> dict[str, str]:
+        """The flips that nobody can count, by name, and why. unscored: tasks without a score of the merges."""
+        found = self.unscored | unscored
+        return {items_of(task): found[task] for task in self.tasks if task in found}
 
     def flips(self, losses: Losses, outcomes: Sequence[dict[str, Outcome]]) -> tuple[np.ndarray, np.ndarray]:
-        """What G merges do worse, in the order of `names`: values and standard errors (G, F)."""
+        """What G merges do worse, in the order of `names`: values and standard errors (G, F); NaN of a task without
+        answers."""
         base = {domain: self.losses.of(domain)[0] for domain in self.losses.parts}
         merges = {domain: losses.of(domain) for domain in base}
         found = []
         for g, own in enumerate(outcomes):
             text = of_all([worse_by_tokens(merges[domain][g], base[domain]) for domain in base])
-            items = [worse_items(own[task].scores, one.scores[None]) for task, one in self.outcomes.items()]
+            items = [
+                worse_items(own[task].scores, self.outcomes[task].scores[None])
+                if task in own and task in self.outcomes
+                else (np.nan, np.nan)
+                for task in self.tasks
+            ]
             found.append([text, *items])
         values, errors = np.moveaxis(np.array(found), -1, 0)
         return values, errors

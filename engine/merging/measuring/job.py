@@ -11,9 +11,10 @@ from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.corpus import windows
-from engine.jobs.events import OVER, RunDiverged, RunFinished, RunRefused, RunsStarted
+from engine.jobs.events import OVER, JobNote, RunDiverged, RunFinished, RunRefused, RunsStarted
 from engine.jobs.journal import read_events
 from engine.jobs.spool import Job
+from engine.metrics import check_tasks
 from engine.spec.kinds.merge import MergeRun, MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file
 from engine.spec.tasks import Merging
@@ -75,10 +76,27 @@ def merges_of(task: Merging, job: Job):
     if task.fidelity is None:
         from engine.merging.measuring.language_models import ModelMerges
 
-        return ModelMerges(task, job.workspace, task.device, job.beat)
-    from engine.merging.measuring.proxies import ProxyMerges
+        found = ModelMerges(task, job.workspace, task.device, job.beat)
+    else:
+        from engine.merging.measuring.proxies import ProxyMerges
 
-    return ProxyMerges(task, job.workspace, task.device)
+        found = ProxyMerges(task, job.workspace, task.device)
+    check_answered(job, found)
+    return found
+
+
+def check_answered(job: Job, asked) -> None:
+    """Note what is odd about the tasks of merges. Raises Problem before anything is measured where one of them cannot
+    be: its items do not fit the context, or its verifier fails."""
+    for note in check_tasks(asked.tasks, asked.reader, job.workspace, job.beat):
+        job.emit(JobNote(note))
+
+
+def why_missing(names: list[str], loss: np.ndarray, missing: dict[str, str]) -> str | None:
+    """Why some metrics (names) of a merge have no value; None where all have one, and where one has none for no reason
+    that is known: the merge itself diverged."""
+    known = [place for place, name in enumerate(names) if name not in missing]
+    return " ".join(dict.fromkeys(missing.values())) or None if np.isfinite(loss[known]).all() else None
 
 
 def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndarray:
@@ -96,13 +114,14 @@ def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndar
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
     names = merges.measures
     for place, (run, loss, error) in enumerate(zip(group, losses, errors, strict=True)):
-        if not np.isfinite(loss).all():
+        message, there = why_missing(names, loss, merges.missing[place]), np.isfinite(loss)
+        if not there.all() and message is None:
             refusal = merges.refused.get(place)
             job.emit(RunRefused(run.id, refusal) if refusal else RunDiverged(run.id, step=None))
             continue
         finished = RunFinished(
             run=run.id,
-            losses=dict(zip(names, loss.tolist(), strict=True)),
+            losses={name: value for name, value in zip(names, loss.tolist(), strict=True) if np.isfinite(value)},
             losses_se=dict(zip(names, or_null(error), strict=True)),
             tokens=None,
             shares=None,
@@ -110,6 +129,7 @@ def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndar
             cpu_seconds=cpu,
             device=merges.device,
             parameters=merges.parameters,
+            message=message,
         )
         job.emit(finished)
     return losses

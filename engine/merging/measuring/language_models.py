@@ -83,6 +83,7 @@ class ModelMerges:
         }
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
         self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
+        self.missing: list[dict[str, str]] = []  # of the last merges measured: metrics without a value, and why
         self.reference = self._as_it_is()[2] if task.flips else None  # the base, which is loaded before it is merged
         self.measures += self.reference.names if self.reference else []
         self.measures += self.merge.evaluated
@@ -153,7 +154,7 @@ class ModelMerges:
 
         NaN if the method refuses one; `refused` says why.
         """
-        losses, errors, self.refused, self.outcomes = [], [], {}, []
+        losses, errors, self.refused, self.outcomes, self.missing = [], [], {}, [], []
         for place, point in enumerate(np.atleast_2d(points)):
             try:
                 self.build(point)
@@ -162,40 +163,57 @@ class ModelMerges:
                 losses.append([np.nan] * len(self.measures))
                 errors.append([np.nan] * len(self.measures))
                 self.outcomes.append({})
+                self.missing.append({})
                 continue
-            own, error, did = self._as_it_is()
+            own, error, did, missing = self._as_it_is()
             if self.reference is not None:
                 worse, of_worse = self.reference.flips(did.losses, [did.outcomes])
                 own, error = np.hstack([own, worse[0]]), np.hstack([error, of_worse[0]])
+                missing |= self.reference.missing(did.unscored)
             if self.merge.evaluators:
-                told, spread = self._evaluated()
-                own, error = np.hstack([own, told]), np.hstack([error, spread])
+                told, spread, untold = self._evaluated()
+                own, error, missing = np.hstack([own, told]), np.hstack([error, spread]), missing | untold
             losses.append(own)
             errors.append(error)
             self.outcomes.append(did.outcomes)
+            self.missing.append(missing)
         return np.array(losses), np.array(errors)
 
     @torch.no_grad()
-    def _as_it_is(self) -> tuple[np.ndarray, np.ndarray, Reference]:
-        """Metrics of the model with the weights that it has, and standard errors, (M,) each, and what it did."""
+    def _as_it_is(self) -> tuple[np.ndarray, np.ndarray, Reference, dict[str, str]]:
+        """Metrics of the model with the weights that it has, and standard errors, (M,) each, what it did, and why
+        metrics have no value."""
         single = Losses()
         sums, texts = zip(*(self._sums(domain, single, self.metrics) for domain in self.domains), strict=True)
         own, error = values_of(self.metrics, sums, texts)
-        answered = task_values(self.speaking(lambda seen: self.model(seen).logits), self.tasks, self.workspace)
+        answered = task_values(self.reader, self.tasks, self.workspace)
         both = np.hstack([own, answered.values])[0], np.hstack([error, answered.errors])[0]
-        return *both, Reference(single, answered.outcomes[0])
+        names = [task.name for task, _ in self.tasks]
+        did = Reference(single, answered.outcomes[0], names, answered.unscored)
+        return *both, did, answered.missing(self.tasks)
 
-    def _evaluated(self) -> tuple[list[float], list[float]]:
-        """What evaluators tell of the model with the weights that it has, and standard errors."""
+    def _evaluated(self) -> tuple[list[float], list[float], dict[str, str]]:
+        """What evaluators tell of the model with the weights that it has, standard errors, and why those metrics have
+        no value whose program fails: it takes nothing from the others."""
+        values, errors, missing = [], [], {}
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Path(folder) / "checkpoint"
             self.model.save_pretrained(checkpoint)
             self.tokenizer.save_pretrained(checkpoint)
-            found = [
-                evaluated(name, list(metrics), self.workspace, checkpoint, self.beat)
-                for name, metrics in self.merge.evaluators.items()
-            ]
-        return [one for values, _ in found for one in values], [one for _, errors in found for one in errors]
+            for name, metrics in self.merge.evaluators.items():
+                try:
+                    found, spread = evaluated(name, list(metrics), self.workspace, checkpoint, self.beat)
+                except Problem as problem:
+                    found = spread = [np.nan] * len(metrics)
+                    missing |= dict.fromkeys(metrics, str(problem))
+                values += found
+                errors += spread
+        return values, errors, missing
+
+    @property
+    def reader(self) -> LogitModels:
+        """How its merges read a text."""
+        return self.speaking(lambda seen: self.model(seen).logits)
 
     def speaking(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> LogitModels:
         """A model of this tokenizer, by its logits."""

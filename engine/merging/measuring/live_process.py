@@ -5,9 +5,9 @@ Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
 The page's process never loads torch, so it asks this one, by JSON lines: first an engine.spec.tasks.Merging, answered
 with {"ready": true}; then {"points": [1][D], "merge", "names"} and what it wants of that merge: "tokens", to measure it
 on as many of each domain, answered with {"losses": [1][M], "losses_se": [1][M], "passages": [P][T]: the bits of their
-tokens}; or "passage" and "seed", to go on with it, answered with {"sample": tokens}. Both say "refused": why the method
-refuses the merge, or null. A failed request is answered with {"error":
-sentence}. It exits at the end of its input.
+tokens, "missing": why scores are NaN}; or "passage" and "seed", to go on with it, answered with {"sample": tokens}.
+Both say "refused": why the method refuses the merge, or null. A failed request is answered with {"error": sentence}. It
+exits at the end of its input.
 """
 
 import json
@@ -27,7 +27,8 @@ def measure(merges: ProxyMerges, request: dict) -> dict:
     """The losses of one merge, and its bits of passages."""
     losses, errors = merges.measure(np.array(request["points"], float), request["tokens"])
     bits = merges.passages()[0].round(3)
-    return {"losses": losses.tolist(), "losses_se": errors.tolist(), "passages": bits.tolist()}
+    missing = [*dict.fromkeys(merges.missing[0].values())]
+    return {"losses": losses.tolist(), "losses_se": errors.tolist(), "passages": bits.tolist(), "missing": missing}
 
 
 def sample(merges: ProxyMerges, request: dict) -> dict:

@@ -28,6 +28,7 @@ from engine.spec.fidelity import Fidelity, group_size, shapes
 from engine.spec.merge import MergeSpec, Setting, setting_of
 from engine.spec.tasks import Merging
 from engine.tasks.outcomes import Outcome
+from engine.tasks.reading import CorpusReader
 
 LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficient x task vector
 
@@ -56,6 +57,7 @@ class ProxyMerges:
         self.stack: Stack | None = None
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
         self.outcomes: list[dict[str, Outcome]] = []  # of the last merges measured: what each answered, by task
+        self.missing: list[dict[str, str]] = []  # of the last merges measured: metrics without a value, and why
         self.references: dict[int, Reference] = {}  # what the base did on so many tokens of each domain
         if self.counts_flips:
             self.measures += self.reference(self.fidelity.eval_tokens).names
@@ -73,6 +75,11 @@ class ProxyMerges:
         """Where each tensor lies in the flat buffer."""
         ends = np.cumsum([0, *(np.prod(shape) for shape in self.shapes.values())]).tolist()
         return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+    @property
+    def reader(self) -> CorpusReader:
+        """How its merges read a text."""
+        return CorpusReader(self.corpus, self.fidelity.context)
 
     @property
     def parameters(self) -> int:
@@ -172,7 +179,8 @@ class ProxyMerges:
         stack, tell = self._stacked(points), None if reference is None else losses.take
         values, errors = evaluate(stack, self.corpus, self.domains, tokens, self.metrics, tell)
         answered = task_values(StackModels(stack, self.corpus), self.tasks, self.workspace)
-        self.outcomes = answered.outcomes
+        missing = answered.missing(self.tasks) | (reference.missing(answered.unscored) if reference else {})
+        self.outcomes, self.missing = answered.outcomes, [missing] * len(values)
         values, errors = np.hstack([values, answered.values]), np.hstack([errors, answered.errors])
         if reference is None:
             return values, errors
@@ -188,7 +196,9 @@ class ProxyMerges:
                 alone.flat.copy_(self.base[None])
             evaluate(alone, self.corpus, self.domains, tokens, tell=losses.take)
             answered = task_values(StackModels(alone, self.corpus), self.tasks, self.workspace)
-            self.references[tokens] = Reference(losses, answered.outcomes[0])
+            self.references[tokens] = Reference(
+                losses, answered.outcomes[0], [task.name for task, _ in self.tasks], answered.unscored
+            )
         return self.references[tokens]
 
     def _stacked(self, points: np.ndarray) -> Stack:

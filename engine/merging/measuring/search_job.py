@@ -12,7 +12,7 @@ from engine.jobs.events import RunsMeasured
 from engine.jobs.journal import read_events
 from engine.jobs.runs import MeasuredRun, run_id
 from engine.jobs.spool import Job
-from engine.merging.measuring.job import merges_of
+from engine.merging.measuring.job import merges_of, why_missing
 from engine.search.job import limits_of
 from engine.search.strategies import STRATEGIES, History, Question
 from engine.space.box import Box
@@ -85,8 +85,16 @@ class Search:
         """(R,) what its own merges are ranked by, the lowest first."""
         return self.question.scores(history)[len(history.points) - history.own :]
 
+    @property
+    def counted(self) -> np.ndarray:
+        """(M,) whether each metric counts, or has a limit."""
+        limits = self.question.limits
+        found: np.ndarray = np.asarray(self.question.metric_weights) != 0
+        return found if limits is None else found | np.isfinite(limits.values)
+
     def history(self) -> History:
-        """Known runs, then its own. A diverged or refused merge counts as worse than all others."""
+        """Known runs, then its own. A diverged or refused merge counts as worse than all others, one without a score as
+        the worst in that score. A score that no merge has is 0 for all, if it does not count."""
         known, size = self.task.known, len(self.question.centre)
         points = np.array(known.weights + [run.weights for run in self.runs], float).reshape(-1, size)
         metrics = len(self.question.metric_weights)
@@ -94,8 +102,12 @@ class Search:
         losses += [[np.nan if x is None else x for x in run.losses] for run in self.runs]
         losses = np.array(losses, float).reshape(-1, metrics)
         if len(losses) and not np.isfinite(losses).all():
-            if not np.isfinite(losses).any(axis=0).all():
-                raise Problem("Cannot search: every merge breaks a metric. Lower the upper bound of the coefficients.")
+            nowhere = ~np.isfinite(losses).any(axis=0)
+            if (nowhere & self.counted).any():
+                why = next((run.missing for run in self.runs if run.missing), None)
+                cure = "Lower the upper bound of the coefficients."
+                raise Problem(f"Cannot search: every merge breaks a metric that counts. {why or cure}")
+            losses[:, nowhere] = 0.0
             losses = np.where(np.isfinite(losses), losses, np.nanmax(np.where(np.isfinite(losses), losses, np.nan), 0))
         errors = known.losses_se or [[np.nan] * metrics] * len(known.weights)
         errors = [*errors, *(run.losses_se for run in self.runs)]
@@ -122,6 +134,7 @@ class Search:
                 device=self.merges.device,
                 parameters=self.merges.parameters,
                 refused=self.merges.refused.get(k),
+                missing=why_missing(self.merges.measures, loss, self.merges.missing[k]),
             )
             for k, (point, loss, error) in enumerate(zip(points, losses, errors, strict=True))
         ]
@@ -139,7 +152,7 @@ class Search:
         found = {
             "run": self.runs[best].id,
             "weights": points[best].tolist(),
-            "losses": losses[best].tolist(),
+            "losses": self.runs[best].losses,
             "aggregate": float(scores[best]),
             "trace": scores[best_after(ranked)].tolist(),
             "evaluations": len(points),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.core.records import Excerpt, Record
-from engine.jobs.axes import PerMetric, Point, Weighed
+from engine.jobs.axes import Measured, Point, Weighed
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.spec.kinds.search import KeptLimits, MetricLimit
@@ -77,7 +77,7 @@ class BestMerge(Excerpt):
 
     run: str
     weights: Point
-    losses: PerMetric
+    losses: Measured
     aggregate: float
     trace: list[float]
     evaluations: int

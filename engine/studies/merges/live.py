@@ -30,17 +30,19 @@ REMEMBERED = 4096
 @dataclass(frozen=True)
 class Measured:
     """Losses of one merge (M,), bits per byte, and their standard errors over validation windows (M,); bits of every
-    token of the corpus' passages (P, T), in half precision (engine.corpus.passages)."""
+    token of the corpus' passages (P, T), in half precision (engine.corpus.passages); missing: why some losses are NaN,
+    a sentence each."""
 
     losses: np.ndarray
     losses_se: np.ndarray
     passages: np.ndarray
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def from_answer(cls, answer: dict) -> "Measured":
         """Of one merge, as its process tells it."""
         losses, errors = np.array(answer["losses"][0]), np.array(answer["losses_se"][0])
-        return cls(losses, errors, np.array(answer["passages"], np.float16))
+        return cls(losses, errors, np.array(answer["passages"], np.float16), tuple(answer["missing"]))
 
 
 Found = Measured | np.ndarray | Problem
