@@ -83,7 +83,7 @@ function keepFitting(host, Plotly) {
   minusSigns(host);
 }
 
-const NUMBERS = ".heatmap-label text, .bartext, .parcoords .axis text";  // that Plotly writes with hyphens, beside hover
+const NUMBERS = ".heatmap-label text, .bartext, .parcoords .axis text, .parcoords .axis-extent text";  // that Plotly writes with hyphens, beside hover
 
 // A minus sign before every number, as elsewhere on the page; ticks of other axes have it already.
 function withMinus(root) {

@@ -76,7 +76,7 @@ def interpolation_path(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, po
     a, b = st.columns(2)
     one = a.selectbox("From", list(ends), index=len(ends) - 1, key="line-from")
     other = b.selectbox("To", list(ends), index=0, key="line-to")
-    metrics, unit = metrics_of_one_unit(study, "line", most=6)
+    metrics, unit = metrics_of_one_unit(study, aggregate, "line", most=6)
     start, end = (np.asarray(ends[name], float) for name in (one, other))
     length = np.abs(end - start).sum()
     if length == 0:

@@ -60,7 +60,7 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
         required=True,
     )
     place = names.coordinates.index(domain)
-    metrics, unit = metrics_of_one_unit(study, "response", most=6)
+    metrics, unit = metrics_of_one_unit(study, aggregate, "response", most=6)
     giver = None if giver == place else giver
     grid = np.linspace(0, 1 if giver is None else at[place] + at[giver], 41)
     mean, std = explain.response(fit.surrogate, at, place, grid, giver)
