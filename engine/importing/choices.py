@@ -183,8 +183,8 @@ def _no_shares(table: Table) -> Problem:
     numbers = listed([name for name in table.columns if table.is_numeric(name)]) or "none"
     return Problem(
         f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours sum to "
-        f"1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares, or give the "
-        "table that has them as the first file of a pair."
+        f"1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares, or give two "
+        "tables: the mixtures, and what was measured."
     )
 
 

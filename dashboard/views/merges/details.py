@@ -276,12 +276,13 @@ DETAILS = {
 def details(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict, live: Live | None) -> None:
     """One of the detailed charts, or why it cannot be drawn. live: the measurement of the faders' merge, once there."""
     looks = [*DETAILS, PASSAGES]
-    chosen = st.segmented_control("Details", looks, default="Slice", key="merge-look", bind="query-params")
-    if chosen:
-        try:
-            if chosen == PASSAGES:
-                passages(study, setting, live)
-            else:
-                DETAILS[chosen](study, fit, aggregate, setting.point, points)
-        except Problem as problem:
-            st.info(plain(problem))
+    chosen = st.segmented_control(
+        "Details", looks, default="Slice", key="merge-look", bind="query-params", required=True
+    )
+    try:
+        if chosen == PASSAGES:
+            passages(study, setting, live)
+        else:
+            DETAILS[chosen](study, fit, aggregate, setting.point, points)
+    except Problem as problem:
+        st.info(plain(problem))

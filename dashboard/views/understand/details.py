@@ -177,11 +177,11 @@ DETAILS = {
 def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None, tokens: float) -> None:
     """One of the detailed charts, at the faders' mixture, or why it cannot be drawn. tokens: of the real run."""
     looks = [*DETAILS, REPETITION]
-    chosen = st.segmented_control("Details", looks, default="Influence", key="look", bind="query-params")
+    chosen = st.segmented_control("Details", looks, default="Influence", key="look", bind="query-params", required=True)
     try:
         if chosen == REPETITION:
             repetition(study, fit, aggregate, at, tokens)
-        elif chosen:
+        else:
             DETAILS[chosen](study, fit, aggregate, at, giver)
     except Problem as problem:
         st.info(plain(problem))
