@@ -112,7 +112,7 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.caption(f":material/info: {plain(note)}")
         stages(progress)
         st.markdown(status(study, progress))
-        if progress.finished or (study.external and studies.league(state.store(), study.id)):
+        if progress.finished or (study.kind == "mixture" and studies.league(state.store(), study.id)):
             (merge_card.answer if study.kind == "merge" else answer)(study)
         if study.state == "paused":
             st.warning("Paused. Its jobs wait at their checkpoints; **Resume** continues them.")
