@@ -10,6 +10,7 @@ from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, se
 from dashboard.views.merges.details import details
 from dashboard.views.merges.measuring import can_measure_live, measured_now, wait_for
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.merge_headline import show_merge_headline
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
@@ -154,9 +155,11 @@ def reach_words(fit: Fit, one: Compared) -> str:
 def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) -> None:
     """The measurement of a merge that no surrogate covers."""
     if not can_measure_live(study):
-        st.info(
+        nothing_yet(
             "The study's surrogate does not cover this method, and large models are not measured while a fader moves. "
-            "Start a merge study with it on *Studies*."
+            "Start a merge study with it on *Studies*.",
+            study,
+            studies="To Studies",
         )
         return
     live = measured_now(study, setting, patience=0.0)
