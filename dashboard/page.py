@@ -40,7 +40,7 @@ def chosen_study() -> studies.Study | None:
     if st.session_state.get("study") not in found:
         linked = st.query_params.get("study")
         if linked is not None and linked not in found:
-            st.sidebar.warning(f"No study here has the id in this link: {plain(linked)}")
+            st.warning(f"No study here has the id in this link: {plain(linked)}")
         newest = next((one for one in found.values() if one.kind == MIXTURE), next(iter(found.values())))
         st.session_state["study"] = linked if linked in found else newest.id
     with st.sidebar:

@@ -9,6 +9,7 @@ from dashboard.charts.style import (
     LEVELS,
     LOSS_SCALE,
     MANY,
+    TEXT,
     dash,
     escape,
     faded,
@@ -96,27 +97,29 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
 
     title: of the score, with its unit; better: "lower" or "higher".
     """
-    fig = figure(460, margin={"l": 40, "r": 60, "t": 100, "b": 70})
+    fig = figure(470, margin={"l": 40, "r": 60, "t": 100, "b": 80})
     dimensions = []
     for axis in axes:
         one = {"label": escape(axis["label"]), "name": axis["name"], "values": axis["values"]}
-        low, top = float(np.nanmin(axis["values"])), max(1e-3, float(np.nanmax(axis["values"])))
+        top = max(1e-3, float(np.nanmax(axis["values"])))
         one |= {"tickformat": ".0%", "range": [0, top]} if axis["percent"] else {"tickformat": ".4~g"}
-        if len(axes) > MANY:  # labels at the ends alone: more would run into the next axis
-            one["tickvals"] = np.array([0, top] if axis["percent"] else [low, top])
         if axis.get("brush"):
             one["constraintrange"] = axis["brush"]
         dimensions.append(one)
     scale = oriented(LOSS_SCALE, better)
     bar = {"title": {"text": escape(title), "side": "top"}, "thickness": 10, "orientation": "h"}
-    bar |= {"y": -0.05, "yanchor": "top", "x": 0, "xanchor": "left", "len": 1}  # beside the axes it would squeeze them
-    hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
+    bar |= {"y": -0.09, "yanchor": "top", "x": 0, "xanchor": "left", "len": 1}  # beside the axes it would squeeze them
+    # Of many axes the ends alone are labelled: ticks would run into the next axis. Ticks that are named one by one make
+    # an axis of steps, on which a brush jumps to the nearest one.
+    shown, hidden = {"color": TEXT, "size": 11}, {"size": 1, "color": "rgba(0,0,0,0)"}
+    ticks, ends = (hidden, shown) if len(axes) > MANY else (shown, hidden)
     fig.add_parcoords(
         dimensions=dimensions,
         line={"color": score, "colorscale": scale, "showscale": True, "colorbar": bar},
         labelangle=-30,
         labelfont={"size": 12},
-        rangefont=hidden,
+        tickfont=ticks,
+        rangefont=ends,
         unselected={"line": {"opacity": 0.06}},
     )
     return fig

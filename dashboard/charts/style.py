@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+import pandas  # noqa: F401 - plotly looks into it once any thread has begun to import it: it must be there in full
 import plotly.graph_objects as go
 
 LABEL = 20  # characters of a line of a name beside a chart
@@ -40,7 +41,14 @@ HOUSE = go.layout.Template(
         "margin": {"l": 10, "r": 14, "t": 30, "b": 10},
         "hovermode": "closest",
         "showlegend": False,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "maxheight": 0.9},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "maxheight": 0.9,
+            "traceorder": "normal",  # bands would turn it round
+        },
     }
 )
 

@@ -8,7 +8,7 @@ const MANY = 8; // faders from which on most shares are small: then the tracks a
 const KEPT = 200; // positions that can be undone
 const power = (desk) => (!desk.free && desk.faders.length > MANY ? 2 : 1);
 const ends = (desk, i) => (desk.free ? [desk.faders[i].lower, desk.faders[i].upper] : [0, desk.top]);
-const text = (desk, x) => (desk.free ? x.toFixed(2).replace("-", "−") : `${(100 * x).toFixed(1)}%`);
+const text = (desk, x) => (desk.free ? x.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "−") : `${(100 * x).toFixed(1)}%`);
 
 // An element of a class inside another; attributes are set as they are given.
 function add(parent, tag, name, attributes = {}) {

@@ -83,13 +83,15 @@ function keepFitting(host, Plotly) {
   minusSigns(host);
 }
 
-const NUMBERS = ".heatmap-label text, .bartext, .parcoords .axis text";  // that Plotly writes with hyphens, beside hover
+const NUMBERS = ".heatmap-label text, .bartext, .parcoords .axis text, .parcoords .axis-extent text";  // that Plotly writes with hyphens, beside hover
 
-// A minus sign before every number, as elsewhere on the page; ticks of other axes have it already.
+// A minus sign before every number, as elsewhere on the page; ticks of other axes have it already. What rounds to nothing
+// has none.
 function withMinus(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
-    const node = walker.currentNode, text = node.data.replace(/(?<![\w-])-(?=[\d.])/g, "−");
+    const node = walker.currentNode, nothing = node.data.replace(/(?<![\w-])[-−](?=0(?:\.0+)?%?(?![\d.]))/g, "");
+    const text = nothing.replace(/(?<![\w-])-(?=[\d.])/g, "−");
     if (text !== node.data) node.data = text;
   }
 }

@@ -1,6 +1,7 @@
 """The progress of a study, and when its results are expected."""
 
 import os
+import time
 from dataclasses import dataclass, replace
 
 from dashboard.models.cost import BYTES, cost_of
@@ -11,7 +12,7 @@ from store import corpora, jobs, studies
 from store.database import Store
 
 # Seconds in the demo study (benchmarks/results/demo.md), used until a study's own progress says more.
-CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
+CORPUS_SECONDS, ANSWER_SECONDS, SEARCH_SECONDS = 40.0, 20.0, 5.0
 
 FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
@@ -83,8 +84,9 @@ def mixture_progress(store: Store, study: studies.Study, own: list[jobs.JobRow])
         fits = replace(fits, note=f"on {latest['runs']} runs")
     stages = [corpus, proxies, fits, searches]
     failures = lost_words(study, lost_work(store, study))
-    end = None if left is None or failures else left + ANSWER_SECONDS
-    first = None if left is None or latest else left * FIRST_FIT + ANSWER_SECONDS
+    answer = answer_seconds(by_kind["fit"], time.time())
+    end = None if left is None or failures else left + (ANSWER_SECONDS if left else answer)
+    first = None if left is None or latest else first_fit_seconds(left, proxies.progress) + answer
     return Progress(stages, first, end, failures)
 
 
@@ -164,6 +166,21 @@ def seconds_planned(store: Store, study: studies.Study) -> float | None:
     if price.minutes is None:
         return None
     return 60 * price.minutes + (0.0 if study.coordinates else CORPUS_SECONDS)
+
+
+def first_fit_seconds(left: float, trained: float) -> float:
+    """Seconds until so many runs are trained that the first surrogates are fitted. left: seconds until all are;
+    trained: the fraction that is."""
+    return left * max(0.0, FIRST_FIT - trained) / (1.0 - trained) if trained < FIRST_FIT else 0.0
+
+
+def answer_seconds(fits: list[jobs.JobRow], now: float) -> float:
+    """Seconds from the last run to the answer: by how far a fit that runs has come; as in the demo before one does."""
+    job = fits[-1] if fits else None
+    if job is None or job.state != "running" or not job.done or not job.total or job.attempt_at is None:
+        return ANSWER_SECONDS
+    part = min(1.0, job.done / job.total)
+    return max(SEARCH_SECONDS, (now - job.attempt_at) * (1.0 - part) / part)
 
 
 def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:

@@ -22,8 +22,12 @@ MINUS = "−"
 
 
 def digits(value: float, form: str) -> str:
-    """A number in one of Python's formats, such as "+.3f", with a minus sign where Python writes a hyphen."""
-    return f"{value:{form}}".replace("-", MINUS)
+    """A number in one of Python's formats, such as "+.3f", with a minus sign where Python writes a hyphen. What rounds
+    to nothing has none."""
+    text = f"{value:{form}}"
+    if text.startswith("-") and not text.strip("-0.,%"):
+        text = "+" * form.startswith("+") + text[1:]
+    return text.replace("-", MINUS)
 
 
 def with_ends(value: float | None, ends: Sequence[float] | None, form: str = ".3f") -> str:

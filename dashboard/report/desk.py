@@ -99,7 +99,6 @@ def with_names(found: dict[str, Any], at: list[float] | None = None) -> dict[str
         "points": points,
         "z95": Z95,
         "start": next(iter(points.values())),
-        "reference": next(name for name in (*list(points)[1:], *points)),
     }
 
 

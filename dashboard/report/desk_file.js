@@ -3,8 +3,9 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const model = predictor(DATA.surrogate), { aggregate, scale, names, metrics } = DATA;
 const mixture = DATA.kind !== "merge", byId = (id) => document.getElementById(id);
-const minus = (text) => text.replace("-", "−");
-const number = (x, sign = "") => (sign && x >= 0 ? "+" : "") + minus(Math.abs(x) < 1000 ? x.toFixed(3) : Math.round(x).toLocaleString("en"));
+const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−")); // nothing has no sign
+const rounded = (x) => minus(Math.abs(x) < 1000 ? x.toFixed(3) : Math.round(x).toLocaleString("en"));
+const number = (x, sign = "") => (sign && !rounded(x).startsWith("−") ? "+" : "") + rounded(x);
 const halfWidth = (std) => DATA.z95 * std; // of a 95% interval
 const of = (values) => aggregate.weights.reduce((total, w, m) => (w ? total + w * values[m] : total), 0);
 const state = { values: DATA.start, reference: DATA.reference, reset: 0, focus: 0, tried: [] };

@@ -202,7 +202,7 @@ def _no_family(table: Table) -> Problem:
     return Problem(
         f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours that "
         f"vary sum to 1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are "
-        "the shares, or give the table that has them as the first file of a pair."
+        "the shares, or give two tables: the mixtures, and what was measured."
     )
 
 

@@ -237,7 +237,7 @@ def knob_start(merge: MergeSpec, name: str) -> float:
 
 def usual_of(merge: MergeSpec, name: str) -> tuple[float, str]:
     """A usual value of a coordinate, and what it is called: the start of a tuned knob, or task arithmetic's."""
-    return (knob_start(merge, name), "its default") if name in merge.tuned else (0.3, "0.3, common in task arithmetic")
+    return (knob_start(merge, name), "its default") if name in merge.tuned else (0.3, "common in task arithmetic")
 
 
 def box_of(merge: MergeSpec, names: list[str]) -> Box:

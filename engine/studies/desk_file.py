@@ -17,7 +17,7 @@ from engine.spec.merge import box_of, usual_of
 from engine.spec.objectives import common_scale
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit, load
-from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.measured import aggregate_of, frame_of_study, reference_runs
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import named_points
 from engine.surrogates.portable import most_like, portable
@@ -49,6 +49,7 @@ def desk_of(
         "runs": measured.weights.tolist(),
         "reach": float(support(measured.weights[:1], measured.weights).reach),
         "points": {name: point.tolist() for name, point in points.items()},
+        "reference": reference_of(moment, points),
         "best": best_of(moment),
         "aggregate": aggregate.to_dict(),
         "near": NEAR * (float(np.nanstd(aggregate.of(measured.losses))) or 1.0),
@@ -63,6 +64,14 @@ def desk_of(
         "few": not moment.enough,
         **bounds(study),
     }
+
+
+def reference_of(moment: Moment, points: dict[str, np.ndarray]) -> str:
+    """What the faders are compared with at first, as on the page: the best measured baseline of merges, the first of
+    mixtures; not where the faders start, unless there is nothing else."""
+    first, start = next(iter(points.items()))
+    usual = reference_runs(moment.measured, moment.aggregate) if moment.study.kind == "merge" else {}
+    return next((one for one in (*usual, *points) if one in points and not np.allclose(points[one], start)), first)
 
 
 def best_of(moment: Moment) -> dict[str, Any] | None:

@@ -51,8 +51,11 @@ def render(study: studies.Study) -> bool:
     if voted:
         result(pair, given)
         left = ballots.ballot(store, study)["left"]
-        if st.button(f"Next pair ({left} left)", icon=":material/arrow_forward:", disabled=left == 0):
+        if left and st.button(f"Next pair ({left} left)", icon=":material/arrow_forward:"):
             st.query_params["vote"] = NEXT
+            st.rerun()
+        if not left and st.button("What the team prefers", icon=":material/arrow_forward:", key="to-preferences"):
+            del st.query_params["vote"]
             st.rerun()
     return True
 

@@ -42,6 +42,8 @@ def render(study: studies.Study) -> bool:
     if found["study"] != study.id:
         del st.query_params["candidate"]
         st.info(f"This candidate belongs to the study {named_as(found['frozen']['study_name'])}.")
+        place = (found["study"], found["id"])
+        st.button("Open it there", icon=":material/arrow_forward:", on_click=open_in, args=place)
         return False
     if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["candidate"]
@@ -71,6 +73,11 @@ def render(study: studies.Study) -> bool:
     history(found)
     take_along(study, found)
     return True
+
+
+def open_in(study: str, candidate: str) -> None:
+    """Choose the study, and open a candidate of it."""
+    st.session_state["next_study"], st.query_params["candidate"] = study, candidate
 
 
 def head(found: dict) -> None:

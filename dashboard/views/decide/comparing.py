@@ -230,7 +230,7 @@ def regressions(study: studies.Study, found: dict) -> None:
         return
     if not sizes:
         st.info(
-            "Not measured: confirm both this candidate and the reference (open each and choose *Confirm*). Losses on "
+            "Not measured: open this candidate and the reference, and *Confirm with several seeds* there. Losses on "
             "single text windows are kept from then on.",
             icon=":material/science:",
         )

@@ -99,7 +99,7 @@ def table(found: dict, names: dict[str, str]) -> None:
                 "most preferred": row["best"],
                 "Bradley-Terry": f"{digits(pair['strength'], '+.2f')} ± {pair['half']:.2f}" if pair else "–",
                 f"{aggregate.title}, predicted [{read.unit}]": (
-                    read.words(aggregate.sign * loss["aggregate"], loss["half"]) if loss else "-"
+                    read.words(aggregate.sign * loss["aggregate"], loss["half"]) if loss else "–"
                 ),
             }
         )

@@ -21,6 +21,7 @@ FORMATS = {
     "regmix": "RegMix: two CSV files",
     "olmix": "Olmix: two CSV files",
 }
+NONE = ""  # of the files and columns: no name that one can have
 TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "pq", "gz", "bz2", "xz"]
 ROUNDS = 6  # of questions, where one answer raises the next
 INTRODUCTION = (
@@ -90,8 +91,8 @@ def ask_files(format: str) -> dict | None:
             elif there:
                 chosen = st.selectbox(
                     "or a file in the imports folder",
-                    [None, *there],
-                    format_func=told_apart({None: "none", **{name: name for name in there}}).get,
+                    [NONE, *there],
+                    format_func=told_apart({NONE: "none", **{name: name for name in there}}).get,
                     key=f"import-{format}-{what}-there",
                 )
                 if chosen:
@@ -206,11 +207,11 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
         )
         facts = {}
         for column, (what, label) in zip(columns[1:], FACTS.items(), strict=True):
-            options = [None, *(first if what == "key" else dict.fromkeys([*first, *second]))]
+            options = [NONE, *(first if what == "key" else dict.fromkeys([*first, *second]))]
             guess = options.index(mapping[what]) if mapping[what] in options else 0
-            titles = told_apart({None: "none", **{name: name for name in options[1:]}})
+            titles = told_apart({NONE: "none", **{name: name for name in options[1:]}})
             facts[what] = column.selectbox(label, options, guess, format_func=titles.get, key=f"{what}-{key}")
-    given = {what: value for what, value in facts.items() if value is not None and value != mapping[what]}
+    given = {what: value for what, value in facts.items() if value not in (NONE, mapping[what])}
     given |= {"unit": unit} if unit and unit != known else {}
     lists = {"weight_columns": (shares, weights), "metric_columns": (metrics, list(mapping["metrics"]))}
     lists["higher_is_better"] = (higher, ups)

@@ -97,7 +97,7 @@ def card(study: studies.Study, is_current: bool) -> None:
     """One study: what it is, its progress, its buttons."""
     progress = progress_of(state.store(), study)
     with st.container(border=True, key=f"card-{study.id}"):
-        head, buttons = st.columns([4, 2], vertical_alignment="center")
+        head, buttons = st.columns([3, 2], vertical_alignment="center")
         with head:
             marks = ":material/keep: " * study.pinned + ":material/archive: " * study.archived
             st.header(marks + plain(study.name), anchor=False)
@@ -112,7 +112,7 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.caption(f":material/info: {plain(note)}")
         stages(progress)
         st.markdown(status(study, progress))
-        if progress.finished or (study.external and studies.league(state.store(), study.id)):
+        if progress.finished or (study.kind == "mixture" and studies.league(state.store(), study.id)):
             (merge_card.answer if study.kind == "merge" else answer)(study)
         if study.state == "paused":
             st.warning("Paused. Its jobs wait at their checkpoints; **Resume** continues them.")

@@ -76,7 +76,7 @@ def interpolation_path(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, po
     a, b = st.columns(2)
     one = a.selectbox("From", list(ends), index=len(ends) - 1, key="line-from")
     other = b.selectbox("To", list(ends), index=0, key="line-to")
-    metrics, unit = metrics_of_one_unit(study, "line", most=6)
+    metrics, unit = metrics_of_one_unit(study, aggregate, "line", most=6)
     start, end = (np.asarray(ends[name], float) for name in (one, other))
     length = np.abs(end - start).sum()
     if length == 0:
@@ -276,12 +276,13 @@ DETAILS = {
 def details(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict, live: Live | None) -> None:
     """One of the detailed charts, or why it cannot be drawn. live: the measurement of the faders' merge, once there."""
     looks = [*DETAILS, PASSAGES]
-    chosen = st.segmented_control("Details", looks, default="Slice", key="merge-look", bind="query-params")
-    if chosen:
-        try:
-            if chosen == PASSAGES:
-                passages(study, setting, live)
-            else:
-                DETAILS[chosen](study, fit, aggregate, setting.point, points)
-        except Problem as problem:
-            st.info(plain(problem))
+    chosen = st.segmented_control(
+        "Details", looks, default="Slice", key="merge-look", bind="query-params", required=True
+    )
+    try:
+        if chosen == PASSAGES:
+            passages(study, setting, live)
+        else:
+            DETAILS[chosen](study, fit, aggregate, setting.point, points)
+    except Problem as problem:
+        st.info(plain(problem))

@@ -8,8 +8,9 @@ import streamlit as st
 from dashboard.server import state
 from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, setting_of, start_point
 from dashboard.views.merges.details import details
-from dashboard.views.merges.measuring import can_measure_live, measured_now, wait_for
+from dashboard.views.merges.measuring import Live, can_measure_live, measured_now, wait_for
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.merge_headline import show_merge_headline
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
@@ -53,24 +54,24 @@ def render(name: str | None) -> None:
         covered = fit if setting.own else None
         with row[3]:
             reference = ask_reference(points) if covered else ""
-        live = measured_now(study, setting, patience=0.0) if covered else None
+        live = measured_now(study, setting, patience=0.0)
         with st.container(key="mixdesk-top"):
             left, right = st.columns([3, 2], gap="medium")
             with left:
                 desk(study, setting, covered, aggregate)
-            if covered:
-                one = compared(covered, aggregate, setting.point, (reference, points[reference]))
-                with right:
+            with right:
+                if covered:
+                    one = compared(covered, aggregate, setting.point, (reference, points[reference]))
                     predictions(study, covered, aggregate, one, live)
+                else:
+                    measured_only(study, aggregate, setting, live)
         st.caption(f"{summary(study)} {LEGEND}" + (LEGEND_PREDICTED if covered else ""))
-        if not covered:
-            open_file(study, own)
-            measured_only(study, aggregate, setting)
-            return
-        st.caption(reach_words(covered, one))
+        if covered:
+            st.caption(reach_words(covered, one))
         open_file(study, own)
-        take_on(moment, setting.point)
-        details(study, fit, aggregate, setting, points, live)
+        if covered:
+            take_on(moment, setting.point)
+            details(study, fit, aggregate, setting, points, live)
         if live is None:
             wait_for(study, setting)
 
@@ -161,15 +162,16 @@ def reach_words(fit: Fit, one: Compared) -> str:
     )
 
 
-def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) -> None:
+def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting, live: Live | None) -> None:
     """The measurement of a merge that no surrogate covers."""
     if not can_measure_live(study):
-        st.info(
+        nothing_yet(
             "The study's surrogate does not cover this method, and large models are not measured while a fader moves. "
-            "Start a merge study with it on *Studies*."
+            "Start a merge study with it on *Studies*.",
+            study,
+            studies="To Studies",
         )
         return
-    live = measured_now(study, setting, patience=0.0)
     names = named_of(study)
     if isinstance(live, Problem):
         st.info(plain(live))
@@ -187,8 +189,6 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
                 "Measured, not predicted: the study's surrogate covers only its own method and coordinates. To search "
                 "with these, start a merge study with them on *Studies*."
             )
-    if live is None:
-        wait_for(study, setting)
 
 
 def take_on(moment: Moment, at: np.ndarray) -> None:

@@ -46,7 +46,13 @@ def render(name: str | None) -> None:
         return
     views = ["Search", "Trade-off", "Targets", "Data-driven merging"]
     view = st.segmented_control(
-        "View", views, default=views[0], label_visibility="collapsed", key="merge-search", bind="query-params"
+        "View",
+        views,
+        default=views[0],
+        label_visibility="collapsed",
+        key="merge-search",
+        bind="query-params",
+        required=True,
     )
     if view == views[3]:
         merge_learning.render(study)

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.models.units import digits
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.front import places_of, pool_of, signs_of, surrogate_of
 from dashboard.views.shared.limits import ask_limits
@@ -28,7 +29,8 @@ LIKELIEST = "likeliest for the targets"
 def show(moment: Moment) -> None:
     """The merges that most likely keep limits that are typed in, by the search in use."""
     if moment.search is None:
-        st.info("Targets are read off the predictions of many merges, which follow the first fit.")
+        words = "Targets are read off the predictions of many merges, which follow the first fit."
+        nothing_yet(words, moment.study, runs="Watch the merges")
         return
     show_moment(moment, "targets")
     study = moment.study

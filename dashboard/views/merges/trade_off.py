@@ -8,6 +8,7 @@ from dashboard.charts import merges as merge_charts
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.front import along_the_front
 from dashboard.views.shared.moment import show_moment
@@ -24,7 +25,8 @@ ON_THE_FRONT = "on the predicted front"
 def show(moment: Moment) -> None:
     """A slider along the front of the draws of the search in use; what stands there is set, measured or nominated."""
     if moment.search is None:
-        st.info("A trade-off is read off the predictions of many merges, which follow the first fit.")
+        words = "A trade-off is read off the predictions of many merges, which follow the first fit."
+        nothing_yet(words, moment.study, runs="Watch the merges")
         return
     show_moment(moment, "search")
     study = moment.study

@@ -8,7 +8,7 @@ from dashboard.views.shared.choice import choose
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
-from engine.core.short_names import told_apart
+from engine.core.short_names import listed, told_apart
 from engine.metrics import LOSS, METRICS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
@@ -48,10 +48,13 @@ def ask_tasks(start: tuple[str, ...] = ()) -> tuple[str, ...]:
     )
 
 
-def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None) -> tuple[list[int], str]:
+def metrics_of_one_unit(
+    study: studies.Study, aggregate: Aggregate, key: str, most: int | None = None
+) -> tuple[list[int], str]:
     """The indices of the metrics that share a chart's axis, and their unit; chosen on the page if there are several.
 
-    most: above this number, the page also asks which metrics.
+    What does not count in the aggregate is left out until it is asked for: it may lie far from all others, and would
+    flatten them. most: above this number, the page also asks which metrics.
     """
     units = list(dict.fromkeys(one.unit for one in study.objectives))
     unit = units[0]
@@ -59,10 +62,15 @@ def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None)
         titles = {one: plain(reading(one).unit) for one in units}
         unit = st.pills("Unit", units, default=unit, format_func=titles.get, key=f"unit-{key}", required=True)
     places = [place for place, one in enumerate(study.objectives) if one.unit == unit]
+    names = named_of(study).metrics
+    counted = [place for place in places if aggregate.weights[place]]
     if most is None or len(places) <= most:
-        return places, unit
-    titles = told_apart(dict(enumerate(named_of(study).metrics)))
-    first = sorted(places, key=lambda place: -study.objectives[place].priority)[:most]
+        if len(counted) in (0, len(places)):
+            return places, unit
+        apart = plain(listed([names[place] for place in places if place not in counted]))
+        return places if st.toggle(f"Also what does not count: {apart}", key=f"apart-{key}-{unit}") else counted, unit
+    titles = told_apart(dict(enumerate(names)))
+    first = sorted(counted or places, key=lambda place: -study.objectives[place].priority)[:most]
     chosen = st.multiselect(
         "Metrics", places, default=sorted(first), format_func=titles.get, key=f"metrics-{key}-{unit}"
     )

@@ -13,7 +13,7 @@ from dashboard.views.shared.early import early
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import follow
-from dashboard.views.shared.progress import stages
+from dashboard.views.shared.progress import expected, stages
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.core.short_names import told_apart
@@ -51,7 +51,8 @@ def ask_surrogate(study: studies.Study) -> str | None:
         return None
     if latest is None:
         nothing_yet(
-            "No surrogate has been fitted yet: that takes a few finished runs. *Studies* says when to expect it.",
+            "No surrogate has been fitted yet: that takes some finished runs, and a while to fit them. Predictions "
+            "appear here as soon as they can be made.",
             study,
             ":material/hourglass_top:",
             runs="Watch the runs",
@@ -84,7 +85,9 @@ def ask_surrogate(study: studies.Study) -> str | None:
 
 def waiting(study: studies.Study) -> None:
     """How far a study is that has no fit yet, and what its runs tell already."""
-    stages(progress_of(state.store(), study))
+    stages(progress := progress_of(state.store(), study))
+    if words := expected(progress):
+        st.caption(f":material/hourglass_top: {words}")
     early(study)
 
 

@@ -31,6 +31,7 @@ PRIORS = {
     "prior": "the share in the prior",
     "mean of the runs": "the mean of the runs, as there is no prior and the size of each domain is unknown",
 }
+ALL = -1  # the choice that no domain alone gives way: a box whose choice is None looks as if it could be emptied
 
 
 def key_of(study: studies.Study) -> str:
@@ -48,7 +49,7 @@ def ask_giver(study: studies.Study) -> int | None:
     """Which domain gives way when another fader moves; None: all others, proportionally. Kept in the link."""
     names = named_of(study)
     linked = st.query_params.get("from")
-    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.coordinates))})
+    titles = told_apart({ALL: "All others, proportionally", **dict(enumerate(names.coordinates))})
     start = study.domains.index(linked) + 1 if linked in study.domains else 0
     giver = st.selectbox(
         "Take tokens from",
@@ -57,11 +58,12 @@ def ask_giver(study: studies.Study) -> int | None:
         key=f"giver-{study.id}",
         format_func=titles.get,
     )
-    if giver is not None:
+    if giver != ALL:
         st.query_params["from"] = study.domains[giver]
-    elif linked:
+        return giver
+    if linked:
         del st.query_params["from"]
-    return giver
+    return None
 
 
 def controls(study: studies.Study, points: dict[str, np.ndarray]) -> tuple[int | None, str]:

@@ -60,7 +60,7 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
         required=True,
     )
     place = names.coordinates.index(domain)
-    metrics, unit = metrics_of_one_unit(study, "response", most=6)
+    metrics, unit = metrics_of_one_unit(study, aggregate, "response", most=6)
     giver = None if giver == place else giver
     grid = np.linspace(0, 1 if giver is None else at[place] + at[giver], 41)
     mean, std = explain.response(fit.surrogate, at, place, grid, giver)
@@ -177,11 +177,11 @@ DETAILS = {
 def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None, tokens: float) -> None:
     """One of the detailed charts, at the faders' mixture, or why it cannot be drawn. tokens: of the real run."""
     looks = [*DETAILS, REPETITION]
-    chosen = st.segmented_control("Details", looks, default="Influence", key="look", bind="query-params")
+    chosen = st.segmented_control("Details", looks, default="Influence", key="look", bind="query-params", required=True)
     try:
         if chosen == REPETITION:
             repetition(study, fit, aggregate, at, tokens)
-        elif chosen:
+        else:
             DETAILS[chosen](study, fit, aggregate, at, giver)
     except Problem as problem:
         st.info(plain(problem))

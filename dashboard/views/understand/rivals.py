@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.models.wording import fidelity_words, two_digits
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.refused import attempt, show_refusal
 from dashboard.views.shared.study import named_of
@@ -130,7 +131,8 @@ def experts(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarray
     """On Explore: what the average of one expert per domain loses at the faders, beside the surrogate's prediction."""
     tokens = rivals.tokens_of_experts(state.store(), study)
     if tokens is None:
-        st.info("Nobody has trained one expert per domain here yet. *Confirm* finds MixMin's mixture, which does.")
+        words = "Nobody has trained one expert per domain here yet. *Confirm* finds MixMin's mixture, which does."
+        nothing_yet(words, study, confirm="To Confirm")
         return
     names, read, frame = named_of(study), reading(), frame_of_study(study)
     gap = difference(fit.surrogate, at, frame.prior, aggregate.weights)

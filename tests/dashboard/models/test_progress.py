@@ -2,7 +2,9 @@
 
 import os
 
-from dashboard.models.progress import progress_of, seconds_left
+import pytest
+
+from dashboard.models.progress import answer_seconds, first_fit_seconds, progress_of, seconds_left
 from engine.jobs.decisions import StudyCreated, StudyPaused, StudyPlanned
 from engine.spec.study import StudySpec
 from store import studies
@@ -73,3 +75,25 @@ def test_an_estimate_does_not_swing():
     yesterday = training(1000.0, 10.0, "done", begun=-86400.0)
     assert seconds_left([yesterday, training(500.0, 10.0)], 100.0) == 50.0
     assert seconds_left([yesterday], 100.0) == 0.0
+
+
+def fitting(state: str, done: float | None, begun: float | None = 100.0) -> JobRow:
+    """A fit of 1 in all."""
+    return JobRow("f", "s", "fit", state, 1, done, 1.0, None, None, 0.0, begun, None, attempt_at=begun)
+
+
+def test_a_fit_that_takes_long_says_so():
+    """After 300 seconds three quarters are done: another 100, not the 20 of the demo on a quiet machine."""
+    usual = answer_seconds([], 400.0)
+    assert answer_seconds([fitting("running", 0.75)], 400.0) == 100.0
+    assert answer_seconds([fitting("done", 1.0), fitting("running", 0.5)], 400.0) == 300.0
+    for job in (fitting("queued", None, None), fitting("running", 0.0), fitting("done", 1.0)):
+        assert answer_seconds([job], 400.0) == usual
+    assert 0.0 < answer_seconds([fitting("running", 1.0)], 400.0) < usual
+
+
+def test_the_first_predictions_wait_for_a_part_of_the_runs():
+    """Of 100 seconds of training, the first 30; 20 of them are over after a fifth of it."""
+    assert first_fit_seconds(100.0, 0.0) == 30.0
+    assert first_fit_seconds(80.0, 0.2) == pytest.approx(10.0)
+    assert first_fit_seconds(60.0, 0.4) == first_fit_seconds(0.0, 1.0) == 0.0

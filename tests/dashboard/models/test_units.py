@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.charts import effects, merges, runs
 from dashboard.charts.units import read_in
-from dashboard.models.units import NATS, PERPLEXITY, READINGS, shown_in
+from dashboard.models.units import NATS, PERPLEXITY, READINGS, digits, number, shown_in
 from engine.spec.objectives import BITS
 
 COLOURS = {"web": "#0c8599"}
@@ -35,6 +35,12 @@ def test_values_and_intervals_in_words():
     assert shown_in("perplexity", BITS).words(2.0, math.nan) == "4.000"
     assert shown_in("perplexity", BITS).words(4.0, 1.0) == "16.00 (8.000 to 32.00)"
     assert shown_in("nats", BITS).gap_words(-1.0, 0.1) == "−0.693 ± 0.069"
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, -0.0004, 0.0004])
+def test_what_rounds_to_nothing_has_no_minus(value):
+    assert shown_in("bits", BITS).gap_words(value, 0.1) == "+0.000 ± 0.100"
+    assert (number(value), digits(100 * value, ".0f"), digits(value, ".1%")) == ("0.000", "0", "0.0%")
 
 
 def test_a_difference_of_perplexities_stays_in_bits_and_says_so():

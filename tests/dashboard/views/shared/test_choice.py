@@ -91,6 +91,30 @@ def test_every_box_without_titles_has_options_that_are_there_once():
     assert found == set().union(*ONCE_EACH.values())
 
 
+def calls(*names: str):
+    """Every call of these widgets in the dashboard: its file, and the call."""
+    for path in sorted((ROOT / "dashboard").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", None) in names:
+                yield path, call
+
+
+def test_one_of_some_views_is_always_chosen():
+    """Else a second click on a view would leave the page without any."""
+    for path, call in calls("segmented_control"):
+        assert "required" in {word.arg for word in call.keywords}, f"{path.name}:{call.lineno}"
+
+
+def test_no_box_offers_none_as_a_choice():
+    """Streamlit takes it for an empty box, and puts a cross there that does nothing."""
+    for path, call in calls("selectbox"):
+        for words in (call.args[1:2], [word.value for word in call.keywords if word.arg == "format_func"]):
+            none = [
+                one for part in words for one in ast.walk(part) if isinstance(one, ast.Constant) and one.value is None
+            ]
+            assert not none, f"{path.name}:{call.lineno}"
+
+
 def script(results: list[tuple[str, str]], link: str | None = None):
     """A page with one box."""
     import streamlit as st
