@@ -49,10 +49,10 @@ class Windows:
         losses = self.level - self.gain * np.log(point[self.domain] + 0.02)
         return losses + NOISE * self.rng.standard_normal(2 * HALF)
 
-    def measured(self, point: np.ndarray, half: slice) -> tuple[float, float]:
-        """The mean loss, and the share of worse windows, of a run on one half of the windows."""
+    def measured(self, point: np.ndarray, half: slice) -> tuple[float, float, float]:
+        """The mean loss, and the share of worse windows with its error, of a run on one half of the windows."""
         losses = self.run(point)
-        return losses[half].mean(), worse_windows(losses[half], self.reference[:, half], self.noise)[0]
+        return losses[half].mean(), *worse_windows(losses[half], self.reference[:, half], self.noise)
 
 
 class Items(Windows):
@@ -73,16 +73,18 @@ class Items(Windows):
         right: np.ndarray = (knows > self.asks).astype(float)
         return right
 
-    def measured(self, point: np.ndarray, half: slice) -> tuple[float, float]:
-        """The mean loss, and the share of worse items, of a run on one half."""
-        return self.run(point)[half].mean(), worse_items(self.answers(point)[half], self.answered[:, half])[0]
+    def measured(self, point: np.ndarray, half: slice) -> tuple[float, float, float]:
+        """The mean loss, and the share of worse items with its error, of a run on one half."""
+        return self.run(point)[half].mean(), *worse_items(self.answers(point)[half], self.answered[:, half])
 
 
 def answer(world: Windows, limit: float | None) -> Any:
     """The answer of a search, with a limit or without, and the draws that it comes from."""
     points = np.vstack([PRIOR, world.rng.dirichlet(2 * PRIOR + 0.3, RUNS - 1)])
-    surrogate = GP.fit(points, np.array([world.measured(point, SEEN) for point in points]))
-    limits = None if limit is None else Limits(np.array([np.nan, limit]), np.ones(2))
+    loss, worse, error = np.array([world.measured(point, SEEN) for point in points]).T
+    surrogate = GP.fit(points, np.column_stack([loss, worse]))
+    others = np.array([0.0, np.sqrt(2) * np.median(error)])  # as a study's own limits have it
+    limits = None if limit is None else Limits(np.array([np.nan, limit]), np.ones(2), others)
     return search(surrogate, SPACE, PRIOR, np.array([1.0, 0.0]), n=4096, limits=limits, method="evolve")
 
 
@@ -95,8 +97,8 @@ def tried(kind: type[Windows], seeds: range, compare: bool = True) -> dict[str, 
         found = answer(world, kind.limit)[0]
         free = answer(kind(seed), None)[0].found.shares if compare else PRIOR
         tries = [world.measured(found.found.shares, HELD) for _ in range(TRIES)]
-        kept = np.mean([worse <= kind.limit for _, worse in tries])
-        gained = world.measured(PRIOR, HELD)[0] - np.mean([loss for loss, _ in tries])
+        kept = np.mean([worse <= kind.limit for _, worse, _ in tries])
+        gained = world.measured(PRIOR, HELD)[0] - np.mean([loss for loss, *_ in tries])
         without = float(world.measured(free, HELD)[1] <= kind.limit)
         assert found.kept is not None and found.kept.binding == 1
         rows.append((kept, float(found.kept.chance >= SURE - 0.02), without, gained))

@@ -79,7 +79,7 @@ def trade_off(store: Store, name: str, metrics: list[str], limits: dict[str, flo
     columns, signs = columns_of(study, metrics)
     if limits:
         folder = store.workspace.surrogates(study.id, settings["fingerprint"])
-        wanted = limits_of(limits_in(study, checked_limits(study, limits)), len(study.metrics))
+        wanted = limits_of(limits_in(store, study, checked_limits(study, limits)), len(study.metrics))
         pool = wanted.within(pool, load(folder / f"{settings['surrogate']}.npz"))
     rows, fingerprint = front(pool, columns, signs), settings["fingerprint"]
     return [
@@ -105,12 +105,10 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
     check(is_whole(most, 1), most, "the number of mixtures", "a whole number of at least 1")
     moment, search, pool = drawn(store, name)
     study = moment.study
-    columns, signs = columns_of(study, list(limits))
-    wanted = np.full(len(study.metrics), np.nan)
-    wanted[columns] = list(limits.values())
+    wanted = limits_of(limits_in(store, study, checked_limits(study, limits)), len(study.metrics))
     settings = search["settings"]
     folder = store.workspace.surrogates(study.id, settings["fingerprint"])
-    found = meet_targets(pool, load(folder / f"{settings['surrogate']}.npz"), wanted, signs)
+    found = meet_targets(pool, load(folder / f"{settings['surrogate']}.npz"), wanted)
     ranges = None
     if found.lowest is not None:
         ranges = {

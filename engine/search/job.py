@@ -41,10 +41,10 @@ def draws_file(job_id: str) -> str:
 
 def limits_of(asked: Sequence[MetricLimit], metrics: int) -> Limits:
     """Limits on some of so many metrics."""
-    values, signs = np.full((2, metrics), np.nan)
+    values, signs, others = np.full(metrics, np.nan), np.full(metrics, np.nan), np.zeros(metrics)
     for one in asked:
-        values[one.place], signs[one.place] = one.value, 1.0 if one.at_most else -1.0
-    return Limits(values, signs)
+        values[one.place], signs[one.place], others[one.place] = one.value, 1.0 if one.at_most else -1.0, one.others
+    return Limits(values, signs, others)
 
 
 def price_of(task: SearchTask, domains: tuple[str, ...]) -> Price | None:

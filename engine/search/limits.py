@@ -3,7 +3,10 @@
 A point keeps a limit surely where its prediction lies inside by as many standard deviations of a run as the wanted
 probability takes, shared between the limits (Bonferroni), so that all hold together at least as often: a chance
 constraint (Charnes and Cooper 1959), as in constrained Bayesian optimisation (Gardner et al. 2014). Measured merges are
-judged in the same way, by the standard errors of their text and items. N points, M metrics.
+judged in the same way, by the standard errors of their text and items.
+
+All runs answer the same items, so what these have by chance is in no run's noise. A limit that is to hold on others as
+well (at most so many negative flips) counts it beside the prediction's error. N points, M metrics.
 """
 
 from dataclasses import dataclass
@@ -25,10 +28,13 @@ DRAWN = 4000  # joint errors that the probability of an answer is worked out fro
 
 @dataclass(frozen=True)
 class Limits:
-    """values (M,): NaN where a metric has none; signs (M,): 1 where it is at most so much, -1 where at least."""
+    """values (M,): NaN where a metric has none; signs (M,): 1 where it is at most so much, -1 where at least; others
+    (M,): the standard deviation between a metric on what was measured and on as many other windows or items, 0 where
+    a limit is of what was measured."""
 
     values: np.ndarray
     signs: np.ndarray
+    others: np.ndarray | float = 0.0
 
     @property
     def places(self) -> np.ndarray:
@@ -47,6 +53,15 @@ class Limits:
 
         mean, std: predicted, (N, M) or, for std, (M,).
         """
+        return self.beyond(mean, self.spread(std))
+
+    def spread(self, std: np.ndarray) -> np.ndarray:
+        """Standard deviations of predicted metrics (..., M), on what a limit is to hold on."""
+        found: np.ndarray = np.hypot(std, self.others)
+        return found
+
+    def beyond(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """The same of measured points, by what their metrics may be off."""
         at = self.places
         over = (mean[:, at] - self.values[at]) * self.signs[at] / np.broadcast_to(std, mean.shape)[:, at]
         found: np.ndarray = over.max(axis=1) + self.margin
@@ -55,23 +70,24 @@ class Limits:
     def chance(self, surrogate: Surrogate, point: np.ndarray) -> float:
         """The probability that a run at a point (D,) keeps all limits, with the errors of metrics correlated."""
         mean, std = surrogate.predict(point[None])
-        at = self.places
+        at, rng = self.places, np.random.default_rng(0)
         root = np.linalg.cholesky(surrogate.correlation[np.ix_(at, at)] + 1e-9 * np.eye(len(at)))
-        errors = np.random.default_rng(0).standard_normal((DRAWN, len(at))) @ root.T
-        room = (self.values[at] - mean[0, at]) * self.signs[at] / std[0, at]
+        errors = rng.standard_normal((DRAWN, len(at))) @ root.T * std[0, at]
+        errors += rng.standard_normal((DRAWN, len(at))) * np.broadcast_to(self.others, mean[0].shape)[at]
+        room = (self.values[at] - mean[0, at]) * self.signs[at]
         return float((errors * self.signs[at] <= room).all(axis=1).mean())
 
     def order(self, total: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         """(N,) what points are ranked by, the lowest first: those that keep all limits as surely as is wanted by their
-        aggregates `total` (N,), all others behind them, by how far they lie beyond. mean, std (N, M)."""
-        excess = self.excess(mean, np.maximum(std, LEAST))
+        aggregates `total` (N,), all others behind them, by how far they lie beyond. mean, std (N, M): measured."""
+        excess = self.beyond(mean, np.maximum(std, LEAST))
         behind = total.max() + max(float(np.ptp(total)), LEAST) * (1 + np.maximum(excess, 0))
         found: np.ndarray = np.where(excess <= KEPT, total, behind)
         return found
 
     def kept(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-        """(N,) which points keep all limits as surely as is wanted; mean, std (N, M)."""
-        found: np.ndarray = self.excess(mean, np.maximum(std, LEAST)) <= KEPT
+        """(N,) which points keep all limits as surely as is wanted; mean, std (N, M): measured."""
+        found: np.ndarray = self.beyond(mean, np.maximum(std, LEAST)) <= KEPT
         return found
 
     def measured(self, mean: np.ndarray, std: np.ndarray, inside: int) -> "Kept":
@@ -164,7 +180,8 @@ class Bounded:
         if self.limits is None:
             return None
         mean, std = self.surrogate.predict(point[None])
-        return Kept(self.limits.chance(self.surrogate, point), SURE, self.limits.binding(mean[0], std[0]), self.inside)
+        binding = self.limits.binding(mean[0], self.limits.spread(std[0]))
+        return Kept(self.limits.chance(self.surrogate, point), SURE, binding, self.inside)
 
     def _penalty(self, excess: np.ndarray) -> np.ndarray:
         found: np.ndarray = STEEP * self.unit * np.maximum(excess, 0)

@@ -7,6 +7,7 @@ M metrics; `signs` (M,): 1 where lower is better, -1 where higher is.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from engine.core.files import replacing
 from engine.core.system import DAMAGED
 from engine.spec.statistics import first_lowest, groups, lowest, near, ordered, weighted_sum
 from engine.surrogates.base import Surrogate
+
+if TYPE_CHECKING:
+    from engine.search.limits import Limits
 
 WEIGHTINGS = 48  # random directions between the metrics
 FRONT = 60  # members of a front that are kept
@@ -129,14 +133,13 @@ class Targets:
     binding: int
 
 
-def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray) -> Targets:
-    """Inverse search: which mixtures meet limits (M,), NaN for none? For losses "at most", for scores
-    "at least".
+def meet_targets(pool: Pool, surrogate: Surrogate, wanted: "Limits") -> Targets:
+    """Inverse search: which mixtures meet limits? For losses "at most", for scores "at least".
 
     The chance that a measured run meets all limits at once is simulated, with cross-validated correlations between the
     metrics' errors. Raises Problem if no limit is set.
     """
-    asked = np.flatnonzero(np.isfinite(limits))
+    asked, limits, signs = wanted.places, wanted.values, wanted.signs
     if len(asked) == 0:
         raise Problem("Cannot look for mixtures: no limit is set. Set at least one.")
     over = (pool.mean[:, asked] - limits[asked]) * signs[asked]
@@ -146,7 +149,7 @@ def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np
     mean, std = surrogate.predict(pool.points[rows])
     root = np.linalg.cholesky(surrogate.correlation[np.ix_(asked, asked)] + 1e-9 * np.eye(len(asked)))
     noise = np.random.default_rng(0).standard_normal((2000, len(asked))) @ root.T
-    margin = (limits[asked] - mean[:, asked]) * signs[asked] / std[:, asked]  # in standard deviations
+    margin = (limits[asked] - mean[:, asked]) * signs[asked] / wanted.spread(std)[:, asked]  # in standard deviations
     kept = noise[None] <= margin[:, None]
     chance = kept.all(axis=2).mean(axis=1)
     order = ordered(-chance)

@@ -106,7 +106,7 @@ def allowed(limits: Limits, surrogate: Surrogate, pool: np.ndarray, history: His
     """The points of a pool (N, D) that would keep the limits if they measured what is predicted, with the usual errors;
     where few do, those that come nearest."""
     usual = np.maximum(np.median(history.known_errors, axis=0), LEAST)
-    excess = limits.excess(surrogate.mean(pool), usual)
+    excess = limits.beyond(surrogate.mean(pool), usual)
     found: np.ndarray = pool[lowest(excess, max(FEW, int((excess <= 0).sum())))]
     return found
 

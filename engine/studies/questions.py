@@ -14,7 +14,7 @@ from engine.spec.kinds.search import MetricLimit, SearchSettings, SearchTask
 from engine.spec.tasks import FitSettings
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
-from store import jobs, studies
+from store import jobs, runs, studies
 from store.database import Store
 
 SEARCH_POINTS = 1_000_000
@@ -142,12 +142,24 @@ def checked_limits(study: studies.Study, limits: dict[str, float] | None) -> dic
     return dict(limits or {})
 
 
-def limits_in(study: studies.Study, limits: dict[str, float]) -> list[MetricLimit]:
-    """Limits by metric as a job takes them: of a loss at most, of a score at least so much."""
+def limits_in(store: Store, study: studies.Study, limits: dict[str, float]) -> list[MetricLimit]:
+    """Limits by metric as a job takes them: of a loss at most, of a score at least so much. Those of negative flips are
+    to hold on as many other windows or items, too."""
+    places = [place for place, one in enumerate(study.objectives) if one.metric in limits]
+    flips = [place for place in places if study.objectives[place].reference]
+    others = np.zeros(len(study.objectives))
+    if flips and (errors := list(runs.standard_errors(store, study.id, len(others)).values())):
+        known = np.array(errors)[:, flips]
+        there = np.isfinite(known).any(axis=0)
+        others[np.array(flips)[there]] = np.sqrt(2) * np.nanmedian(known[:, there], axis=0)
     return [
-        MetricLimit(place=place, value=float(limits[one.metric]), at_most=not one.higher_is_better)
-        for place, one in enumerate(study.objectives)
-        if one.metric in limits
+        MetricLimit(
+            place=place,
+            value=float(limits[study.objectives[place].metric]),
+            at_most=not study.objectives[place].higher_is_better,
+            others=float(others[place]),
+        )
+        for place in places
     ]
 
 
@@ -163,7 +175,7 @@ def search_task(store: Store, study: studies.Study, settings: SearchSettings) ->
         baselines={name: shares.tolist() for name, shares in frame.baselines.items()},
         available=frame.available,
         budget=frame.budget,
-        limits=limits_in(study, settings.limits),
+        limits=limits_in(store, study, settings.limits),
     )
     return task.spec(priority=-1)
 

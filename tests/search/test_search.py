@@ -12,6 +12,7 @@ from engine.analysis.explain import influence, response, support, ternary, with_
 from engine.core.errors import Problem
 from engine.search import Price, difference, search
 from engine.search.acquisition import PROPOSERS
+from engine.search.limits import Limits
 from engine.search.methods import METHODS
 from engine.search.pool import Pool, front, meet_targets
 from engine.space.simplex import Simplex
@@ -183,15 +184,15 @@ def test_the_front_trades_one_loss_for_the_other(surrogate, tmp_path):
 
 def test_a_wish_is_met_or_says_what_is_in_the_way(surrogate):
     _, pool = search(surrogate, SPACE, PRIOR, MEAN, **FAST)
-    easy = meet_targets(pool, surrogate, np.array([0.5, 0.5]), np.ones(2))
+    easy = meet_targets(pool, surrogate, Limits(np.array([0.5, 0.5]), np.ones(2)))
     assert easy.expected > 10 and easy.chance[0] > 0.9
     assert (pool.mean[easy.rows[:5]] < 0.5).all() and (easy.lowest[:2] > 0.15).all()
-    hard = meet_targets(pool, surrogate, np.array([0.06, 0.9]), np.ones(2))
+    hard = meet_targets(pool, surrogate, Limits(np.array([0.06, 0.9]), np.ones(2)))
     assert hard.binding == 0
-    never = meet_targets(pool, surrogate, np.array([0.05, 0.05]), np.ones(2))
+    never = meet_targets(pool, surrogate, Limits(np.array([0.05, 0.05]), np.ones(2)))
     assert never.expected == 0 and never.chance.max() < 0.01 and never.lowest is None
     with pytest.raises(Problem, match="no limit"):
-        meet_targets(pool, surrogate, np.full(2, np.nan), np.ones(2))
+        meet_targets(pool, surrogate, Limits(np.full(2, np.nan), np.ones(2)))
 
 
 def test_influence(surrogate):

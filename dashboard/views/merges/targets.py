@@ -9,8 +9,8 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.faders import set_faders
-from dashboard.views.shared.front import places_of, pool_of, signs_of, surrogate_of
-from dashboard.views.shared.limits import ask_limits
+from dashboard.views.shared.front import places_of, pool_of, surrogate_of
+from dashboard.views.shared.limits import ask_limits, limits_on
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.study import named_of
@@ -40,7 +40,7 @@ def show(moment: Moment) -> None:
         return
     try:
         pool = pool_of(moment.search)
-        found = meet_targets(pool, surrogate_of(study, moment.search), limits, signs_of(study))
+        found = meet_targets(pool, surrogate_of(study, moment.search), limits_on(study, limits))
     except Problem as problem:
         refusal(problem)
         return

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.charts import rounds as round_charts
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared.limits import limits_beside, say_limits
+from dashboard.views.shared.limits import limits_beside, limits_on, say_limits
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.predicted import SUPPORT
 from dashboard.views.shared.study import named_of
@@ -17,7 +17,6 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
-from engine.search.limits import Limits
 from engine.search.pool import Pool, front
 from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
@@ -70,7 +69,7 @@ def along_the_front(moment: Moment, search: dict, along: Along) -> np.ndarray | 
     say_limits(study, search)
     limits = limits_beside(study, "front-limits", f"A {kind_of_run(study)} at each point of the front")
     if np.isfinite(limits).any():
-        pool = Limits(limits, signs_of(study)).within(pool, surrogate)
+        pool = limits_on(study, limits).within(pool, surrogate)
     rows, place = front(pool, chosen, signs_of(study)), 0
     if len(rows) > 1:
         place = st.slider("Along the front", 1, len(rows), (len(rows) + 1) // 2, key=f"place-{study.id}-{chosen}") - 1

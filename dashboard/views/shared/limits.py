@@ -3,10 +3,13 @@
 import numpy as np
 import streamlit as st
 
+from dashboard.server import state
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
-from engine.search.limits import SURE
+from engine.search.job import limits_of
+from engine.search.limits import SURE, Limits
+from engine.studies.questions import limits_in
 from store import studies
 
 
@@ -56,9 +59,15 @@ def limits_beside(study: studies.Study, key: str, answer: str) -> np.ndarray:
                 other = "the base" if merges else f"the {plain(one.reference)} mixture"
                 st.caption(
                     f"{plain(one.metric)}: compared with {other}; a {'merge' if merges else 'run'} that equals it has "
-                    f"at most {one.chance:.1%}."
+                    f"at most {one.chance:.1%}. A limit is to hold on as many others as were measured, too."
                 )
         return ask_limits(study, key, "limit")
+
+
+def limits_on(study: studies.Study, values: np.ndarray) -> Limits:
+    """Limits (M,), NaN where there is none, as a search takes them."""
+    asked = {one.metric: value for one, value in zip(study.objectives, values, strict=True) if np.isfinite(value)}
+    return limits_of(limits_in(state.store(), study, asked), len(values))
 
 
 def limits_told(study: studies.Study, search: dict) -> str:

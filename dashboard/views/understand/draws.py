@@ -9,8 +9,8 @@ from dashboard.charts import rounds as round_charts
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.faders import set_faders
-from dashboard.views.shared.front import along_the_front, places_of, pool_of, signs_of, surrogate_of
-from dashboard.views.shared.limits import ask_limits
+from dashboard.views.shared.front import along_the_front, places_of, pool_of, surrogate_of
+from dashboard.views.shared.limits import ask_limits, limits_on
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
@@ -40,7 +40,7 @@ def shares_along(names: Named, points: np.ndarray, place: int) -> go.Figure:
 def targets(moment: Moment, search: dict) -> None:
     """Mixtures that meet limits on the metrics, with the probability that a run there meets all of them."""
     study = moment.study
-    names, pool, signs = named_of(study), pool_of(search), signs_of(study)
+    names, pool = named_of(study), pool_of(search)
     st.caption("Set a target for each metric you care about: a maximum for losses, a minimum for scores.")
     limits = ask_limits(study, "targets", "target", search["found"]["found"]["mean"])
     if not np.isfinite(limits).any():
@@ -50,7 +50,7 @@ def targets(moment: Moment, search: dict) -> None:
     for words in warnings(state.store(), study, moment.aggregate, limited):
         if words not in known:
             st.warning(plain(words), icon=":material/casino:")
-    found = meet_targets(pool, surrogate_of(study, search), limits, signs)
+    found = meet_targets(pool, surrogate_of(study, search), limits_on(study, limits))
     chance = found.chance[0]
     st.markdown(
         f"**{found.expected:,} of {len(pool.points):,}** draws are predicted to meet every target. The most likely one "

@@ -29,11 +29,13 @@ class SearchSettings(FitSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricLimit(Record):
-    """place: of the metric among the study's; value: at most (at_most) or at least so much."""
+    """place: of the metric among the study's; value: at most (at_most) or at least so much; others: the standard
+    deviation between its value on what was measured and on as many others, where it is to hold on those."""
 
     place: int
     value: float
     at_most: bool
+    others: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,7 +148,7 @@ def queue_merge_search(
         settings=settings,
         first=runs.last_number(store, study.id) + 1,
         known=known_runs(store, study, known),
-        limits=limits_in(study, settings.limits),
+        limits=limits_in(store, study, settings.limits),
     )
     return ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
 
