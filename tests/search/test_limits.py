@@ -79,3 +79,15 @@ def test_the_convex_method_keeps_no_limits():
     law = LogLinear.fit(points, 1 + points[:, :2])
     with pytest.raises(Problem, match="by the convex method"):
         search(law, SPACE, PRIOR, np.array([1.0, 0.0]), n=4096, limits=Limits(np.ones(2), np.ones(2)), method="convex")
+
+
+def test_what_items_have_by_chance_is_counted_where_a_limit_is_to_hold_on_others():
+    point, fitted = np.array([0.4, 0.2, 0.2, 0.2]), surrogate()
+    mean, std = fitted.predict(point[None])
+    room = 1.5 * std[0, 0]
+    values, at_most = np.array([mean[0, 0] + room, np.nan]), np.ones(2)
+    here, elsewhere = Limits(values, at_most), Limits(values, at_most, np.array([np.sqrt(3) * std[0, 0], 0.0]))
+    assert here.chance(fitted, point) == pytest.approx(0.933, abs=0.03)
+    assert elsewhere.chance(fitted, point) == pytest.approx(0.773, abs=0.03), "room for .75 standard deviations"
+    assert here.excess(mean, std) < 0 < elsewhere.excess(mean, std)
+    assert elsewhere.beyond(mean, std) == here.beyond(mean, std), "measured merges bring their own errors"

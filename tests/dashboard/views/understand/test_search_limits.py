@@ -19,6 +19,7 @@ from engine.service.owner import Owner
 from engine.spec.flips import WINDOWS, flips_of
 from engine.spec.objectives import BITS
 from engine.studies import moments
+from engine.studies.questions import limits_in
 from store import results, studies
 from tests.support.measured_study import fit, measured_study
 
@@ -58,6 +59,11 @@ def test_the_answer_keeps_its_limit_and_stays_out_of_what_is_best(owner):
     assert free["found"]["found"]["mean"][0] < kept["found"]["found"]["mean"][0]
     assert moments.moment_of(owner.store, studies.get(owner.store, "s")).search["job"] == free["job"]
     assert found_with(owner, {WINDOWS: -1.0})["found"]["kept"]["chance"] < 0.01
+
+
+def test_limits_on_flips_are_to_hold_on_what_nobody_measured(owner):
+    loss, worse = limits_in(owner.store, studies.get(owner.store, "s"), {WINDOWS: LIMIT, "d0": 2.0})
+    assert (loss.others, worse.others) == (0.0, pytest.approx(0.01 * np.sqrt(2))), "runs say .01 of each metric"
 
 
 def test_commands_take_limits(owner):
