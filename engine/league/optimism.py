@@ -6,9 +6,11 @@ it found. Refits share most of their runs and so agree more than fits to new run
 stretched as the jackknife of groups stretches them (Kunsch 1989), by the root of the folds less one.
 
 Random folds leave neighbours in, so refits agree where all of them go astray: a law that does not quite hold, a process
-far from its runs. One more refit does without the runs nearest to the answer, as many as a fold has (blocked
-cross-validation: Roberts et al. 2017): what it predicts there instead shows how far predictions can be trusted where
-there are no runs; stretched like the others. K folds, N points.
+far from its runs. One more refit does without the runs
+of the lowest predictions, as many as a fold has (blocked cross-validation: Roberts et al. 2017), since the answer lies
+on from them: what it predicts at the answer instead shows how far predictions can be trusted beyond all runs; stretched
+like the others. The runs nearest to the answer would say less: of many domains none is near, and the few that hold most
+of the best domain are all that tell of it. K folds, N points.
 """
 
 from dataclasses import asdict, dataclass
@@ -28,7 +30,7 @@ from engine.surrogates.stack import Stack
 class Optimism:
     """Of the surrogate `of`, from so many refits. bias: by how much the chosen mixture's aggregate is expected to
     measure above its prediction, in the aggregate's unit; spread: the standard deviation of that, over refits and by
-    what the nearest runs change. Both the judgement of the others and the bias are medians: one refit that fails to
+    what the lowest runs change. Both the judgement of the others and the bias are medians: one refit that fails to
     settle says little."""
 
     of: str
@@ -57,17 +59,16 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     chosen = first_lowest(stretched)
     misses = centre[chosen] - stretched[np.arange(len(values)), chosen]
     answer = int(first_lowest(centre))
-    there = points[[answer]]
-    blind = _aggregate(trial, _without_nearest(trial, standing, there[0]), there)[0]
+    heights = np.median([_aggregate(trial, one, trial.weights) for one in refits], axis=0)  # (R,) of the runs
+    blind = _aggregate(trial, _without_lowest(trial, standing, heights), points[[answer]])[0]
     spread = np.hypot(misses.std(ddof=1), stretch * (blind - centre[answer]))
     return Optimism(standing.name, len(values), float(np.median(misses)), float(spread))
 
 
-def _without_nearest(trial: Trial, standing: Standing, point: np.ndarray) -> Surrogate:
-    """A refit without the runs nearest to a point (D,) by Hellinger's distance: as many as a fold has, or fewer where a
-    metric would lack runs."""
-    distance = ((np.sqrt(np.maximum(trial.weights, 0)) - np.sqrt(np.maximum(point, 0))) ** 2).sum(axis=1)
-    count, order = len(distance) // len(trial.parts[0]), ordered(distance)
+def _without_lowest(trial: Trial, standing: Standing, heights: np.ndarray) -> Surrogate:
+    """A refit without the runs of the lowest `heights` (R,): as many as a fold has, or fewer where a metric would lack
+    runs."""
+    count, order = len(heights) // len(trial.parts[0]), ordered(heights)
     while count and (~np.isnan(trial.losses[order[count:]])).sum(axis=0).min() < FEWEST:
         count //= 2
     return refit(trial, standing, ~np.isin(np.arange(len(order)), order[:count]))

@@ -115,3 +115,20 @@ def test_no_metric_loses_its_runs_to_the_question_of_optimism():
     losses += 0.01 * rng.normal(size=losses.shape)
     trial = trial_of(np.c_[share, 1 - share], losses, repeats=1, candidates=Simplex(("a", "b")).sample(200, rng))
     assert np.isfinite(optimism_of(trial, Standing("linear"), None).spread)
+
+
+def test_optimism_sees_how_far_the_lowest_lies_beyond_all_runs():
+    """Of thirty domains no run is near the best mixture, so those nearest to it say nothing: the lowest ones do."""
+    space, spread, miss = Simplex(tuple(f"d{n}" for n in range(30))), {}, {}
+    for bend in (0.0, 2.0):
+        rng = np.random.default_rng(0)
+        pull = np.linspace(0, 1, 30)
+        truth = lambda points: 1 + np.exp(-points @ pull) - bend * (points @ pull - 0.5) ** 2  # noqa: B023, E731
+        weights = space.sample(150, rng)
+        losses = truth(weights) + 0.002 * rng.normal(size=150)
+        trial = trial_of(weights, losses[:, None], repeats=1, candidates=space.sample(200, rng))
+        spread[bend] = optimism_of(trial, Standing("log_linear"), space).spread
+        best = np.eye(30)[[-1]]
+        miss[bend] = abs(truth(best) - SURROGATES["log_linear"].fit(weights, losses[:, None]).mean(best)[:, 0])[0]
+    print(spread, miss)
+    assert miss[0.0] < 2 * spread[0.0] < miss[2.0] < 2 * spread[2.0]
