@@ -83,7 +83,7 @@ def answer(world: Windows, limit: float | None) -> Any:
     points = np.vstack([PRIOR, world.rng.dirichlet(2 * PRIOR + 0.3, RUNS - 1)])
     loss, worse, error = np.array([world.measured(point, SEEN) for point in points]).T
     surrogate = GP.fit(points, np.column_stack([loss, worse]))
-    others = np.array([0.0, np.sqrt(2) * np.median(error)])  # as a study's own limits have it
+    others = np.array([0.0, np.median(error)])  # as a study's own limits have it
     limits = None if limit is None else Limits(np.array([np.nan, limit]), np.ones(2), others)
     return search(surrogate, SPACE, PRIOR, np.array([1.0, 0.0]), n=4096, limits=limits, method="evolve")
 

@@ -29,7 +29,7 @@ DRAWN = 4000  # joint errors that the probability of an answer is worked out fro
 @dataclass(frozen=True)
 class Limits:
     """values (M,): NaN where a metric has none; signs (M,): 1 where it is at most so much, -1 where at least; others
-    (M,): the standard deviation between a metric on what was measured and on as many other windows or items, 0 where
+    (M,): the standard deviation between a metric on what was measured and on all windows or items of its kind, 0 where
     a limit is of what was measured."""
 
     values: np.ndarray

@@ -144,14 +144,14 @@ def checked_limits(study: studies.Study, limits: dict[str, float] | None) -> dic
 
 def limits_in(store: Store, study: studies.Study, limits: dict[str, float]) -> list[MetricLimit]:
     """Limits by metric as a job takes them: of a loss at most, of a score at least so much. Those of negative flips are
-    to hold on as many other windows or items, too."""
+    to hold for windows or items that were not measured, too."""
     places = [place for place, one in enumerate(study.objectives) if one.metric in limits]
     flips = [place for place in places if study.objectives[place].reference]
     others = np.zeros(len(study.objectives))
     if flips and (errors := list(runs.standard_errors(store, study.id, len(others)).values())):
         known = np.array(errors)[:, flips]
         there = np.isfinite(known).any(axis=0)
-        others[np.array(flips)[there]] = np.sqrt(2) * np.nanmedian(known[:, there], axis=0)
+        others[np.array(flips)[there]] = np.nanmedian(known[:, there], axis=0)
     return [
         MetricLimit(
             place=place,

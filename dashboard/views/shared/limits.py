@@ -59,7 +59,7 @@ def limits_beside(study: studies.Study, key: str, answer: str) -> np.ndarray:
                 other = "the base" if merges else f"the {plain(one.reference)} mixture"
                 st.caption(
                     f"{plain(one.metric)}: compared with {other}; a {'merge' if merges else 'run'} that equals it has "
-                    f"at most {one.chance:.1%}. A limit is to hold on as many others as were measured, too."
+                    f"at most {one.chance:.1%}. A limit is to hold on others that were not measured, too."
                 )
         return ask_limits(study, key, "limit")
 

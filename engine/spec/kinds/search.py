@@ -30,7 +30,7 @@ class SearchSettings(FitSettings):
 @dataclass(frozen=True, kw_only=True)
 class MetricLimit(Record):
     """place: of the metric among the study's; value: at most (at_most) or at least so much; others: the standard
-    deviation between its value on what was measured and on as many others, where it is to hold on those."""
+    deviation between its value on what was measured and on all of its kind, where it is to hold for those."""
 
     place: int
     value: float
