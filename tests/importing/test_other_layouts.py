@@ -286,7 +286,7 @@ REFUSED = {
         json.dumps([{**mix, "val_loss": [9.0, loss]} for mix, loss in zip(mixtures(), LOSSES, strict=True)]),
         r"row 1.*'val_loss': it is named like a metric, and holds no numbers but '\[9",
     ),
-    "only what was measured": (text({**RUN, "val_loss": LOSSES}), "first file of a pair"),
+    "only what was measured": (text({**RUN, "val_loss": LOSSES}), "or give two tables: the mixtures, and what was"),
     "a zero byte": (text(PLAIN).replace("code", "co\0de", 1).encode(), "zero bytes"),
     "an old Feather file": (b"FEA1" + bytes(40), "Feather file of the first version"),
     "a stream of Arrow's": (b"\xff\xff\xff\xff" + bytes(40), "a stream of Arrow's. Save the table as Parquet"),
