@@ -24,7 +24,9 @@ TASKS = "tasks"  # the folder of what people added without a line of it: items t
 PREPARED = {"imports", "exports", "experts", "checkpoints", "corpora", "evaluators", TASKS}
 SIGNS = ("version", "access.toml", "mixdesk.duckdb", str(OWNER_JOURNAL), "jobs/queued")
 OF_SYSTEMS = re.compile(
-    r"lost\+found|Thumbs\.db|desktop\.ini|\.(DS_Store|gitkeep|gitignore|keep|directory|snapshot|Trash.*|nfs.*|stfolder)|"
+    r"lost\+found|Thumbs\.db|desktop\.ini|@eaDir|System Volume Information|\$RECYCLE\.BIN|aquota\..*|"
+    r"\.(fseventsd|Spotlight-.*|TemporaryItems|AppleDouble|apdisk|snapshots|zfs)|"
+    r"\.(DS_Store|gitkeep|gitignore|keep|directory|snapshot|Trash.*|nfs.*|stfolder)|"
     r"nohup\.out|[^.].*\.log|"  # what a process writes that was started with its output into the folder
     r"\.(version|secret)\..*|(owner|worker)\.lock|secret"  # the last: of a process that starts at this moment
 )
