@@ -247,7 +247,8 @@ def test_a_metric_beside_the_shares_of_a_pair_is_named_as_one(tmp_path):
     first = written(tmp_path / "w.csv", {**RUN, **MIX, "val_loss": LOSSES})
     found = reading(first, written(tmp_path / "m.csv", {**RUN, "acc": LOSSES}), "pair")
     assert (
-        next(one for one in found.columns if one.column == "val_loss").reason == "metrics are read from the other file"
+        next(one for one in found.columns if one.column == "val_loss").reason
+        == "named like a metric, and not one of those that are read"
     )
 
 
