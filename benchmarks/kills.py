@@ -174,7 +174,7 @@ def attack(kills: int, seed: int, root: Path) -> dict:
     store.ingest()
     live = tables(store)
     store.close()
-    events = rebuild(workspace, root / "rebuilt.duckdb")
+    events, _ = rebuild(workspace, root / "rebuilt.duckdb")
     fresh = Store(workspace, root / "rebuilt.duckdb")
     if tables(fresh) != live:
         wrong.append("a rebuilt database differs from the live one")

@@ -13,15 +13,17 @@ from engine.core.files import given_path
 from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 from store.database import Store
+from store.runs import corrupt_count
 
 REBUILT = "rebuilt.duckdb"
 
 
-def rebuild(workspace: Workspace, file: Path) -> int:
-    """Write a new database to `file` from every journal of the workspace; returns the number of events."""
+def rebuild(workspace: Workspace, file: Path) -> tuple[int, int]:
+    """Write a new database to `file` from every journal of the workspace; returns the numbers of events, and of lines
+    that were set aside."""
     store = Store(workspace, file)
     try:
-        return store.ingest() + store.take_sealed()
+        return store.ingest() + store.take_sealed(), corrupt_count(store)
     finally:
         store.close()
 
@@ -36,7 +38,7 @@ def main() -> None:
         clear(workspace.root)  # left by a killed rebuild
         try:
             with like_ctrl_c():
-                events = rebuild(workspace, fresh)
+                events, aside = rebuild(workspace, fresh)
                 kept = put_aside(live)
                 fresh.replace(live)
         finally:
@@ -46,6 +48,9 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"rebuild: {sentence_of(error, 'rebuild the database')}")
     note = f" The old file is kept as {kept}." if kept else ""
+    if aside:
+        lost = f"{aside:,} {'line' if aside == 1 else 'lines'} of the journals"
+        note = f" {lost} could not be read and {'was' if aside == 1 else 'were'} set aside: Studies lists them.{note}"
     print(f"{live}: rebuilt from {events:,} events.{note}")
 
 

@@ -22,13 +22,16 @@ STARTS = {b"PAR1": ".parquet", b"{": ".json"}  # how a file begins -> its suffix
 
 
 def new_output(path: Path, force: bool = False, into: Path | None = None) -> None:
-    """Raise Problem if a command may not write there. into: the folder that is made for its files."""
+    """Raise Problem if a command may not write there; a workspace's folder for exports is made. into: the folder that
+    is made for its files."""
     try:
         refuse_taken(path, force, into)
     except Problem as problem:
         if path.is_symlink() or not path.is_file():
             raise
         raise Problem(f"{str(problem).rstrip('.')}, or add --force.") from None
+    if into is None:
+        path.parent.mkdir(parents=True, exist_ok=True)  # missing only there: elsewhere it was refused
 
 
 @contextmanager

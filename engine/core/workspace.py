@@ -11,19 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.core.files import write_text
+from engine.core.files import open_regular, write_text
 from engine.core.short_names import listed
 from engine.core.shown import shown
 
 VERSION = 1  # of the folder's layout; a newer one is refused, never half read
+MOST_VERSION = 100  # bytes of the file that says it
 OWNER_JOURNAL = Path("journal", "owner", "events.jsonl")  # what people decided
 TASKS = "tasks"  # the folder of what people added without a line of it: items that models answer
 # What people may lay into a folder before it becomes a workspace; what says that it is meant for one, or was one; and
 # what systems leave in folders that are empty.
 PREPARED = {"imports", "exports", "experts", "checkpoints", "corpora", "evaluators", TASKS}
-SIGNS = ("access.toml", "mixdesk.duckdb", str(OWNER_JOURNAL), "jobs/queued")
+SIGNS = ("version", "access.toml", "mixdesk.duckdb", str(OWNER_JOURNAL), "jobs/queued")
 OF_SYSTEMS = re.compile(
-    r"lost\+found|Thumbs\.db|desktop\.ini|\.(DS_Store|gitkeep|gitignore|keep|directory|snapshot|Trash.*|nfs.*|stfolder)|"
+    r"lost\+found|Thumbs\.db|desktop\.ini|@eaDir|System Volume Information|\$RECYCLE\.BIN|aquota\..*|"
+    r"\.(fseventsd|Spotlight-.*|TemporaryItems|AppleDouble|apdisk|snapshots|zfs)|"
+    r"\.(DS_Store|gitkeep|gitignore|keep|directory|snapshot|Trash.*|nfs.*|stfolder)|"
+    r"nohup\.out|[^.].*\.log|"  # what a process writes that was started with its output into the folder
     r"\.(version|secret)\..*|(owner|worker)\.lock|secret"  # the last: of a process that starts at this moment
 )
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -49,13 +53,20 @@ class Workspace:
             if not version_file.exists():
                 refuse_foreign(root)
                 write_text(version_file, str(VERSION))  # atomically: page and worker may both be starting
-            found = version_file.read_text(errors="replace").strip()
+            with open_regular(version_file) as file:
+                found = file.read(MOST_VERSION).decode(errors="replace").strip()
         except OSError as error:
             raise Problem(
                 f"Cannot use {root} as workspace: {error.strerror}. Choose a folder that you can write to, "
                 "with --workspace or MIXDESK_WORKSPACE."
             ) from error
-        if not found.isdecimal() or int(found) > VERSION:
+        if not found.isdecimal():
+            raise Problem(
+                f"Cannot open the workspace {root}: its file `version` holds {shown(found)}, and no number. If the "
+                f"folder is one of Mixdesk's, write {VERSION} into that file; else choose another workspace with "
+                "MIXDESK_WORKSPACE. Nothing was changed."
+            )
+        if int(found) > VERSION:
             raise Problem(
                 f"Cannot open the workspace {root}: its version is {found!r}, and this Mixdesk knows up to {VERSION}. "
                 "Update Mixdesk, or choose another workspace with MIXDESK_WORKSPACE. Nothing was changed."
@@ -163,10 +174,10 @@ class Workspace:
 def refuse_foreign(root: Path) -> None:
     """Raise Problem for a folder that is no workspace and holds what belongs to somebody else: a mistyped path, or a
     folder of documents, is not filled with a workspace's files."""
-    if any((root / one).exists() for one in SIGNS):
-        return
     names = sorted(one.name for one in root.iterdir())
-    if foreign := [one for one in names if one not in PREPARED and not OF_SYSTEMS.fullmatch(one)]:
+    foreign = [one for one in names if one not in PREPARED and not OF_SYSTEMS.fullmatch(one)]
+    # Looked at last: page and worker start together, and by now the other one may have made the workspace.
+    if foreign and not any((root / one).exists() for one in SIGNS):
         raise Problem(
             f"Cannot make a workspace of {root}: it holds other things ({listed([shown(one) for one in foreign], 4)}). "
             f"Name a new or an empty folder, such as {root / 'mixdesk'}, with --workspace or MIXDESK_WORKSPACE. "

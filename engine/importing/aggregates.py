@@ -19,7 +19,9 @@ WORDS = {
 }
 CALLED = {"mean": "the mean over"} | {how: f"the {how} value in" for how in WORDS if how != "mean"}
 _ANY = "|".join(f"(?P<{how}>{words})" for how, words in WORDS.items() if words)
-FRONT = re.compile(rf"(?:(?<=[/.:|])|^)(?:{_ANY})[_\-. /]", re.I)
+# What is the first or last of its kind in a text, or the largest of a model, is none: first_token_loss, max_len_acc.
+PARTS = "token|word|sentence|line|turn|step|layer|block|chunk|half|quarter|third|position|answer|len|length|seq|k"
+FRONT = re.compile(rf"(?:(?<=[/.:|])|^)(?:{_ANY})[_\-. /](?!(?:\d+[_\-. /]?)?(?:{PARTS})s?(?![a-z]))", re.I)
 BACK = re.compile(rf"[_\-. /(](?:{_ANY})\)?$", re.I)
 MEAN = re.compile(r"[./](?P<mean>mean|avg|average|median)$", re.I)  # loss_mean is one over seeds, or over domains
 TOLD = ("least", "largest", "best", "first", "smoothed")  # of a metric that is read: no reader would expect it

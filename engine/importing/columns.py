@@ -89,7 +89,7 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "row number", "numbers the rows"
     if len(set(table.keys(name))) == 1:
         return "other", "the same number in every run"
-    return "other", "metrics are read from the other file" if measures(name) else MAY_MEASURE
+    return "other", "named like a metric, and not one of those that are read" if measures(name) else MAY_MEASURE
 
 
 def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:

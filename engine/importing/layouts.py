@@ -19,6 +19,7 @@ SUMMARY = re.compile(  # how rows are called that sum up the rows above them
     re.I,
 )
 OF_TEXT = re.compile(r"(domain|source|data_?set|sub_?set|corpus|slice|category|lang(uage)?)s?(_?names?)?", re.I)
+PHASE = re.compile(r"(phase|stage)(_?(id|nr|no|number|index|name))?", re.I)  # a column of them, told by numbers too
 LISTED = 8  # steps that are offered
 REDUCED = {one: CHOICES[one] for one in (BEST, SMOOTHED)}  # what else may count of a history than one of its rows
 
@@ -48,7 +49,8 @@ def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question
     for column in about:
         if groups := _groups(table, column):
             return _spread(*_told_apart(table, column, groups, text)), []
-    asked = _doubtful(table, text)
+    phases = [name for name in table.columns if name not in text and PHASE.fullmatch(leaf(name))]
+    asked = _doubtful(table, text + phases)
     if asked is not None and asked[1].answer(answers) == "wide":
         return _spread(table, asked[0], _groups(table, asked[0])), [asked[1]]
     return table, [asked[1]] if asked is not None else []
@@ -135,7 +137,8 @@ def _spread(table: Table, across: str, groups: dict[Hashable, list[int]]) -> Tab
 
 
 def _doubtful(table: Table, text: list[str]) -> tuple[str, Question] | None:
-    """A column of text in which every run has one row for each of the same values, under a name that tells nothing."""
+    """A column of text, or of phases, in which every run has one row for each of the same values, under a name that
+    tells nothing."""
     run = run_column(table)
     if run is None or any(kind_of(name) == "step" for name in table.columns):
         return None

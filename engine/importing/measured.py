@@ -19,6 +19,8 @@ from engine.spec.objectives import Objective
 
 SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
 TRAINED_ON = re.compile(r"token|budget|data|corpus", re.I)  # in the name of a column that tells budgets, not sizes
+# How a number begins that stands in text: `2.31 ± 0.02`, `tensor(2.31)`, `[2.31]`. A list of them is another thing.
+DRESSED = re.compile(r"(?![\[({].*,)([^\W\d]+\()?[^\w.,]*\d+[.,]\d")
 TRAINING = ("trainloss", "trainingloss", "losstrain")  # without marks between the words
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 ALL_KEPT = "all runs: surrogates of shares take the size with the most of them, predictions at a size take all"
@@ -129,6 +131,7 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         free = [name for name in free if not is_beside(name, table.is_whole(name))]
     elif named := [name for name in free if measures(name)]:
         free = [name for name in named if not is_training(name)] or named
+        _refuse_dressed(table, [name for name in left(table, taken) if _may_count(name, names)])
         free = choose_variants(table, without_copies(table, free, talk), talk)
     elif len(free) > 1:
         options = {"all": f"all {len(free)} of them"} | {name: f"only {name}" for name in free[:OFFERED]}
@@ -146,17 +149,33 @@ def _may_count(name: str, names: set[str]) -> bool:
     return noise_of(name, names) is None if summed is None else is_result(name, summed[0])
 
 
+def _refuse_dressed(table: Table, columns: list[str]) -> None:
+    """Raise Problem for a metric whose numbers stand in text, as in `2.31 ± 0.02`: it would go missing beside the
+    metrics that are read."""
+    for name in columns:
+        if table.is_numeric(name) or not measures(name) or kind_of(name) is not None or is_training(name):
+            continue
+        texts = list(filter(None, map(text_of, table.columns[name])))
+        if 2 * sum(DRESSED.match(said) is not None for said in texts) > len(texts):
+            raise _no_numbers(table, name)
+
+
+def _no_numbers(table: Table, name: str) -> Problem:
+    """Why a metric is none."""
+    place, said = next((place, said) for place, cell in enumerate(table.columns[name]) if (said := text_of(cell)))
+    return Problem(
+        f"Cannot import {table.row(place)}, column {name!r}: it is named like a metric, and holds no numbers but "
+        f"{said[:60]!r}. Write plain numbers, and a spread in a column of its own; or name the columns of metrics, "
+        "without it."
+    )
+
+
 def _no_metrics(table: Table, taken: set[str | None]) -> Problem:
     """Why no metrics were found, and what can be done about it."""
     for name in table.columns:
-        texts = list(map(text_of, table.columns[name])) if name not in taken and measures(name) else []
-        if any(texts):
+        if name not in taken and measures(name) and any(map(text_of, table.columns[name])):
             table.refuse_huge(name)
-            place = next(place for place, said in enumerate(texts) if said)
-            return Problem(
-                f"Cannot import {table.row(place)}, column {name!r}: it is named like a metric, and holds no numbers "
-                f"but {texts[place][:60]!r}. Write plain numbers, and a spread in a column of its own."
-            )
+            return _no_numbers(table, name)
     return Problem(
         f"Cannot find metrics in {table.name}: no column of numbers is left that measures anything. Its columns are "
         f"{listed(list(table.columns))}. Say which ones are metrics."

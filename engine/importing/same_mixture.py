@@ -26,9 +26,12 @@ def without_history(table: Table, shares: list[str], key: str | None, talk: Talk
 
     A history without a column named like a step looks so, and so do repeats without a seed: it is asked.
     """
-    if key is not None or talk.answers.get("long") == "rows" or label_of(table, key) is not None:
+    label = label_of(table, key)
+    twice = label is not None and len(set(table.keys(label))) < len(table)
+    numbered = key is not None and table.counts_rows(key) and twice  # a number for each row, beside the runs' names
+    if (key is not None and not numbered) or talk.answers.get("long") == "rows" or (label is not None and not twice):
         return table
-    run = run_column(table)
+    run = label if numbered else run_column(table) or label
     names = [*shares, *([run] if run else []), *(name for name in table.columns if kind_of(name) in APART)]
     rows = list(grouped([table.keys(name) for name in names]).values())
     if 2 * sum(len(places) > 1 for places in rows) <= len(rows):

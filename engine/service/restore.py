@@ -64,21 +64,22 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
     with part_of(target) as part:
         whole = part / WHOLE
         whole.mkdir(mode=0o700)
-        found, events = _restored(source, whole, jobs)
+        found, events, aside = _restored(source, whole, jobs)
         placed(whole, target)
-    return {"workspace": str(target), "files": len(found["files"]), "events": events}
+    return {"workspace": str(target), "files": len(found["files"]), "events": events, "lines_set_aside": aside}
 
 
-def _restored(source: Path, root: Path, jobs: str) -> tuple[dict, int]:
-    """Make the workspace in an empty folder; returns the archive's list, and how many events its journals hold."""
+def _restored(source: Path, root: Path, jobs: str) -> tuple[dict, int, int]:
+    """Make the workspace in an empty folder; returns the archive's list, how many events its journals hold, and how
+    many lines of them were set aside."""
     try:
         found = _unpack(source, root)
         _check_places(source, found["files"])
         workspace = Workspace.open(root)
         with as_person(SYSTEM):
-            events = rebuild(workspace, root / "mixdesk.duckdb")
+            events, aside = rebuild(workspace, root / "mixdesk.duckdb")
             _settle(workspace, jobs)
-        return found, events
+        return found, events, aside
     except (*DAMAGED, RecursionError, OSError) as error:
         names = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTEMPTY)
         if isinstance(error, OSError) and error.errno not in (None, *names):

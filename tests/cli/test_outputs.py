@@ -6,6 +6,7 @@ import pytest
 
 from dashboard.report import desk, html
 from engine.cli.command_line import main, parser
+from engine.cli.files import new_output
 from engine.core.errors import Problem
 from engine.core.files import refuse_below
 from engine.core.workspace import Workspace
@@ -68,5 +69,10 @@ def test_the_folder_for_exports_of_a_workspace_is_made(tmp_path):
     (root / "journal").mkdir(exist_ok=True)
     refuse_below(root / "exports" / "runs.csv")
     refuse_below(tmp_path / "new.csv")
-    with pytest.raises(Problem, match="there is no folder"):
-        refuse_below(tmp_path / "new" / "new.csv")
+    for place in (root / "exports" / "runs.csv", root / "exports" / "of" / "today" / "runs.csv"):
+        new_output(place)
+        assert place.parent.is_dir() and not place.exists()
+    for place in (tmp_path / "new" / "new.csv", root / "typo" / "new.csv"):
+        with pytest.raises(Problem, match=r"there is no folder|lies inside the workspace"):
+            new_output(place)
+        assert not place.parent.exists()

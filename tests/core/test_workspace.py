@@ -9,7 +9,7 @@ import pytest
 
 from engine.cli.command_line import main
 from engine.core.errors import Problem
-from engine.core.workspace import Workspace
+from engine.core.workspace import Workspace, refuse_foreign
 
 CHECKOUT = Path(__file__).parents[2]
 FOREIGN = ("thesis.tex", ".git/HEAD", "photos/a.jpg", ".bashrc", "journal/2026-12-01.md", "data.csv")
@@ -63,6 +63,7 @@ def test_page_and_worker_refuse_it_too(tmp_path, program):
         ("mixdesk.duckdb", "odd"),
         ("journal/owner/events.jsonl", "notes.md"),
         ("jobs/queued/x", "odd"),
+        ("worker.log", "nohup.out"),
     ],
 )
 def test_an_empty_folder_or_one_that_is_meant_for_it_becomes_a_workspace(tmp_path, names):
@@ -72,3 +73,20 @@ def test_an_empty_folder_or_one_that_is_meant_for_it_becomes_a_workspace(tmp_pat
     laid(root, "notes.txt")
     assert Workspace.open(root), "it is one already"
     assert Workspace.open(tmp_path / "new" / "one")
+
+
+def test_who_starts_beside_another_takes_the_workspace_that_it_made(tmp_path):
+    """Page and worker start together: between two looks of one, the other one made the folder a workspace."""
+    refuse_foreign(laid(tmp_path / "w", "version", "web.json", "jobs/queued/x"))
+
+
+def test_a_version_that_is_none_is_named_and_waited_for_by_nobody(tmp_path):
+    for content, said in (("", "holds ''"), ("x" * 5000, "holds 'xxx"), ("2", "knows up to 1"), ("9" * 90, "up to 1")):
+        root = tmp_path / "w"
+        root.mkdir(exist_ok=True)
+        (root / "version").write_text(content)
+        with pytest.raises(Problem, match=f"Cannot open the workspace .*{said}.*Nothing was changed"):
+            Workspace.open(root)
+    os.mkfifo(laid(tmp_path / "pipe", "access.toml") / "version")
+    with pytest.raises(Problem, match="not a regular file"):
+        Workspace.open(tmp_path / "pipe")

@@ -247,7 +247,8 @@ def test_a_metric_beside_the_shares_of_a_pair_is_named_as_one(tmp_path):
     first = written(tmp_path / "w.csv", {**RUN, **MIX, "val_loss": LOSSES})
     found = reading(first, written(tmp_path / "m.csv", {**RUN, "acc": LOSSES}), "pair")
     assert (
-        next(one for one in found.columns if one.column == "val_loss").reason == "metrics are read from the other file"
+        next(one for one in found.columns if one.column == "val_loss").reason
+        == "named like a metric, and not one of those that are read"
     )
 
 
@@ -286,7 +287,7 @@ REFUSED = {
         json.dumps([{**mix, "val_loss": [9.0, loss]} for mix, loss in zip(mixtures(), LOSSES, strict=True)]),
         r"row 1.*'val_loss': it is named like a metric, and holds no numbers but '\[9",
     ),
-    "only what was measured": (text({**RUN, "val_loss": LOSSES}), "two tables: the mixtures, and what was measured"),
+    "only what was measured": (text({**RUN, "val_loss": LOSSES}), "or give two tables: the mixtures, and what was"),
     "a zero byte": (text(PLAIN).replace("code", "co\0de", 1).encode(), "zero bytes"),
     "an old Feather file": (b"FEA1" + bytes(40), "Feather file of the first version"),
     "a stream of Arrow's": (b"\xff\xff\xff\xff" + bytes(40), "a stream of Arrow's. Save the table as Parquet"),

@@ -69,6 +69,24 @@ def test_an_aggregate_alone_is_read_and_named(tmp_path):
     assert any("eval/loss.min (the least value in it)" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    "two",
+    [
+        ("first_token_loss", "last_token_loss"),
+        ("first_half_acc", "last_half_acc"),
+        ("max_len_acc", "acc_len"),
+        ("last_16_tokens_loss", "tokens_loss"),
+        ("eval/last_layer_acc", "eval/first_layer_acc"),
+    ],
+)
+def test_a_part_of_a_text_or_a_model_is_no_aggregate(tmp_path, two):
+    columns = {name: [value + k for value in LOSSES] for k, name in enumerate(two)}
+    found = reading(written(tmp_path / "runs.csv", table(**columns)))
+    assert not any(one.role in ("aggregate", "noise") for one in found.columns), "read, or asked about"
+    answers = {one.id: "all" for one in found.questions}
+    assert {one.metric for one in reading(tmp_path / "runs.csv", answers=answers).mapping.objectives} == {*two}
+
+
 @pytest.mark.parametrize("beside", [{"val_loss_std": EARLIER, "val_loss": LOSSES}, {"val_loss_mean": LOSSES}])
 def test_the_least_of_several_seeds_is_a_spread(tmp_path, beside):
     found = reading(written(tmp_path / "runs.csv", table(val_loss_min=EARLIER, **beside)))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine.core.errors import Problem
 from engine.importing import read, read_runs, read_table
 from tests.importing.made import LOSS, MIX, RUNS, repeated, text
 
@@ -86,6 +87,42 @@ def test_a_history_is_known_by_its_rows_whatever_its_steps_are_called(tmp_path, 
     np.testing.assert_allclose(read_runs(found).values[:, 0], LOSS)
     rows = read_runs(reading(tmp_path, history(**columns), answers={"steps": "rows"}))
     assert len(rows.weights) == 3 * RUNS
+
+
+@pytest.mark.parametrize("name", ["run_name", "Name", "sys/name"])
+@pytest.mark.parametrize("beside", [{}, {"hours": [0, 1, 2] * RUNS}, {"id": list(range(3 * RUNS))}])
+def test_names_of_runs_that_repeat_make_no_history_repeats(tmp_path, name, beside):
+    """A tracker names its runs; a number for each row, as databases give, tells no runs apart."""
+    found = reading(tmp_path, history(**beside, **{name: NAMES}))
+    assert [one.id for one in found.questions] == ["steps"]
+    np.testing.assert_allclose(read_runs(found).values[:, 0], LOSS)
+    assert (
+        len(read_runs(reading(tmp_path, history(**beside, **{name: NAMES}), answers={"steps": "rows"})).weights) == 48
+    )
+
+
+@pytest.mark.parametrize("column", ["phase", "Stage", "stage_id"])
+def test_phases_told_by_numbers_are_asked_about(tmp_path, column):
+    mixtures = {name: [*cells, *cells[::-1]] for name, cells in MIX.items()}
+    runs = {"run": [*range(RUNS), *range(RUNS)], column: [0] * RUNS + [1] * RUNS, **mixtures}
+    assert "long" in {one.id for one in reading(tmp_path, runs | {"val_loss": LOSS.tolist() * 2}).questions}
+
+
+DRESSED = ["{:.3f} ± 0.01", "{:.3f} (0.01)", "{:.3f} nats", "tensor({:.4f})", "[{:.3f}]"]
+
+
+@pytest.mark.parametrize("how", DRESSED)
+def test_a_metric_written_as_text_is_not_left_out_beside_another(tmp_path, how):
+    table = {**MIX, "val_loss": [how.format(loss) for loss in LOSS.tolist()], "acc": (LOSS / 9).tolist()}
+    with pytest.raises(Problem, match=r"row 2 of runs.csv, column 'val_loss': it is named like a metric.*without it"):
+        reading(tmp_path, table)
+    assert [one.metric for one in reading(tmp_path, table, metric_columns=["acc"]).mapping.objectives] == ["acc"]
+
+
+@pytest.mark.parametrize("cell", ["cross_entropy", "[2.5, 2.4, 2.3]", "configs/loss-0.5.yaml"])
+def test_other_text_under_a_metrics_name_is_left_out(tmp_path, cell):
+    table = {**MIX, "val_loss_history": [cell] * RUNS, "acc": (LOSS / 9).tolist()}
+    assert [one.metric for one in reading(tmp_path, table).mapping.objectives] == ["acc"]
 
 
 def test_the_step_may_be_chosen_whatever_it_is_called(tmp_path):

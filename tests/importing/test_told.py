@@ -97,8 +97,10 @@ def test_the_kind_of_runs_that_was_measured_is_offered_first(tmp_path):
     for i in range(RUNS):
         rows += [f"{i},1,{','.join(map(str, SHARES[i]))},"]
         rows += [f"{i},2,{','.join(map(str, SHARES[-1 - i]))},{LOSSES[i]}"]
-    found = reading(written(tmp_path / "runs.csv", "\n".join(rows)))
-    assert [one.id for one in found.questions] == ["alike"] and next(iter(found.questions[0].options)) == "phase=2"
+    path = written(tmp_path / "runs.csv", "\n".join(rows))
+    assert [one.id for one in reading(path).questions] == ["long", "shares"], "phases of one run, until it is said"
+    found = reading(path, answers={"long": "rows"})
+    assert [one.id for one in found.questions][1:] == ["alike"] and next(iter(found.questions[1].options)) == "phase=2"
 
 
 @pytest.mark.parametrize(

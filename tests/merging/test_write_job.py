@@ -54,7 +54,7 @@ def test_a_job_that_is_done_says_where_it_wrote_and_warns(store, tmp_path):
     assert row.state == "done" and row.message.startswith("Written to ") and "chosen" in row.message
     assert "and not consolidated.safetensors" in row.message and "optimizer.safetensors" in row.message
     assert [one.id for one in jobs.with_words(store, 8)] == ["chosen"]
-    assert rebuild(store.workspace, tmp_path / "again.duckdb")
+    assert rebuild(store.workspace, tmp_path / "again.duckdb")[0]
 
 
 def test_what_the_preflight_refuses_is_refused_before_anything_is_written(store, tmp_path):

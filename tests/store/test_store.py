@@ -1,6 +1,7 @@
 """The store: one owner, journals before tables, each event exactly once, everything can be rebuilt."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPlanned
 from store import jobs, runs, studies
 from store.database import Store
-from store.from_journals import put_aside, rebuild
+from store.from_journals import main, put_aside, rebuild
 
 DOMAINS = ["prose", "code"]
 
@@ -145,7 +146,7 @@ def test_a_rebuild_equals_the_live_database(store, workspace, tmp_path):
     store.write(StudyCancelled(study="two"))
     before = everything(store)
     assert all(before[table] for table in ("studies", "jobs", "runs", "curve", "evaluations", "corrupt_lines"))
-    assert rebuild(workspace, tmp_path / "again.duckdb") > 0
+    assert rebuild(workspace, tmp_path / "again.duckdb")[0] > 0
     again = Store(workspace, tmp_path / "again.duckdb")
     assert everything(again) == before
     again.close()
@@ -222,6 +223,21 @@ def test_whatever_stands_in_its_place_is_put_aside_and_what_was_kept_before_stay
     assert (workspace.root / "before-rebuild-2-mixdesk.duckdb.wal").read_text() == "log"
     assert (workspace.root / "before-rebuild-3-mixdesk.duckdb").read_text() == "whole"
     assert not live.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [('{"t": 1e400, "kind": "nothing"}\n[1]\n', " 2 lines of the journals .* were set aside"), ("", "")],
+)
+def test_a_rebuild_says_how_many_lines_it_set_aside(workspace, monkeypatch, capsys, lines, said):
+    (folder := workspace.root / "journal" / "owner").mkdir(parents=True)
+    (folder / "events.jsonl").write_text(lines)
+    monkeypatch.setattr("sys.argv", ["rebuild", "--workspace", str(workspace.root)])
+    main()
+    assert re.fullmatch(
+        rf".*: rebuilt from 0 events\.({said}: Studies lists them\.)?\n", told := capsys.readouterr().out
+    )
+    assert ("set aside" in told) == bool(said)
 
 
 def test_a_damaged_database_says_how_to_rebuild(workspace):

@@ -90,7 +90,7 @@ def test_what_was_measured_is_listed_and_rebuilt(store, tmp_path):
     assert one == {"job": "asked", **own, "t": one["t"], **found}
     with pytest.raises(Problem, match="is below 0"):
         HarnessFinished.read({**own, "found": {**found, "scores": [{**score, "error": -1.0}]}}, "the event")
-    assert rebuild(store.workspace, tmp_path / "again.duckdb") > 0
+    assert rebuild(store.workspace, tmp_path / "again.duckdb")[0] > 0
     again = Store(store.workspace, tmp_path / "again.duckdb")
     assert results.harness(again) == before == COMMANDS["harness_results"](again)
     again.close()
