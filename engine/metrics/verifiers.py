@@ -78,9 +78,9 @@ def verdicts(
 
 
 def check_verifier(name: str, workspace: Path) -> None:
-    """Raise Problem if there is no verifier of that name."""
+    """Raise Problem if there is no verifier of that name, or it is no program."""
     if name not in VERIFIERS:
-        _program(name, workspace)
+        _program(name, workspace).check()
 
 
 def programs_in(workspace: Path) -> list[str]:

@@ -217,6 +217,23 @@ def check_task(task: EvalTask) -> None:
     for number, item in enumerate(task.items, 1):
         if why := fault_of(item):
             raise Problem(f"Cannot use {said}: item {number} {why}. Fix it, or leave it out.")
+    _check_written(task, said)
+    low_and_high = task.low is not None and task.high is not None
+    if (task.low is None) != (task.high is None) or (low_and_high and not task.low < task.high):  # type: ignore[operator]
+        raise Problem(
+            f"Cannot normalise {said}: its low is {task.low} and its high {task.high}; the high lies above the low."
+        )
+
+
+def _check_written(task: EvalTask, said: str) -> None:
+    """Raise Problem where models cannot write the answers of a task (said: what it is called)."""
+    if task.as_written and (
+        blank := [n for n, one in enumerate(task.items, 1) if any(not x.strip() for x in one.right)]
+    ):
+        raise Problem(
+            f"Cannot use {said}: a right answer of item {blank[0]} is blank, and what a model writes is read without "
+            "the blanks around it. Score its choices, or leave that item out."
+        )
     one = task.sampling
     if "" in one.stop:
         raise Problem(f"Cannot use {said}: an empty text stops every answer before it begins. Leave it out of `stop`.")
@@ -228,11 +245,6 @@ def check_task(task: EvalTask) -> None:
             f"Cannot use {said}: answers take 1 to {MOST_TOKENS:,} tokens, 1 to {MOST_SAMPLES} samples and a "
             f"temperature from {low} to {high:g}, and it asks for {one.most_tokens}, {one.samples} and "
             f"{one.temperature:g}."
-        )
-    low_and_high = task.low is not None and task.high is not None
-    if (task.low is None) != (task.high is None) or (low_and_high and not task.low < task.high):  # type: ignore[operator]
-        raise Problem(
-            f"Cannot normalise {said}: its low is {task.low} and its high {task.high}; the high lies above the low."
         )
 
 
