@@ -35,7 +35,7 @@ class Program:
     def check(self) -> None:
         """Raise Problem where it could not be started."""
         if self.path.suffix != ".py" and not os.access(self.path, os.X_OK):
-            raise Problem(f"Cannot run the {self.kind} {self.name!r}: it is no program. {CURE}")
+            raise Problem(f"Cannot run the {self.kind} {self.name!r}: it cannot be run. {CURE}")
 
 
 @dataclass(frozen=True)
