@@ -56,7 +56,7 @@ output_type: generate_until
 doc_to_target: "{{{{gold}}}}"
 generation_kwargs: {{until: ["\\n", "="], max_gen_toks: {TOKENS}, do_sample: false}}
 metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
-filter_list: [{{name: trimmed, filter: [{{function: regex, regex_pattern: "(\\S+)"}}, {{function: take_first}}]}}]
+filter_list: [{{name: trimmed, filter: [{{function: regex, regex_pattern: '(\\S+)'}}, {{function: take_first}}]}}]
 {COMMON}"""
 
 

@@ -23,15 +23,6 @@ TAG = re.compile(r"{%[-+]?\s*generation\b")
 MOST_TEXT, TIMES = 1_000_000, 4  # characters that a conversation may become, beside so many times its own
 
 
-def fault_of(source: str) -> str:
-    """Why a template cannot be read; "" if it can."""
-    try:
-        environment().compile(source)  # a filter that is unknown parses
-    except (jinja2.TemplateError, RecursionError, SyntaxError) as error:
-        return str(error)
-    return ""
-
-
 class Generation(Extension):
     """`{% generation %}`: what stands in it, the model says."""
 
@@ -48,7 +39,7 @@ class Generation(Extension):
 
 @cache
 def environment() -> ImmutableSandboxedEnvironment:
-    """The sandbox; nothing is worked out while a template is read."""
+    """The sandbox. What is constant in a template is worked out while it is read, also where it is not optimised."""
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, optimized=False, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
@@ -126,23 +117,33 @@ def joined(parts: Sequence[str]) -> Written:
 
 
 def main() -> None:
-    """The process: a template on the first line, then a conversation on each; an answer for every line."""
+    """The process: an empty question, then a template, then a conversation on each line; an answer for every line."""
     with suppress(ImportError, ValueError, OSError):  # where a system has no such limit, seconds are one
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     template = None
     for line in sys.stdin.buffer:
-        question = json.loads(line)
+        question, answer = json.loads(line), {}
         try:
-            if template is None:
-                template, answer = Template(question["template"]), {}
-            else:
+            if "template" in question:
+                template = read(question["template"])
+            elif template is not None:
                 answer = template(question["messages"])._asdict()
         except Refused as refused:
             answer = {"fault": str(refused), "too_much": isinstance(refused, TooMuch)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+
+
+def read(source: str) -> Template:
+    """A template from outside. Raises Refused, with the reason, where it cannot be read."""
+    try:
+        return Template(source)
+    except MemoryError:
+        raise TooMuch(f"reading it needs more than {MEMORY >> 30} GB") from None
+    except Exception as error:  # a number of too many digits, a nesting too deep, a constant that cannot be worked out
+        raise Refused(str(error).splitlines()[0][:300] if str(error) else "it cannot be read") from error
 
 
 if __name__ == "__main__":

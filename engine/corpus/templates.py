@@ -4,8 +4,8 @@ A template is jinja, as tokenizers have it: it sees `messages` and `add_generati
 says by `{% generation %}`, as transformers does. Where it does not, each answer is what the text gains by it, which
 needs that a template writes what came before as it did without the answer.
 
-Templates from outside run in a sandbox, and in a process of their own: no loop and no string of theirs takes the
-reader's time or memory.
+Templates from outside are read and run in a sandbox, and in a process of their own: no loop and no string of theirs
+takes the reader's time or memory. Reading alone works out what is constant in one, such as 'x' * 10**10.
 """
 
 import json
@@ -13,6 +13,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Protocol
 
@@ -75,10 +76,21 @@ def check_template(template: str) -> None:
             f"Cannot find the template {template[:80]!r}. Choose one of {', '.join(TEMPLATES)}, or give the text of a "
             "jinja template, such as a tokenizer's chat_template."
         )
-    from engine.corpus.rendering import fault_of
-
     if fault := fault_of(template):
         raise Problem(f"Cannot read the template: {fault}. Give a jinja template that sees `messages`.")
+
+
+@lru_cache(maxsize=64)
+def fault_of(template: str) -> str:
+    """Why a template from outside cannot be read; "" if it can."""
+    reader = Apart(template)
+    try:
+        reader.start()
+    except Refused as refused:
+        return str(refused)
+    finally:
+        reader.close()
+    return ""
 
 
 def writer(template: str) -> Writes:
@@ -103,8 +115,7 @@ class Apart:
             raise Refused(
                 f"the template took too much time, text or memory for {self.odd} others: it is not asked again"
             )
-        child = self.child = self.child or self._started()
-        began = monotonic()
+        child, began = self.start(), monotonic()
         answer = self._asked(child, {"messages": list(turns)}, SECONDS)
         if answer is None:
             self.odd += 1
@@ -115,16 +126,22 @@ class Apart:
         self.written += 1
         return Written(answer["text"], tuple((start, end) for start, end in answer["context"]))
 
-    def _started(self) -> "subprocess.Popen[bytes]":
-        child = subprocess.Popen(
-            [sys.executable, "-m", "engine.corpus.rendering"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        if self._asked(child, {"template": self.template}, STARTING) is None:
-            raise Problem("Cannot start the process that a template runs in. The machine may be out of memory.")
-        return child
+    def start(self) -> "subprocess.Popen[bytes]":
+        """The process, which has read the template. Raises Refused where it cannot, and Problem without a process."""
+        if self.child is None:
+            child = self.child = subprocess.Popen(
+                [sys.executable, "-m", "engine.corpus.rendering"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            if self._asked(child, {}, STARTING) is None:
+                raise Problem("Cannot start the process that a template runs in. The machine may be out of memory.")
+            answer = self._asked(child, {"template": self.template}, SECONDS)
+            if answer is None or "fault" in answer:
+                self.close()
+                raise Refused(answer["fault"] if answer else f"reading it takes more than {SECONDS} seconds")
+        return self.child
 
     def _asked(self, child: "subprocess.Popen[bytes]", question: Turn, seconds: float) -> Turn | None:
         """The answer to a line; None, and the process has ended, where it does not come."""

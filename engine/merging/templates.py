@@ -92,6 +92,8 @@ def chosen(asked: str, homes: dict[str, Path]) -> tuple[str | None, list[str]]:
             jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(asked)
         except jinja2.TemplateSyntaxError as error:
             raise Problem(f"Cannot use the chat_template: line {error.lineno}: {error}. Fix it.") from error
+        except (RecursionError, ValueError) as error:  # nested too deep; a number of too many digits
+            raise Problem(f"Cannot use the chat_template: {error}. Fix it.") from error
     return asked, []
 
 

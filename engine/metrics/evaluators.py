@@ -25,12 +25,14 @@ LARGEST = 1 << 20  # bytes of a result
 
 
 def program_of(name: str, workspace: Path) -> Program:
-    """An evaluator. Raises Problem if there is none of that name."""
+    """An evaluator. Raises Problem if there is none of that name, or it is no program."""
     if (path := programs.find(workspace, FOLDER, name)) is None:
         raise Problem(
             f"Cannot find the evaluator {name!r}: put a program of that name into the folder {FOLDER} of the workspace."
         )
-    return Program("evaluator", name, path)
+    program = Program("evaluator", name, path)
+    program.check()
+    return program
 
 
 def evaluated(

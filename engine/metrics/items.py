@@ -263,12 +263,28 @@ def check_tasks(
     check_fit([task for task, _ in asked], models)
     said = []
     for task, metrics in asked:
+        if task.as_written and (long := sum(_never_written(task, item, models) for item in task.items)):
+            said.append(
+                f"In {long} of {len(task.items)} items of {task.name!r} the right answer is longer than the "
+                f"{task.sampling.most_tokens} tokens that a model writes: it scores 0. Add the task again with more "
+                "tokens for an answer."
+            )
         if any(metric.name == "best_of_n" for metric in metrics) and try_verifier(task, workspace, beat) == 0:
             said.append(
                 f"The verifier {task.sampling.verifier!r} gives the right answer to the first item of {task.name!r} a "
                 "0. Is it meant for this task?"
             )
     return said
+
+
+def _never_written(task: EvalTask, item: Item, models: Reader) -> bool:
+    """Whether every right answer has more tokens than are written of one, alone and after its prompt."""
+    most = task.sampling.most_tokens
+    if any(len(text.strip().encode()) <= most for text in item.right):
+        return False  # a token has a byte at least
+    alone = (len(models.encode(text.strip())) for text in item.right)
+    after = (len(one.ids or ()) - one.start for one in (question(models, item.prompt, text) for text in item.right))
+    return all(min(pair) > most for pair in zip(alone, after, strict=True))
 
 
 def task_values(

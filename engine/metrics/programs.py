@@ -16,6 +16,7 @@ from typing import BinaryIO
 from engine.core.errors import Problem
 from engine.core.workspace import within
 
+CURE = "Make it a program (chmod +x), or a .py file."
 LOOK_SECONDS = 0.2  # between two looks at whoever waits for it
 
 
@@ -30,6 +31,11 @@ class Program:
     def command(self, *options: str) -> list[str]:
         """How it is started: a .py file by this Python, with its options; anything else as it is."""
         return [sys.executable, *options, str(self.path)] if self.path.suffix == ".py" else [str(self.path)]
+
+    def check(self) -> None:
+        """Raise Problem where it could not be started."""
+        if self.path.suffix != ".py" and not os.access(self.path, os.X_OK):
+            raise Problem(f"Cannot run the {self.kind} {self.name!r}: it cannot be run. {CURE}")
 
 
 @dataclass(frozen=True)
@@ -90,10 +96,7 @@ def run(
             preexec_fn=limits.set if limits.of else None,
         )
     except OSError as error:
-        raise Problem(
-            f"Cannot run the {program.kind} {program.name!r}: {error.strerror}. Make it a program (chmod +x), or a .py "
-            "file."
-        ) from error
+        raise Problem(f"Cannot run the {program.kind} {program.name!r}: {error.strerror}. {CURE}") from error
     try:
         return _waited(child, limits.seconds, beat)
     finally:

@@ -23,6 +23,7 @@ from engine.tasks.task import EvalTask
 
 FOLDER = "verifiers"
 SECONDS, MEMORY, A_NUMBER = 60, 2 << 30, 64  # of a program: of CPU and of waiting, bytes, and bytes of each number
+HUNG: set[Program] = set()  # what had not ended in time, in this process; asked again only where it is tried
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
 
 
@@ -77,9 +78,9 @@ def verdicts(
 
 
 def check_verifier(name: str, workspace: Path) -> None:
-    """Raise Problem if there is no verifier of that name."""
+    """Raise Problem if there is no verifier of that name, or it is no program."""
     if name not in VERIFIERS:
-        _program(name, workspace)
+        _program(name, workspace).check()
 
 
 def programs_in(workspace: Path) -> list[str]:
@@ -91,12 +92,14 @@ def programs_in(workspace: Path) -> list[str]:
 
 def try_verifier(task: EvalTask, workspace: Path, beat: Callable[[], None] = lambda: None) -> float:
     """What the verifier of a task says of the right answer to its first item, within the limits that it has for all.
+    One that hung before is asked again.
 
     Raises Problem where it fails on that already.
     """
     name, first = task.sampling.verifier, task.items[0]
     if name in VERIFIERS:
         return VERIFIERS[name](first.prompt, first.gold, first.right)
+    HUNG.discard(_program(name, workspace))
     return _by_program(name, [(first.prompt, first.gold, first.right)], workspace, beat)[0]
 
 
@@ -111,6 +114,11 @@ def _program(name: str, workspace: Path | None) -> Program:
 
 def _by_program(name: str, asked: list[Answer], workspace: Path | None, beat: Callable[[], None]) -> list[float]:
     program, said_of_it = _program(name, workspace), f"Cannot score answers by the verifier {name!r}:"
+    if program in HUNG:
+        raise Problem(
+            f"{said_of_it} it had not ended after {2 * SECONDS} seconds on answers before these, and this job does not "
+            "ask it again."
+        )
     lines = (json.dumps({"prompt": prompt, "answer": answer, "right": right}) for prompt, answer, right in asked)
     with tempfile.TemporaryDirectory() as folder:
         given, said = Path(folder, "given"), Path(folder, "said")
@@ -123,6 +131,7 @@ def _by_program(name: str, asked: list[Answer], workspace: Path | None, beat: Ca
             try:
                 code = programs.run(program, command, folder, limits, streams, programs.least_environment(), beat)
             except programs.TookTooLong:
+                HUNG.add(program)
                 raise Problem(
                     f"{said_of_it} it had not ended after {2 * SECONDS} seconds. Let it read each line, write a "
                     "number, and end where its input ends."

@@ -38,8 +38,10 @@ def continued(
 
 
 def drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """(...,) tokens by their logits (..., V): the most likely, or drawn at a temperature."""
+    """(...,) tokens by their logits (..., V): the most likely, or drawn at a temperature. Where logits are no numbers,
+    as those of a model that diverged, any token: the others beside it are drawn as they would be without it."""
     if temperature == 0:
         return logits.argmax(-1).cpu()
     chances = (logits.double().cpu() / temperature).softmax(-1)
+    chances = torch.where(chances.isfinite().all(-1, keepdim=True), chances, torch.ones(()))
     return torch.multinomial(chances.flatten(0, -2), 1, generator=generator).view(logits.shape[:-1])

@@ -42,7 +42,7 @@ def read(value: dict[str, Any], name: str) -> EvalTask:
     fitting = [one for one in known if one != "accuracy" or choices] or ["accuracy" if choices else "exact_match"]
     fitting.sort(key=lambda metric: metric != METRICS.get(score))
     left = [one for one in asked if one and METRICS.get(one) != fitting[0]]
-    low = sum(sum(item.scores) / len(item.scores) for item in items) / len(items) if choices and items else 0.0
+    low, high = _ends(items, fitting[0] == "accuracy") if choices and items else (0.0, 1.0)
     return EvalTask(
         name=name,
         metrics=[*dict.fromkeys(fitting[:1])],
@@ -51,8 +51,17 @@ def read(value: dict[str, Any], name: str) -> EvalTask:
         description=_text(value, "description", ""),
         sampling=Sampling(stop=[_text(value, "stop_string", "\n") or "\n"]),
         low=low,
-        high=1.0,
+        high=high,
     )
+
+
+def _ends(items: list[Item], by_scores: bool) -> tuple[float, float]:
+    """What guessing between the choices scores, and the best score: 1, but for scores of choices beyond 1 their best.
+    by_scores: whether a choice counts as it is scored, not as right or wrong."""
+    if not by_scores:
+        return float(np.mean([len(item.right) / len(item.choices) for item in items])), 1.0
+    best = float(np.mean([max(item.scores) for item in items]))
+    return float(np.mean([np.mean(item.scores) for item in items])), max(1.0, best)
 
 
 def _item(example: dict[str, Any], number: int, name: str, task: dict[str, Any]) -> Item:

@@ -4,6 +4,7 @@ Models choose between an item's `choices` by their probability, or continue its 
 each way to score that. I items of up to C choices.
 """
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from engine.core.workspace import NAME
 
 PER_BYTE, GOLD = "accuracy_per_byte", "answer_bits"  # metrics that the length of choices does not harm
 WRITTEN = {"exact_match", "best_of_n"}  # metrics of what a model writes, blanks around it aside
+AS_WRITTEN = {"exact", "contains"}  # verifiers that a right answer must be written for
 STOPS, UNSPACED = ".,:;?!)]\"'", "\u0e00"  # what a blank follows; scripts from here on (Thai, Chinese) have none
 MOST_TOKENS, MOST_SAMPLES, TEMPERATURES = 1000, 256, (0.01, 10.0)  # of answers that models write
 MOST_ITEMS, MOST_CHOICES, LONGEST = 20_000, 100, 100_000  # of a task, of an item, and characters of one text
@@ -94,7 +96,7 @@ class EvalTask(Record):
     @property
     def notes(self) -> list[str]:
         """What has to be known of its items and their choices, a sentence each."""
-        return [*self._repeated(), *self._glued(), *self._beginning()]
+        return [*self._repeated(), *self._glued(), *self._beginning(), *self._alike(), *self._ended()]
 
     @property
     def glued(self) -> int:
@@ -137,6 +139,32 @@ class EvalTask(Record):
             f"as by a full stop, or score them by {PER_BYTE}."
         ]
 
+    def _alike(self) -> list[str]:
+        odd = sum(len({*map(folded, one.choices)}) < len(one.choices) for one in self.items)
+        if not odd:
+            return []
+        return [
+            f"In {odd} of {len(self.items)} items two choices differ only in case, in blanks around them, or in how a "
+            "letter is encoded, and count as two. Write them alike if they mean the same."
+        ]
+
+    @property
+    def as_written(self) -> bool:
+        """Whether a right answer has to be written as it stands, for some metric."""
+        by_rule = "best_of_n" in self.metrics and self.sampling.verifier in AS_WRITTEN
+        return "exact_match" in self.metrics or by_rule
+
+    def _ended(self) -> list[str]:
+        stops = self.sampling.stop
+        odd = [one for one in self.items if all(any(stop in text.strip() for stop in stops) for text in one.right)]
+        if not odd or not self.as_written:
+            return []
+        return [
+            f"In {len(odd)} of {len(self.items)} items the right answer holds a text that ends an answer "
+            f"({', '.join(map(repr, stops)):.60}), so what a model writes is cut before it is right: it scores 0. Let "
+            "right answers do without, or add the task again with other texts that end an answer."
+        ]
+
     def facts(self) -> dict[str, Any]:
         """All but the items, and how many these are."""
         whole = self.to_dict()
@@ -162,6 +190,11 @@ def spaced(text: str) -> str:
     return text if text[:1].isspace() else f" {text}"
 
 
+def folded(text: str) -> str:
+    """A text without what people hardly see: case, blanks around it, and of several encodings of a letter one."""
+    return unicodedata.normalize("NFC", text).casefold().strip()
+
+
 def begins(one: str, other: str) -> bool:
     """Whether one of two texts is the beginning of the other."""
     return one.startswith(other) or other.startswith(one)
@@ -184,6 +217,23 @@ def check_task(task: EvalTask) -> None:
     for number, item in enumerate(task.items, 1):
         if why := fault_of(item):
             raise Problem(f"Cannot use {said}: item {number} {why}. Fix it, or leave it out.")
+    _check_written(task, said)
+    low_and_high = task.low is not None and task.high is not None
+    if (task.low is None) != (task.high is None) or (low_and_high and not task.low < task.high):  # type: ignore[operator]
+        raise Problem(
+            f"Cannot normalise {said}: its low is {task.low} and its high {task.high}; the high lies above the low."
+        )
+
+
+def _check_written(task: EvalTask, said: str) -> None:
+    """Raise Problem where models cannot write the answers of a task (said: what it is called)."""
+    if task.as_written and (
+        blank := [n for n, one in enumerate(task.items, 1) if any(not x.strip() for x in one.right)]
+    ):
+        raise Problem(
+            f"Cannot use {said}: a right answer of item {blank[0]} is blank, and what a model writes is read without "
+            "the blanks around it. Score its choices, or leave that item out."
+        )
     one = task.sampling
     if "" in one.stop:
         raise Problem(f"Cannot use {said}: an empty text stops every answer before it begins. Leave it out of `stop`.")
@@ -196,8 +246,6 @@ def check_task(task: EvalTask) -> None:
             f"temperature from {low} to {high:g}, and it asks for {one.most_tokens}, {one.samples} and "
             f"{one.temperature:g}."
         )
-    if (task.low is None) != (task.high is None) or (task.low is not None and task.low == task.high):
-        raise Problem(f"Cannot normalise {said}: its low is {task.low} and its high {task.high}; give two that differ.")
 
 
 def fault_of(item: Item) -> str | None:

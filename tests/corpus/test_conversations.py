@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from engine.corpus import CorpusSpec, readers, templates
 from engine.corpus.document import Tally, in_bytes
 from engine.corpus.fields import Fields, turns_of
 from engine.corpus.layouts import SourceFile
-from engine.corpus.templates import TEMPLATES, Refused, writer
+from engine.corpus.templates import TEMPLATES, Refused, check_template, writer
 from engine.proxies.evaluate import evaluate
 from engine.proxies.model import Stack
 from engine.spec.fidelity import Fidelity
@@ -216,10 +217,24 @@ def test_a_few_conversations_that_a_template_cannot_end_cost_no_others(monkeypat
     assert said == ["GB", "GB", plain, plain, "GB", plain, "GB", "not asked", "not asked"]
 
 
-@pytest.mark.parametrize("template", ["chatmll", "{% for m in messages %}", "{{ 1 +", "x" * 200_000])
+@pytest.mark.parametrize(
+    "template",
+    ["chatmll", "{% for m in messages %}", "{{ 1 +", "x" * 200_000, "{{ " + "1" * 5000 + " }}", "{{ " + "(" * 3000],
+)
 def test_a_template_that_cannot_be_read_is_refused_before_anything_is_built(template):
     with pytest.raises(Problem, match="template"):
         CorpusSpec(source={"type": "folder", "path": "/nowhere", "template": template})
+
+
+def test_what_is_constant_in_a_template_takes_nothing_of_who_reads_it(monkeypatch):
+    """It is worked out while the template is read: 10 GB of text, or a number of 400 million digits."""
+    monkeypatch.setattr(templates, "SECONDS", 2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for constant in ("'x' * 10**10", "'x' | center(10000000000)"):
+        check_template("{{ " + constant + " }}" + SAYS)
+    with pytest.raises(Problem, match="Cannot read the template: reading it takes more than 2 seconds"):
+        check_template("{{ 9 ** (9 ** 9) }}" + SAYS)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 19, "KiB"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.core.errors import Problem
-from engine.corpus.rendering import fault_of
+from engine.corpus.templates import fault_of
 from engine.metrics import ITEM_METRICS, Answers, check_tasks, item_metrics, measured, objectives_of, task_values
 from engine.metrics.models import question
 from engine.studies.score_forecasts import can_link
@@ -281,6 +281,15 @@ def test_only_a_tasks_score_is_told_between_its_low_and_high():
 def test_scores_that_are_a_part_of_the_items_can_be_linked_to_losses(metric):
     (objective,) = objectives_of([], [], [task(metric)])
     assert can_link(objective)
+
+
+def test_answers_longer_than_what_a_model_writes_are_told_before_the_work(tmp_path):
+    long = replace(task("exact_match", 2), items=[Item("a ", ["x" * 9]), Item("b ", ["x" * 9, "y" * 8])])
+    models = speaking(Parrot([], 1.0))
+    (said,) = check_tasks([(long, item_metrics(long))], models, tmp_path)
+    assert "In 1 of 2 items of 'colours' the right answer is longer than the 8 tokens" in said
+    for one in (replace(long, metrics=["answer_bits"]), replace(long, sampling=replace(QUICK, most_tokens=9))):
+        assert check_tasks([(one, item_metrics(one))], models, tmp_path) == []
 
 
 @pytest.mark.parametrize("template", ["{{ messages | nothing }}", "{% break %}", "{{ messages"])

@@ -5,7 +5,7 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.metrics import verifiers
-from engine.metrics.verifiers import VERIFIERS, check_verifier, verdicts
+from engine.metrics.verifiers import VERIFIERS, check_verifier, try_verifier, verdicts
 from engine.tasks.task import EvalTask, Item, Sampling
 
 ITEMS = [Item("1+1=", ["2"]), Item("2+2=", ["4"])]
@@ -87,3 +87,19 @@ def test_a_program_comes_from_the_workspace_only(tmp_path):
             check_verifier(name, tmp_path)
     with pytest.raises(Problem, match="must not leave it"):
         check_verifier("../there.py", tmp_path)
+
+
+def test_a_program_that_hung_is_not_waited_for_again_in_a_job(tmp_path, monkeypatch):
+    """The next job tries it again, on one right answer."""
+    monkeypatch.setattr(verifiers, "SECONDS", 1)
+    slow = "import sys, time\nlines = list(sys.stdin)\nif len(lines) > 1: time.sleep(1000)\nprint(1)"
+    workspace, asked = program(tmp_path, slow), task("mine.py")
+    with pytest.raises(Problem, match="had not ended after 2 seconds"):
+        verdicts(asked, SAID, workspace)
+    (tmp_path / "verifiers" / "mine.py").write_text("print(1, 1, 1, 1)")
+    with pytest.raises(Problem, match="does not ask it again"):
+        verdicts(asked, SAID, workspace)
+    (tmp_path / "verifiers" / "mine.py").write_text("print(1)")
+    assert try_verifier(asked, workspace) == 1
+    (tmp_path / "verifiers" / "mine.py").write_text("print(1, 1, 1, 1)")
+    np.testing.assert_array_equal(verdicts(asked, SAID, workspace), 1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from engine.corpus.shelf import Corpus
 from engine.corpus.tokenizers import raw_bytes
@@ -65,6 +66,16 @@ def test_members_generate_as_they_would_alone(models):
     for g in range(3):
         assert together[g] == alone(models, g).generate(rows, 6, 0.0, 0, lambda text: False)[0]
     assert all(len(text.encode()) >= 3 for own in models.generate(rows, 6, 0.0, 0, ends) for text in own)
+
+
+@pytest.mark.parametrize("tokens", [4, 60], ids=["kept", "read again"])
+def test_a_member_that_diverged_takes_nothing_from_the_others(models, tokens):
+    """A refused merge, or a run whose weights are no numbers, says something; what others draw stays as it is."""
+    broken = StackModels(stacked([1, 2, 3]), CORPUS)
+    broken.stack.flat[1] = torch.nan
+    asked = [[10, 97], [10, 98, 99]]
+    whole, own = (one.generate(asked, tokens, 0.8, 0, lambda text: False) for one in (models, broken))
+    assert [own[0], own[2]] == [whole[0], whole[2]] and len(own[1]) == 2
 
 
 def test_draws_follow_the_seed(models):

@@ -8,7 +8,7 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.tasks.files import from_bytes, from_file
-from engine.tasks.task import check_task
+from engine.tasks.task import Item, Sampling, check_task
 
 BIGBENCH = {
     "name": "colours",
@@ -42,6 +42,23 @@ def test_bigbench_choices():
     assert task.items[1].scores == [0.0, 1.0, 0.25] and task.items[1].gold == "red"
     assert task.metrics == ["accuracy"]
     assert (task.low, task.high) == (pytest.approx((0.5 + 1.25 / 3) / 2), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "metric", "ends"),
+    [
+        ([{"a": 5, "b": 0}, {"a": 0, "b": 10}], "multiple_choice_grade", (3.75, 7.5)),
+        ([{"a": -1, "b": 1}, {"a": 0, "b": 0.5}], "multiple_choice_grade", (0.125, 1.0)),
+        ([{"a": 5, "b": 0}, {"a": 0, "b": 10, "c": 1}], "exact_str_match", ((1 / 2 + 1 / 3) / 2, 1.0)),
+    ],
+)
+def test_bigbench_scores_of_any_scale_are_higher_where_they_are_better(scores, metric, ends):
+    examples = [{"input": "?", "target_scores": one} for one in scores]
+    task = from_bytes(json.dumps({"examples": examples, "metrics": [metric]}).encode(), "t")
+    check_task(task)
+    assert (task.low, task.high) == pytest.approx(ends)
+    with pytest.raises(Problem, match="Cannot normalise"):
+        check_task(replace(task, low=1.25, high=1.0))
 
 
 def test_bigbench_generation_with_its_own_prefixes():
@@ -101,6 +118,30 @@ def test_items_that_repeat_others_are_counted():
     task = from_bytes(lines(*[{"prompt": "a ", "answer": "b"}] * 3, {"prompt": "b ", "answer": "b"}), "t")
     assert ["Of 4 items 2 repeat another one" in note for note in task.notes] == [True]
     assert from_bytes(lines({"prompt": "a ", "answer": "b"}, {"prompt": "b ", "answer": "b"}), "t").notes == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "count"),
+    [(["one\ntwo", "one "], 1), (["\none\n", "one"], 0), (["one\ntwo", "one\n\n## 2"], 2)],
+)
+def test_right_answers_that_are_cut_before_they_are_right_are_told(answers, count):
+    task = from_bytes(lines(*({"prompt": f"{k} ", "answer": one} for k, one in enumerate(answers))), "t")
+    said = f"In {count} of 2 items the right answer holds a text that ends an answer ('\\n')"
+    assert any(said in note for note in task.notes) is bool(count)
+    several = replace(task, items=[Item("?", [answers[0], "one"])] * 2)
+    drawn = replace(task, metrics=["best_of_n"], sampling=Sampling(verifier="last_number"))
+    other = replace(task, sampling=Sampling(stop=["END"]))
+    for one in (several, drawn, other, replace(task, metrics=["answer_bits"])):
+        assert not any("ends an answer" in note for note in one.notes)
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"), [("\u0065\u0301t\u00e9", 1), ("\u00c9T\u00c9", 1), ("\u00e9t\u00e9 ", 1), ("ete", 0)]
+)
+def test_labels_that_look_the_same_are_told(other, alike):
+    task = from_bytes(lines(*({"text": f"{k}: ", "label": [other, "\u00e9t\u00e9"][k % 2]} for k in range(6))), "t")
+    assert len(task.labels) == 2
+    assert sum("two choices differ only in case" in note for note in task.notes) == alike
 
 
 @pytest.mark.parametrize(
