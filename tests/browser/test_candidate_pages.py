@@ -126,7 +126,7 @@ def test_a_link_restores_the_comparison(tab, other_tab, room):
     tab.get_by_role("option", name="uniform", exact=True).click()
     expect(tab.get_by_text("Predicted, compared with").first).to_contain_text("uniform")
     settled(tab)
-    expect(tab.get_by_text("Not measured: confirm both")).to_be_visible()
+    expect(tab.get_by_text("Not measured: open this candidate")).to_be_visible()
     visit(other_tab, room, tab.url.removeprefix(f"{room.url}/"))
     expect(other_tab.locator("h1")).to_have_text("Compare")
     expect(other_tab.get_by_text("Predicted, compared with").first).to_contain_text("uniform")
