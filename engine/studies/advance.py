@@ -153,6 +153,8 @@ def is_fit_due_after_window(store: Store, study: studies.Study) -> bool:
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         enough = 2 * FEWEST_RUNS  # so that every fold's other runs have a few
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= enough).all())
+    elif newer:  # with all its runs ended, their flips are counted first: no run has any until then
+        newer = not flips_to_come(store, study)
     complete = study.open == 0 and study.done >= fewest(study) and not flips_to_come(store, study)
     return bool(newer or complete) and can_fit(store, study)
 
