@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.server import state
@@ -21,7 +22,8 @@ GLUED = [
 
 
 @pytest.fixture
-def owner(workspace):
+def owner(workspace, monkeypatch):
+    monkeypatch.setattr(st, "file_uploader", st.file_uploader)  # the script puts what was chosen in its place
     opened = Owner(workspace)
     state.use(opened)
     yield opened
