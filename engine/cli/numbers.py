@@ -1,6 +1,7 @@
 """Numbers as options give them: what is none, or too large, is named as it was written, and short."""
 
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 
 from engine.core.shown import Huge, number, shown, whole
 
@@ -15,7 +16,7 @@ def whole_given(text: str) -> int:
     return int(_of(text, whole, "a whole number"))
 
 
-def _of(text, read, wanted):
+def _of(text: str, read: Callable[[str], float], wanted: str) -> float:
     try:
         found = read(text)
     except ValueError:

@@ -99,8 +99,7 @@ def shown(value: object) -> str:
         return f"{value[:LONGEST]!r}... ({len(value):,} characters)"
     if isinstance(value, int) and not -BITS < value < BITS:
         digits = int(value.bit_length() * math.log10(2)) + 1
-        text = (
-            short(str(value)) if digits < MOST else f"a whole number of about {digits:,} digits"
-        )  # Python tells 4,300
+        # Python tells no more than 4,300 of them.
+        text = short(str(value)) if digits < MOST else f"a whole number of about {digits:,} digits"
         return f"{text} ({TOO_LARGE})"
     return repr(value) if isinstance(value, Huge) else short(repr(value))

@@ -6,11 +6,11 @@ it found. Refits share most of their runs and so agree more than fits to new run
 stretched as the jackknife of groups stretches them (Kunsch 1989), by the root of the folds less one.
 
 Random folds leave neighbours in, so refits agree where all of them go astray: a law that does not quite hold, a process
-far from its runs. One more refit does without the runs
-of the lowest predictions, as many as a fold has (blocked cross-validation: Roberts et al. 2017), since the answer lies
-on from them: what it predicts at the answer instead shows how far predictions can be trusted beyond all runs; stretched
-like the others. The runs nearest to the answer would say less: of many domains none is near, and the few that hold most
-of the best domain are all that tell of it. K folds, N points.
+far from its runs. One more refit does without the runs of the lowest predictions, as many as a fold has (blocked
+cross-validation: Roberts et al. 2017), since the answer lies on from them: what it predicts at the answer instead shows
+how far predictions can be trusted beyond all runs; stretched like the others. The runs nearest to the answer would say
+less: of many domains none is near, and the few that hold most of the best domain are all that tell of it. K folds, N
+points.
 """
 
 from dataclasses import asdict, dataclass

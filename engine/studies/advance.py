@@ -147,16 +147,17 @@ def is_fit_due_after_window(store: Store, study: studies.Study) -> bool:
     window of its results is worth a fit."""
     if study.external and study.open:
         return study.done >= study.enough and can_fit(store, study)
+    if study.open == 0:  # flips are counted first: no run has any until all have ended
+        return study.done >= fewest(study) and not flips_to_come(store, study) and can_fit(store, study)
     last = studies.league(store, study.id)
     newer = study.done >= study.enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
-    newer = newer and study.kind == "mixture"
-    if newer and study.open:  # runs carried over from another study lack the losses of new domains
-        enough = 2 * FEWEST_RUNS  # so that every fold's other runs have a few
-        newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= enough).all())
-    elif newer:  # with all its runs ended, their flips are counted first: no run has any until then
-        newer = not flips_to_come(store, study)
-    complete = study.open == 0 and study.done >= fewest(study) and not flips_to_come(store, study)
-    return bool(newer or complete) and can_fit(store, study)
+    if not newer or study.kind != "mixture":
+        return False
+    enough = (
+        2 * FEWEST_RUNS
+    )  # of each metric, so that every fold's other runs have a few: flips and new domains lack some
+    known = np.isfinite(for_fitting(store, study.id).losses).sum(axis=0)
+    return bool((known >= enough).all()) and can_fit(store, study)
 
 
 def fewest(study: studies.Study) -> int:
