@@ -2,7 +2,7 @@
 
 Takes about seven minutes. STUDY is the id of a finished study of WORKSPACE, and no page serves it meanwhile. Chromium
 visits a real server. First paint is the time from the start of the navigation until the heading stands, and until every
-chart is drawn as well: cold where it is the first visit of a server that has only just come up, warm for a browser that
+chart in sight is drawn as well: cold where it is the first visit of a server that has only just come up, warm for a browser that
 is new to a server at work. The time of an interaction is read off the browser's websocket: from the message that tells
 the server of a click to the last frame of the answer. Browser, server and whatever else runs share the cores, so these
 are upper bounds; beside them stands the CPU time that the server spent (from /proc: Linux only), which hardly depends
@@ -44,7 +44,7 @@ REPEATS = 20  # of each kind: fewer have no 95th percentile
 HEADING = "() => document.querySelector('h1')?.checkVisibility() && performance.now() / 1000"
 DRAWN = """charts => {
     const plots = [...document.querySelectorAll('.mixdesk-plot')];
-    const drawn = plots.length >= charts && plots.every(e => e._fullLayout?._size && e.querySelector('.main-svg'));
+    const drawn = plots.length >= charts && plots.every(e => 'outOfSight' in e.dataset || e.querySelector('.main-svg'));
     return drawn && performance.now() / 1000;
 }"""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium-headless-shell")
-DRAWN = "[...document.querySelectorAll('.mixdesk-plot')].every(one => one._fullLayout)"
+DRAWN = "[...document.querySelectorAll('.mixdesk-plot')].every(one => one._fullLayout || 'outOfSight' in one.dataset)"
 
 
 def main() -> None:

@@ -228,6 +228,32 @@ function keepColours(host, redraw) {
   watcher.observe(document.querySelector('[data-testid="stApp"]'), { attributes: true, attributeFilter: ["class"] });
 }
 
+// How far from what is seen a chart is drawn already: a turn of the wheel does not outrun it.
+const AHEAD = "600px 0px";
+
+// Whether a place is in sight or nearly so, told whenever that changes. What nobody sees is not drawn: a page of many
+// charts stands sooner, and a fader waits for those in sight only. On paper all of them are.
+function watchPlace(host, told) {
+  const root = host.closest('[role="dialog"], [data-testid="stMain"]');
+  const seen = new IntersectionObserver((entries) => told(entries.at(-1).isIntersecting), { root, rootMargin: AHEAD });
+  seen.observe(host);
+  const paper = () => (host.isConnected ? told(true) : removeEventListener("beforeprint", paper));
+  addEventListener("beforeprint", paper);
+}
+
+// Draw what the host is to show, unless it is drawn or out of sight: then once it comes near.
+function show(host, Plotly, setStateValue) {
+  host.toggleAttribute("data-out-of-sight", !host.near);
+  if (!host.near || host.drawn === host.wanted) return;
+  const first = host.drawn === undefined;
+  host.drawn = host.wanted;
+  draw(host, Plotly, first);
+  if (!first) return;
+  listen(host, setStateValue);
+  keepFitting(host, Plotly);
+  keepColours(host, () => draw(host, Plotly, false));
+}
+
 export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-plot");
   if (host.asked !== data.height) host.style.height = `${data.height}px`;
@@ -237,14 +263,15 @@ export default function ({ data, parentElement, setStateValue }) {
   let gone = false;
   plotly(data.plotly).then(
     (Plotly) => {
-      if (gone || host.drawn === data.figure) return;
-      const first = host.drawn === undefined;
-      host.drawn = data.figure;
-      draw(host, Plotly, first);
-      if (!first) return;
-      listen(host, setStateValue);
-      keepFitting(host, Plotly);
-      keepColours(host, () => draw(host, Plotly, false));
+      if (gone) return;
+      const known = host.wanted !== undefined;
+      host.wanted = data.figure;
+      if (known && host.near !== undefined) show(host, Plotly, setStateValue);
+      if (known) return;
+      watchPlace(host, (near) => {
+        host.near = near;
+        show(host, Plotly, setStateValue);
+      });
     },
     () => { host.textContent = "The chart script did not load. Reload the page."; },
   );

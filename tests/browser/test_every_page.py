@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from dashboard.views import MERGE, MIXTURE, pages_for
 from tests.browser.test_merge_pages import see
-from tests.support.running import Page, answer, copied, settled, visit, watched_tab
+from tests.support.running import Page, all_drawn, answer, copied, settled, visit, watched_tab
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +29,8 @@ def tab(browser):
 
 
 def faults(tab) -> list[str]:
-    """What axe-core finds on the page as it is drawn, without Streamlit's own."""
+    """What axe-core finds on the page with all its charts, as on paper, without Streamlit's own."""
+    all_drawn(tab)
     if not tab.evaluate("'axe' in window"):  # half a megabyte, read once for all looks of a page
         tab.evaluate(Axe().axe_script)
     found = tab.evaluate("axe.run({resultTypes: ['violations']})")["violations"]

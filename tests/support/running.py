@@ -22,6 +22,7 @@ SHARED = ROOT.parent / "shared"
 HEADLESS, WHOLE = "/usr/bin/chromium-headless-shell", "/usr/bin/chromium"
 CHROMIUM = HEADLESS if os.path.exists(HEADLESS) else WHOLE  # the first draws no window
 STARTS_WITHIN = 300  # seconds, or ends: a page that cannot start ends by itself, and is not waited for
+DRAWN = "chart => chart._fullLayout || 'outOfSight' in chart.dataset"
 PATIENCE = 90_000  # milliseconds for what the page will show: other tests share the cores
 
 STUDY = """
@@ -212,10 +213,15 @@ def visit(tab, page: Page, path: str) -> None:
     settled(tab)
 
 
+def all_drawn(tab) -> None:
+    """Have charts drawn that are out of sight, too, as for paper."""
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+
 def settled(tab) -> None:
-    """Wait until the script has run and every chart is drawn."""
+    """Wait until the script has run and every chart in sight, or nearly so, is drawn."""
     from playwright.sync_api import expect
 
     tab.wait_for_timeout(200)  # that a click takes to reach the server
     expect(tab.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)")
+    tab.wait_for_function(f"[...document.querySelectorAll('.mixdesk-plot')].every({DRAWN})")

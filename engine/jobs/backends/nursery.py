@@ -27,6 +27,7 @@ COMMAND = (sys.executable, "-m", "engine.jobs.run")  # what it can fork
 # macOS' frameworks may not be used after a fork, nor may other systems' threads; here none is started by an import.
 SAFE = sys.platform == "linux"
 IDLE_SECONDS = 600.0  # after which it gives its memory back: about 400 MB once torch is imported
+LOOK_SECONDS = 1.0  # between two looks at whether it has ended, while it is to answer
 MOST = 1 << 18  # bytes of a message: a job's environment is one
 # What kinds import only once they work, and of which each takes a tenth of a second or more.
 LATE = ("scipy.linalg", "scipy.optimize", "scipy.special")
@@ -72,8 +73,13 @@ class Nursery:
             return found
 
     def answer(self, channel: socket.socket) -> Any:
-        """What it said. Raises ChildProcessError if it ended instead."""
-        if told := channel.recv(MOST):
+        """What it said. Raises ChildProcessError if it ended instead, also where a job that it had just forked still
+        holds its end of the channel."""
+        over = there = False
+        while not (there or over):
+            over = self.process is None or self.process.poll() is not None
+            there = bool(select.select([channel], [], [], 0 if over else LOOK_SECONDS)[0])
+        if there and (told := channel.recv(MOST)):
             return json.loads(told)
         self.close()
         raise ChildProcessError("The process that forks jobs has ended.")

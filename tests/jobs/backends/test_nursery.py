@@ -69,8 +69,7 @@ def test_a_job_that_nobody_can_read_fails_as_a_process_of_its_own_would(local, j
 def test_a_job_outlives_the_process_that_forked_it(local, job, tmp_path):
     text = str(small_text(tmp_path / "text"))
     folder, handle = job("orphan", source={"type": "folder", "path": text})
-    until(lambda: read_events(folder))
-    os.kill(int(handle), signal.SIGSTOP)
+    os.kill(int(handle), signal.SIGSTOP)  # at once, while it holds what its parent did
     local.nursery.process.kill()
     local.nursery.process.wait()
     assert local.status(handle).state == "ended"  # nobody can tell: its lock does, and that is asked first
