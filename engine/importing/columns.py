@@ -8,7 +8,7 @@ from engine.importing.aggregates import CALLED, how_of, of_history
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
-from engine.importing.names import ABOUT, MAYBE_NOISE, REASONS, is_beside, kind_of, measures, noise_of
+from engine.importing.names import REASONS, is_beside, is_spread, kind_of, measures, noise_of
 from engine.importing.tables import Table, text_of
 
 READ = ("share", "metric", "key", "label", "seed", "size", "budget")
@@ -75,8 +75,9 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "aggregate", f"{CALLED[summed[0]]} each run's history, as {summed[1]!r} stands beside: an aggregate"
     of = noise_of(name, set(table.columns))
     if of is not None and table.is_numeric(name):
-        what = "about" if of and ABOUT.search(name) and not MAYBE_NOISE.search(name) else "the spread of"
-        return "noise", f"{what} {of!r}, no metric" if of else "named like a spread, no metric"
+        if not is_spread(name, set(table.columns)):
+            return "about", f"about {of!r}, or another statistic of it; no metric of its own"
+        return "noise", f"the spread of {of!r}, no metric" if of else "named like a spread, no metric"
     if is_training(name):
         return "training", "measured on each run's own mixture, so it compares none"
     if is_beside(name, table.is_whole(name)):
