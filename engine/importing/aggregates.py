@@ -49,7 +49,9 @@ def of_history(name: str, others: set[str]) -> tuple[str, str] | None:
     beside = sorted(one for one in others if one != name and core_of(one) == core)
     noise = {SOFT.sub("", SURE_NOISE.sub("", one)) for one in others if SURE_NOISE.search(one)}
     means = {SOFT.sub("", one) for one in others if how_of(one) is None}
-    spread = core in noise or not means.isdisjoint(one for middle in MIDDLES for one in (f"{core}{middle}", f"{middle}{core}"))
+    spread = core in noise or not means.isdisjoint(
+        one for middle in MIDDLES for one in (f"{core}{middle}", f"{middle}{core}")
+    )
     if not beside or (how in ("least", "largest") and spread):
         return None
     return how, next((one for one in beside if how_of(one) is None), beside[0])

@@ -73,11 +73,8 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "nameless", "it has no name"
     if table.is_numeric(name) and (summed := of_history(name, set(table.columns))) is not None:
         return "aggregate", f"{CALLED[summed[0]]} each run's history, as {summed[1]!r} stands beside: an aggregate"
-    of = noise_of(name, set(table.columns))
-    if of is not None and table.is_numeric(name):
-        if not is_spread(name, set(table.columns)):
-            return "about", f"about {of!r}, or another statistic of it; no metric of its own"
-        return "noise", f"the spread of {of!r}, no metric" if of else "named like a spread, no metric"
+    if table.is_numeric(name) and (told := _of_another(name, set(table.columns))) is not None:
+        return told
     if is_training(name):
         return "training", "measured on each run's own mixture, so it compares none"
     if is_beside(name, table.is_whole(name)):
@@ -91,6 +88,15 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
     if len(set(table.keys(name))) == 1:
         return "other", "the same number in every run"
     return "other", "named like a metric, and not one of those that are read" if measures(name) else MAY_MEASURE
+
+
+def _of_another(name: str, names: set[str]) -> tuple[str, str] | None:
+    """The role and reason of a column that is a spread of a metric, or tells something else about one."""
+    if (of := noise_of(name, names)) is None:
+        return None
+    if is_spread(name, names):
+        return "noise", f"the spread of {of!r}, no metric" if of else "named like a spread, no metric"
+    return "about", f"about {of!r}, or another statistic of it; no metric of its own"
 
 
 def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:

@@ -27,6 +27,8 @@ SCORE = re.compile(
     r"recall|\w*log_?prob|log_?likelihood|choice_prob\w*)(?![a-z])",
     re.I,
 )
+RATE = re.compile(r"(?<![a-z])(error|err|wer|cer|ece)(?![a-z])", re.I)
+NO_RATE = re.compile(r"(?<![a-z])(rewards?|elo|\w*log_?prob|log_?likelihood)(?![a-z])", re.I)  # of what goes up
 # What turns a metric's direction round: neg_loss (scikit-learn), negative_log_likelihood, -loss.
 NEGATED = re.compile(r"(?<![a-z])(neg(ative|ated)?|minus)(?![a-z])|^\s*[-\u2212]", re.I)
 # Of losses and errors that may be below 0: what is left of them beyond another one.
@@ -214,6 +216,11 @@ def is_up(name: str) -> bool | None:
     """Whether higher is better by a metric's name; None where it does not tell."""
     found = False if LOSS.search(name) else True if SCORE.search(name) else None
     return found if found is None else found != bool(NEGATED.search(name))
+
+
+def may_be_rate(metric: str, higher: bool) -> bool:
+    """Whether a metric may be a fraction or a percent, by its name and direction: scores, and rates of errors."""
+    return not NO_RATE.search(metric) if higher else bool(RATE.search(metric))
 
 
 def unit_of(name: str) -> str:

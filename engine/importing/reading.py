@@ -13,7 +13,8 @@ from engine.importing.columns import Column, explained
 from engine.importing.harness_table import matched
 from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
-from engine.importing.measured import choose_metrics, choose_one, fact_of
+from engine.importing.measured import choose_metrics, choose_one, fact_of, one_budget
+from engine.importing.mixed_units import in_one_unit
 from engine.importing.names import kind_of
 from engine.importing.phases import PhaseColumns
 from engine.importing.questions import Question, Talk
@@ -87,11 +88,15 @@ def read(
     shares = choose_shares(format, weights, weight_columns, named, taken, talk)
     scale = choose_scale(weights, shares.family, talk)
     if metrics is None and run_column(weights) is None:
-        weights = second = _without_steps(weights, list(shares.family.columns), talk)
+        weights = second = _without_steps(weights, list(shares.family.columns), talk, named=False)
     if metrics is None:
         weights = second = without_history(weights, list(shares.family.columns), key, talk)
+    if n_tokens is None and one_budget(facts["budget"], (second, weights), talk):
+        facts["budget"] = None
     own = _shares_in(second, weights, shares.family.columns)
     measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, own, talk)
+    second = in_one_unit(second, measured, talk)
+    weights, metrics = (second, None) if metrics is None else (weights, second)
     objectives = linked(measured, list(shares.domains))
     facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": facts["budget"]}
     mapping = Mapping(shares.domains, objectives, key, label_of(weights, key), scale=scale, **facts)
@@ -157,13 +162,14 @@ def _one_row_a_run(table: Table, talk: Talk) -> Table:
     return table
 
 
-def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk) -> Table:
-    """A history as one row per run; runs: the columns that name a row's run, besides its seed and size."""
+def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk, named: bool = True) -> Table:
+    """A history as one row per run; runs: the columns that name a row's run, besides its seed and size, or its mixture
+    where they are no names."""
     if None in runs or not runs:
         return table
     beside = [name for name in table.columns if kind_of(name) in ("seed", "size")]
     before = len(table.notes)
-    table, asked = collapsed(table, [table.keys(str(name)) for name in [*runs, *beside]], talk.answers)
+    table, asked = collapsed(table, [table.keys(str(name)) for name in [*runs, *beside]], talk.answers, named)
     talk.questions += asked
     talk.notes += table.notes[before:]
     return table
