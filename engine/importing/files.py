@@ -81,7 +81,8 @@ def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, 
     try:
         with open(path, "rb") as file:
             head = file.read(16)
-        question, left_out = None, []
+        question: Question | None = None
+        left_out: list[str] = []
         if head.startswith(PARQUET):
             columns, lines = read_parquet(path, name)
         elif head.startswith(SQLITE):

@@ -4,6 +4,7 @@ below. Comments are read over where nothing else can be meant; all else is named
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from engine.core.errors import Problem
@@ -90,8 +91,9 @@ def refuse_second_header(names: Sequence[str], rows: list[list[str]], places: li
         return
     lines = f"line {places[0]} holds" if count == 1 else f"lines {places[0]} to {places[count - 1]} hold"
     shown = listed([repr(one[:40]) for one in said], 4)
-    shared = next((i for i in figures if names[i] and names[i] in [*names[:i], *names[i + 1 :]]), None)
-    shared = next((i for i in figures if not names[i] and any(names[:i])), figures[0]) if shared is None else shared
+    times = Counter(names)
+    several = [i for i in figures if (times[names[i]] > 1 if names[i] else any(names[:i]))]
+    shared = (several or figures)[0]
     above = next((one for one in names[shared::-1] if one), "")
     cure = _cure(names, places[0], f"{above}/{first[shared].strip()}"[:80])
     raise Problem(f"Cannot import {name}: {lines} no numbers ({shown}), and the lines below do. {cure}")
