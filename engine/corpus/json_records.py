@@ -62,6 +62,11 @@ def inside(value: Any, columns: set[str]) -> tuple[list[dict[str, Any]] | None, 
     """(the records that an object holds in its one list of them, "") where it is none itself; (None, why not) where it
     holds several such lists, or a table by its columns; (None, "") for all else."""
     if isinstance(value, dict) and value and all(isinstance(one, dict) and one for one in value.values()):
+        if further := [f"{name}.{column}"[:40] for name, one in value.items() for column in columns & one.keys()]:
+            return (
+                None,
+                f"its text stands further in, under {listed(sorted(further), 6)}: write it as a field of its own",
+            )
         cells = [cell for one in value.values() for cell in one.values()]
         if not any(isinstance(cell, (dict, list)) for cell in cells):
             return None, BY_COLUMNS
