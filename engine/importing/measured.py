@@ -228,19 +228,19 @@ def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Ta
     return weights, metrics
 
 
-def one_budget(column: str | None, tables: tuple[Table, ...], talk: Talk) -> bool:
-    """Whether a column of tokens tells one budget, which runs go a little beyond with their last batch."""
+def several_budgets(column: str | None, tables: tuple[Table, ...], talk: Talk) -> str | None:
+    """A column of tokens that tells budgets; None where it tells one, which runs go beyond with their last batch."""
     table = next((one for one in tables if column in one.columns), None)
     if column is None or table is None:
-        return False
+        return column
     values = table.loose(column)
     if not np.isfinite(values).all() or 2 * len(np.unique(values)) <= len(values) or values.min() <= 0:
-        return False
+        return column
     apart = np.ptp(values) / values.max()
     if not 0 < apart <= SAME_BUDGET:
-        return False
+        return column
     talk.notes.append(f"{column} differs by at most {100 * apart:.2g}% between the runs: it counts as one budget.")
-    return True
+    return None
 
 
 def _values(mapping: Mapping, table: Table, column: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from engine.importing.columns import Column, explained
 from engine.importing.harness_table import matched
 from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
-from engine.importing.measured import choose_metrics, choose_one, fact_of, one_budget
+from engine.importing.measured import choose_metrics, choose_one, fact_of, several_budgets
 from engine.importing.mixed_units import in_one_unit
 from engine.importing.names import kind_of
 from engine.importing.phases import PhaseColumns
@@ -87,18 +87,15 @@ def read(
     named = metric_columns if metrics is None else None  # of the other table, they are none of this one's
     shares = choose_shares(format, weights, weight_columns, named, taken, talk)
     scale = choose_scale(weights, shares.family, talk)
-    if metrics is None and run_column(weights) is None:
-        weights = second = _without_steps(weights, list(shares.family.columns), talk, named=False)
     if metrics is None:
-        weights = second = without_history(weights, list(shares.family.columns), key, talk)
-    if n_tokens is None and one_budget(facts["budget"], (second, weights), talk):
-        facts["budget"] = None
+        weights = second = _one_row_a_mixture(weights, list(shares.family.columns), key, talk)
+    budget = n_tokens or several_budgets(facts["budget"], (second, weights), talk)
     own = _shares_in(second, weights, shares.family.columns)
     measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, own, talk)
     second = in_one_unit(second, measured, talk)
     weights, metrics = (second, None) if metrics is None else (weights, second)
     objectives = linked(measured, list(shares.domains))
-    facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": facts["budget"]}
+    facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": budget}
     mapping = Mapping(shares.domains, objectives, key, label_of(weights, key), scale=scale, **facts)
     weights, metrics = choose_alike(mapping, *choose_one(mapping, weights, metrics, talk), talk)
     columns = explained(mapping, shares, weights, metrics)
@@ -173,6 +170,13 @@ def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk, named: 
     talk.questions += asked
     talk.notes += table.notes[before:]
     return table
+
+
+def _one_row_a_mixture(table: Table, shares: list[str], key: str | None, talk: Talk) -> Table:
+    """A history that names no runs, or that no steps tell, as one row per run."""
+    if run_column(table) is None:
+        table = _without_steps(table, shares, talk, named=False)
+    return without_history(table, shares, key, talk)
 
 
 def _shares_in(table: Table, weights: Table, columns: tuple[str, ...]) -> set[str]:
