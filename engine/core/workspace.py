@@ -90,7 +90,7 @@ class Workspace:
         if (root / "version").exists():
             yield cls.open(root)
             return
-        if not root.parent.is_dir():
+        if not root.parent.exists():
             near = next((one for one in root.parents if one.is_dir()), root.parent)
             raise Problem(
                 f"Cannot make the workspace {root}: there is no folder {root.parent}. The nearest that is there is "

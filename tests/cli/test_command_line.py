@@ -64,8 +64,8 @@ def test_a_workspace_below_a_folder_that_is_missing_is_made_by_no_decision(tmp_p
     (tmp_path / "data").mkdir()
     told = said(tmp_path / "data" / "tema" / "a" / "workspace", *words)
     assert f"no folder {tmp_path}/data/tema/a. The nearest that is there is {tmp_path}/data." in told
-    told = said(table / "workspace", *words)
-    assert f"no folder {table}. The nearest that is there is {tmp_path}." in told
+    told = said(table / "a" / "workspace", *words)
+    assert f"no folder {table}/a. The nearest that is there is {tmp_path}." in told
     assert {path.name for path in tmp_path.rglob("*")} == {"data", "runs.csv"}
     engine(tmp_path / "data" / "workspace", *words)
 
