@@ -9,7 +9,11 @@ DIGITS = 300  # of a whole number: more are beyond the largest float
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.I)
 BITS = 2**64
 MOST = 2000  # characters of a whole message
-LONG = 200  # of one value in it: a path, a name
+LONG = 200  # of one value in it: a name
+PATH = 700  # of a path in it, which is shown whole: two of them leave room for the sentence
+END = 300  # of a longer one that are shown on both sides
+NAME = 255  # of one part of a path, as systems allow
+FOLDERS = 2  # fewer slashes stand in text, too
 # A value in a message: in quotes, or without a blank. An apostrophe within a word begins none.
 QUOTED = rf"'(?:[^'\\]|\\.){{{LONG},}}'|\"(?:[^\"\\]|\\.){{{LONG},}}\""
 VALUE = re.compile(rf"(?<!\w)(?:{QUOTED})(?!\w)|(?<!\S)\S{{{2 * LONG},}}", re.S)
@@ -75,8 +79,19 @@ def huge_in(value: object) -> Huge | None:
 
 
 def short(text: str) -> str:
-    """A text as a message shows it: its first characters, and how many there are, where it is long."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
+    """A text as a message shows it: its first characters, and how many there are, where it is long; of a path also its
+    last ones, as people copy it, and several begin alike."""
+    if len(text) <= LONGEST or (len(text) <= PATH and is_path(text)):
+        return text
+    begins, ends = (text[:END], text[-END:]) if is_path(text) else (text[:LONGEST], "")
+    return f"{begins}...{ends} ({len(text):,} characters)"
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is a path or an address of several folders, in quotes or not."""
+    inner = text[1:-1] if text[:1] in ("'", '"') else text
+    parts = inner.split("/")
+    return len(parts) > FOLDERS and max(map(len, parts)) <= NAME and not any(one in inner for one in "'\"\n")
 
 
 def bounded(message: str) -> str:
@@ -94,8 +109,8 @@ def bounded(message: str) -> str:
 def shown(value: object) -> str:
     """A value as a message shows it: not longer than a line."""
     if isinstance(value, str):
-        if len(value) <= LONGEST:
-            return repr(value)
+        if len(value) <= LONGEST or is_path(value):
+            return short(repr(value))
         return f"{value[:LONGEST]!r}... ({len(value):,} characters)"
     if isinstance(value, int) and not -BITS < value < BITS:
         digits = int(value.bit_length() * math.log10(2)) + 1

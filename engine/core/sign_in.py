@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from engine.core.people import ROLES, NotSignedIn, Person, Refused
 from engine.core.secret import secret
+from engine.core.shown import shown
 
 HOURS, SCOPE = 12.0, "openid email profile"
 CLOCKS = 60.0  # seconds by which the provider's clock may be ahead
@@ -61,7 +62,17 @@ class Access:
         """
         if not claims.get("is_logged_in"):
             raise NotSignedIn("Sign in to see this workspace.")
-        if not 0 <= time.time() - seconds(claims.get("iat")) + CLOCKS <= 3600 * self.hours + CLOCKS:
+        if not (since := seconds(claims.get("iat"))):
+            raise NotSignedIn(
+                "Cannot let you in: the sign-in does not say when it was made ('iat'). Ask whoever runs this workspace "
+                "to have the provider send that."
+            )
+        if (age := time.time() - since) < -CLOCKS:
+            raise NotSignedIn(
+                f"Cannot let you in: your sign-in is dated {-age:,.0f} seconds ahead of this machine's clock. Ask "
+                "whoever runs this workspace to set the clock; then sign in again."
+            )
+        if age > 3600 * self.hours:
             raise NotSignedIn(f"Your sign-in has ended: it holds for {self.hours:g} hours. Sign in again to go on.")
         email, groups = self._email(claims), self._groups(claims)
         if (role := self.role_of(email, groups)) is None:
@@ -70,10 +81,11 @@ class Access:
 
     def _email(self, claims: dict[str, Any]) -> str:
         """The verified e-mail. Raises Refused."""
-        email = claims.get(self.email_claim)
+        email = claim_at(claims, self.email_claim)
         if not isinstance(email, str) or "@" not in email:
+            gave = "no e-mail" if email is None else f"{shown(email)}, and not one e-mail,"
             raise Refused(
-                f"Cannot let you in: the sign-in gave no e-mail as {self.email_claim!r}. Ask whoever runs this "
+                f"Cannot let you in: the sign-in gave {gave} as {self.email_claim!r}. Ask whoever runs this "
                 "workspace; email_claim in its access.toml says where your provider puts it."
             )
         if not EMAIL.fullmatch(email):

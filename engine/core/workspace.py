@@ -85,11 +85,18 @@ class Workspace:
     @contextmanager
     def for_a_first_decision(cls, root: Path | None = None) -> Iterator["Workspace"]:
         """Open a workspace, or create it for the block; one that was created, and in which nothing was decided, goes
-        again, so that a mistyped name leaves nothing behind."""
+        again, so that a mistyped name leaves nothing behind. Raises Problem where its parent folder is missing."""
         root = path_of(root)
         if (root / "version").exists():
             yield cls.open(root)
             return
+        if not root.parent.exists():
+            near = next((one for one in root.parents if one.is_dir()), root.parent)
+            raise Problem(
+                f"Cannot make the workspace {root}: there is no folder {root.parent}. The nearest that is there is "
+                f"{near}. Correct the path of --workspace or MIXDESK_WORKSPACE, or make that folder first. "
+                "Nothing was changed."
+            )
         before = set(root.iterdir()) if root.is_dir() else set()
         if before:
             refuse_foreign(root)

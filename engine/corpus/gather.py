@@ -13,9 +13,9 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
-from engine.corpus.parts import is_finished, write_part
+from engine.corpus.parts import forget_changed, is_finished, write_part
 from engine.corpus.spec import CorpusSpec
-from engine.corpus.texts import Source, cap_of, sources_of
+from engine.corpus.texts import Source, cap_of, paths_of, sources_of
 
 REPORT_BYTES = 100_000  # a reader reports each time it has read so much more
 NAMED = 5  # of the domains that cannot be read, so many stand in a message with their reasons
@@ -25,11 +25,14 @@ Report = Callable[[str, int], None]  # (domain, bytes of text so far)
 
 
 def gather(spec: CorpusSpec, domains: list[str], folder: Path, processes: int, report: Report) -> None:
-    """Make a finished part of every domain in `folder`/<domain>; those that are finished stay as they are.
+    """Make a finished part of every domain in `folder`/<domain>; those that are finished stay as they are, unless
+    their files are others now.
 
     `report` may raise (Stopped): the readers end, and what is finished stays for the next attempt. Raises Problem that
     names every domain that cannot be read.
     """
+    for domain, files in paths_of(spec, domains).items():
+        forget_changed(folder / domain, files)
     waiting = [domain for domain in domains if not is_finished(folder / domain)]
     try:
         if len(waiting) > 1 and processes > 1:

@@ -6,8 +6,10 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
+from engine.core.json_lists import is_table, lists_in
 from engine.core.short_names import listed
 from engine.corpus.document import Written
 from engine.corpus.fields import Fields, conversation_columns
@@ -60,14 +62,28 @@ def inside(value: Any, columns: set[str]) -> tuple[list[dict[str, Any]] | None, 
     """(the records that an object holds in its one list of them, "") where it is none itself; (None, why not) where it
     holds several such lists, or a table by its columns; (None, "") for all else."""
     if isinstance(value, dict) and value and all(isinstance(one, dict) and one for one in value.values()):
-        return None, BY_COLUMNS
+        if further := [f"{name}.{column}"[:40] for name, one in value.items() for column in columns & one.keys()]:
+            return (
+                None,
+                f"its text stands further in, under {listed(sorted(further), 6)}: write it as a field of its own",
+            )
+        cells = [cell for one in value.values() for cell in one.values()]
+        if not any(isinstance(cell, (dict, list)) for cell in cells):
+            return None, BY_COLUMNS
     if not isinstance(value, dict) or _is_record(value, columns):
         return None, ""
-    lists = [name for name, one in value.items() if isinstance(one, list) and one and _is_record(one[0], columns)]
+    lists = [name for name, one in value.items() if _are_records(one, columns)]
     if len(lists) > 1:
         names = listed([repr(one[:40]) for one in lists], 6)
         return None, f"an object with several lists of records ({names}): write each into a file of its own"
-    return (value[lists[0]], "") if lists else (None, "")
+    if lists:
+        return value[lists[0]], ""
+    places = [repr(one) for one in islice(lists_in(value, lambda one: _are_records(one, columns)), 6)]
+    return None, f"records stand further in, under {listed(places)}: write each such list alone" if places else ""
+
+
+def _are_records(value: Any, columns: set[str]) -> bool:
+    return is_table(value) and _is_record(value[0], columns)
 
 
 def _is_record(value: Any, columns: set[str]) -> bool:

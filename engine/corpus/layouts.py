@@ -110,8 +110,8 @@ def of_folder(folder: str) -> Scan:
     if set(scan.domains) | set(scan.lost) <= SPLITS:
         raise Problem(
             f"Cannot take {', '.join(scan.domains)} for domains: they are the splits of one data set. Put a "
-            "sub-folder, or a file, for each domain into the folder; its training and validation parts may stand in "
-            "train/ and valid/."
+            "sub-folder, or a file, for each domain into the folder, whose training and validation parts may stand in "
+            "train/ and valid/; or name the field of the records that says their domain (`domain`)."
         )
     return scan
 

@@ -6,14 +6,16 @@ finished and is not read again by the next attempt. Memory holds the arrays (abo
 text.
 """
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from engine.core.files import write_json
+from engine.core.files import write_json, write_text
 from engine.corpus.dedup import exact_hash, signature
 from engine.corpus.document import Document, Tally, salted_hash
 
@@ -113,6 +115,23 @@ def write_part(
 def is_finished(folder: Path) -> bool:
     """Whether an earlier attempt read this domain to its end."""
     return (folder / "part.json").exists()
+
+
+def forget_changed(folder: Path, files: list[Path]) -> None:
+    """Remove what an earlier attempt read of a domain if its files are others now, and remember which they are: who
+    puts right what stopped a build is not told of it again, and no corpus holds what its files no longer do."""
+    state = hashlib.sha256()
+    for path in sorted(files):
+        now = path.stat() if path.exists() else None
+        state.update(
+            f"{path}\0{now and (now.st_size, now.st_mtime_ns, now.st_ino)}\0".encode("utf-8", "surrogateescape")
+        )
+    said = folder.with_name(f".{folder.name}.files")
+    if said.exists() and said.read_text() == state.hexdigest():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    said.parent.mkdir(parents=True, exist_ok=True)
+    write_text(said, state.hexdigest())
 
 
 def read_part(folder: Path) -> Part:

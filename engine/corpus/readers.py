@@ -6,6 +6,7 @@ nothing could be read is a Problem.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -42,6 +43,7 @@ OTHER = {  # how files begin that are no text
     b"\x93NUMPY": "a NumPy array",
 }
 TAR = slice(257, 262)  # where a tar archive says that it is one
+OTHER_FIELDS = re.compile("its (fields|columns): '")  # in the reason why a file gave no text
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 UNITS = {".jsonl": "line", ".ndjson": "line", ".json": "record", **dict.fromkeys(PLAIN, "line")}  # others: rows
 
@@ -67,10 +69,9 @@ def documents(domain: str, files: list[SourceFile], fields: Fields, tally: Tally
         tally.read = done
     if not some:
         first = tally.skipped[0] if tally.skipped else {"path": files[0].name, "reason": "it is empty"}
-        raise Problem(
-            f"Cannot use the domain {domain!r}: none of its {len(files)} files gave any text. "
-            f"{first['path']}: {first['reason']}."
-        )
+        none = "its one file gave no text" if len(files) == 1 else f"none of its {len(files):,} files gave any text"
+        named = " If another field holds the text, name that one." if OTHER_FIELDS.search(first["reason"]) else ""
+        raise Problem(f"Cannot use the domain {domain!r}: {none}. {first['path']}: {first['reason']}.{named}")
 
 
 def of_file(file: SourceFile, fields: Fields, whole_files: bool, tally: Tally, done: int) -> Iterator[Document]:

@@ -36,11 +36,15 @@ BEGIN = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\
 PACKED = {".gz": lambda raw: gzip.GzipFile(fileobj=raw), ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile, ".zst": zstd}
 
 
-def packing_of(raw: BinaryIO, path: Path) -> str:
-    """What a file is packed with, as names end: as its first bytes say, else as its name does."""
+def packing_of(raw: BinaryIO, path: Path) -> tuple[str, str]:
+    """(what a file is packed with, by its first bytes, as names end, "" if with nothing; why it cannot be read where
+    its name says that it is packed, and it is not)."""
     head = raw.read(6)
     raw.seek(0)
-    return next((name for magic, name in BEGIN.items() if head.startswith(magic)), path.suffix.lower())
+    found, named = next((name for magic, name in BEGIN.items() if head.startswith(magic)), ""), path.suffix.lower()
+    if found or named not in PACKED or not head:
+        return found, ""
+    return "", f"its name ends in {named}, and it is not packed so: name it as what it is, or copy it again"
 
 
 def opened(path: Path) -> BinaryIO:
@@ -56,11 +60,12 @@ class Unpacked(io.RawIOBase):
     """
 
     def __init__(self, raw: BinaryIO, path: Path):
-        self.inner = PACKED.get(packing_of(raw, path), lambda raw: raw)(raw)
+        packing, named = packing_of(raw, path)
+        self.inner = PACKED.get(packing, lambda raw: raw)(raw)
         self.decoder: codecs.IncrementalDecoder | None = None
-        self.begun = False
+        self.begun, self.some = False, False
         self.ahead = b""
-        self.fault = ""
+        self.fault = named
 
     def readable(self) -> bool:
         return True
@@ -81,10 +86,13 @@ class Unpacked(io.RawIOBase):
         if self.fault:
             return b""
         try:
-            return self.inner.read1(BLOCK)
+            block = self.inner.read1(BLOCK)
+            self.some |= bool(block)
+            return block
         except (OSError, EOFError, zlib.error, lzma.LZMAError, MemoryError) as error:  # pyarrow's are OSErrors
             reason = str(error).rstrip(".") or type(error).__name__
-            self.fault = f"it cannot be read to its end ({reason}); what comes before is kept"
+            kept = "; what comes before is kept" if self.some else ""
+            self.fault = f"it cannot be read {'to its end ' if self.some else ''}({reason}){kept}"
             return b""
 
     def _begin(self) -> None:

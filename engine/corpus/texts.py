@@ -15,6 +15,7 @@ from engine.corpus.fields import TEMPLATE, TEXT, Fields
 from engine.corpus.hub import of_dataset
 from engine.corpus.layouts import Scan
 from engine.corpus.spec import CorpusSpec
+from engine.corpus.token_formats import files_of as token_files
 
 Source = Callable[[], tuple[Iterator[Document], Tally]]
 FEWEST_DOMAINS = 2
@@ -91,13 +92,10 @@ def scan_of(spec: CorpusSpec) -> Scan:
     there.
     """
     options = spec.source
-    if options["type"] == "files":
-        scan = layouts.of_files(checked_dict(options["files"]))
-        return apart(scan, columns_of(options)) if columns_of(options) else scan
-    if options["type"] != "folder":
-        return Scan()
-    scan = (layouts.of_levels if options.get("levels") == 2 else layouts.of_folder)(options["path"])
+    scan = own_files(options)
     scan = apart(scan, columns_of(options)) if columns_of(options) else scan
+    if options["type"] != "folder":
+        return scan
     without = set(options.get("without", ()))
     if unknown := sorted(without - {*scan.domains, *scan.lost}):
         raise Problem(
@@ -110,6 +108,28 @@ def scan_of(spec: CorpusSpec) -> Scan:
         scan.left += [layouts.Left(file.name, "its domain was left out, as asked", name) for file in scan.domains[name]]
         del scan.domains[name]
     return scan
+
+
+def own_files(options: dict) -> Scan:
+    """The files of own data, before records are asked for their domain; nothing for other sources."""
+    if options["type"] == "files":
+        return layouts.of_files(checked_dict(options["files"]))
+    if options["type"] != "folder":
+        return Scan()
+    return (layouts.of_levels if options.get("levels") == 2 else layouts.of_folder)(options["path"])
+
+
+def paths_of(spec: CorpusSpec, domains: Iterable[str]) -> dict[str, list[Path]]:
+    """The files from which each domain is read; where records say their domain, all files; none for other sources."""
+    options = spec.source
+    if options["type"] == "tokens":
+        files = checked_dict(options["files"])
+        return {one: token_files(options["format"], token_samples.patterns_of(files[one])) for one in domains}
+    found = {name: [file.path for file in files] for name, files in own_files(options).domains.items()}
+    if columns_of(options):
+        everything = [path for files in found.values() for path in files]
+        return {one: everything for one in domains}
+    return {one: found.get(one, []) for one in domains}
 
 
 def lost_domains(lost: dict[str, layouts.Left]) -> WholeDomainsLeft:

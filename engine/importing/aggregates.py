@@ -6,7 +6,7 @@ Trackers write them behind a metric's name (summaries of Weights & Biases) or in
 
 import re
 
-from engine.importing.names import MIDDLES, SOFT, SURE_NOISE, bare, is_up, measures
+from engine.importing.names import MIDDLES, OF_PARTS, SOFT, SURE_NOISE, bare, is_up, measures
 
 WORDS = {
     "least": "min|minimum|lowest|smallest",
@@ -19,9 +19,7 @@ WORDS = {
 }
 CALLED = {"mean": "the mean over"} | {how: f"the {how} value in" for how in WORDS if how != "mean"}
 _ANY = "|".join(f"(?P<{how}>{words})" for how, words in WORDS.items() if words)
-# What is the first or last of its kind in a text, or the largest of a model, is none: first_token_loss, max_len_acc.
-PARTS = "token|word|sentence|line|turn|step|layer|block|chunk|half|quarter|third|position|answer|len|length|seq|k"
-FRONT = re.compile(rf"(?:(?<=[/.:|])|^)(?:{_ANY})[_\-. /](?!(?:\d+[_\-. /]?)?(?:{PARTS})s?(?![a-z]))", re.I)
+FRONT = re.compile(rf"(?:(?<=[/.:|])|^)(?:{_ANY})(?!{OF_PARTS})[_\-. /]", re.I)
 BACK = re.compile(rf"[_\-. /(](?:{_ANY})\)?$", re.I)
 MEAN = re.compile(r"[./](?P<mean>mean|avg|average|median)$", re.I)  # loss_mean is one over seeds, or over domains
 TOLD = ("least", "largest", "best", "first", "smoothed")  # of a metric that is read: no reader would expect it
@@ -51,7 +49,9 @@ def of_history(name: str, others: set[str]) -> tuple[str, str] | None:
     beside = sorted(one for one in others if one != name and core_of(one) == core)
     noise = {SOFT.sub("", SURE_NOISE.sub("", one)) for one in others if SURE_NOISE.search(one)}
     means = {SOFT.sub("", one) for one in others if how_of(one) is None}
-    spread = core in noise or not means.isdisjoint(f"{core}{middle}" for middle in MIDDLES)
+    spread = core in noise or not means.isdisjoint(
+        one for middle in MIDDLES for one in (f"{core}{middle}", f"{middle}{core}")
+    )
     if not beside or (how in ("least", "largest") and spread):
         return None
     return how, next((one for one in beside if how_of(one) is None), beside[0])

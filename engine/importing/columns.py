@@ -8,7 +8,7 @@ from engine.importing.aggregates import CALLED, how_of, of_history
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
-from engine.importing.names import ABOUT, MAYBE_NOISE, REASONS, is_beside, kind_of, measures, noise_of
+from engine.importing.names import REASONS, is_beside, is_spread, kind_of, measures, noise_of
 from engine.importing.tables import Table, text_of
 
 READ = ("share", "metric", "key", "label", "seed", "size", "budget")
@@ -73,10 +73,8 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "nameless", "it has no name"
     if table.is_numeric(name) and (summed := of_history(name, set(table.columns))) is not None:
         return "aggregate", f"{CALLED[summed[0]]} each run's history, as {summed[1]!r} stands beside: an aggregate"
-    of = noise_of(name, set(table.columns))
-    if of is not None and table.is_numeric(name):
-        what = "about" if of and ABOUT.search(name) and not MAYBE_NOISE.search(name) else "the spread of"
-        return "noise", f"{what} {of!r}, no metric" if of else "named like a spread, no metric"
+    if table.is_numeric(name) and (told := _of_another(name, set(table.columns))) is not None:
+        return told
     if is_training(name):
         return "training", "measured on each run's own mixture, so it compares none"
     if is_beside(name, table.is_whole(name)):
@@ -90,6 +88,15 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
     if len(set(table.keys(name))) == 1:
         return "other", "the same number in every run"
     return "other", "named like a metric, and not one of those that are read" if measures(name) else MAY_MEASURE
+
+
+def _of_another(name: str, names: set[str]) -> tuple[str, str] | None:
+    """The role and reason of a column that is a spread of a metric, or tells something else about one."""
+    if (of := noise_of(name, names)) is None:
+        return None
+    if is_spread(name, names):
+        return "noise", f"the spread of {of!r}, no metric" if of else "named like a spread, no metric"
+    return "about", f"about {of!r}, or another statistic of it; no metric of its own"
 
 
 def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:

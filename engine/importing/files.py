@@ -63,38 +63,39 @@ def read_table(path: Path, name: str | None = None, answers: dict[str, str] | No
     """
     name = name or path.name
     answers = answers or {}
-    columns, lines, asked = cells_of(path, name, answers)
+    columns, lines, asked, left_out = cells_of(path, name, answers)
     table = results_table(name, columns, lines)
     if table is None:
         columns = spread(name, columns, lines)
         bounded(name, len(lines), len(columns))
         table = written_plainly(Table(name, columns, lines), answers)
     notes = [f"{name} was read as {one.answer(answers)}." for one in asked]
-    return replace(table, asked=(*asked, *table.asked), notes=(*notes, *table.notes))
+    return replace(table, asked=(*asked, *table.asked), notes=(*notes, *left_out, *table.notes))
 
 
-def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, list[Question]]:
-    """A file's columns of raw cells, what people call its rows, and what reading them left open.
+def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, list[Question], list[str]]:
+    """A file's columns of raw cells, what people call its rows, what reading them left open, and what it left out.
 
     Raises Problem where it is not a table, has no rows, or more rows, columns, cells or bytes than can be read.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(16)
-        question = None
+        question: Question | None = None
+        left_out: list[str] = []
         if head.startswith(PARQUET):
             columns, lines = read_parquet(path, name)
         elif head.startswith(SQLITE):
             columns, lines = read_sqlite(path, name)
         else:
             text, question = decoded(_bytes(path, head, name), name, answers)
-            columns, lines = read_text(text, name)
+            (columns, lines), left_out = read_text(text, name)
     except (OSError, EOFError, ValueError, csv.Error, lzma.LZMAError, zlib.error, pa.ArrowException) as error:
         raise Problem(f"Cannot read {name}: {error}. Give a CSV, JSON or Parquet file.") from error
     if not 1 <= len(lines) <= ROWS:
         raise Problem(f"Cannot import {name}: it has {len(lines):,} rows, and 1 to {ROWS:,} can be read.")
     bounded(name, len(lines), len(columns))
-    return columns, lines, [question] if question else []
+    return columns, lines, [question] if question else [], left_out
 
 
 def refuse_other(head: bytes, name: str) -> None:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
+
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.mapping import run_column
-from engine.importing.names import is_across, is_up, kind_of, leaf, measures
+from engine.importing.names import is_across, is_inside, is_up, kind_of, leaf, measures
 from engine.importing.questions import Question
 from engine.importing.reducing import BEST, CHOICES, LAST, SMOOTHED, reduced
 from engine.importing.tables import Table, text_of
@@ -21,6 +23,8 @@ SUMMARY = re.compile(  # how rows are called that sum up the rows above them
 OF_TEXT = re.compile(r"(domain|source|data_?set|sub_?set|corpus|slice|category|lang(uage)?)s?(_?names?)?", re.I)
 PHASE = re.compile(r"(phase|stage)(_?(id|nr|no|number|index|name))?", re.I)  # a column of them, told by numbers too
 LISTED = 8  # steps that are offered
+BUDGETS = "budgets"  # the answer that makes a run of each row
+PROGRESS = re.compile(r".*(seen|consumed|so_far)", re.I)  # in the name of tokens that a run counts as it goes on
 REDUCED = {one: CHOICES[one] for one in (BEST, SMOOTHED)}  # what else may count of a history than one of its rows
 
 
@@ -156,14 +160,20 @@ def _doubtful(table: Table, text: list[str]) -> tuple[str, Question] | None:
     return None
 
 
-def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> tuple[Table, list[Question]]:
+def collapsed(
+    table: Table, runs: list[list[str]], answers: dict[str, str], named: bool = True
+) -> tuple[Table, list[Question]]:
     """A history (a row for every step of a run) as one row per run; a table without a column of steps as it is.
 
-    runs: what names each row's run, as columns of text. The question "steps" asks which row counts: the last, in
-    which a column keeps the last value that it had, a step that all runs have, or the best or a smoothed value.
+    runs: what names each row's run, as columns of text; named: whether that is a name, and not a mixture. The question
+    "steps" asks which row counts: the last, in which a column keeps the last value that it had, a step that all runs
+    have, or the best or a smoothed value. Where only tokens count what a run has seen, its rows may be runs of several
+    budgets, too.
     """
-    step = next((name for name in table.columns if kind_of(name) == "step" and table.is_numeric(name)), None)
     groups = grouped(runs)
+    step, tokens = _counter(table, "step"), _counter(table, "budget")
+    if step is None and tokens is not None and _most_go_on(groups) and (named or PROGRESS.match(leaf(tokens))):
+        step = tokens
     if step is None or len(groups) == len(table):
         return table, []
     at = table.loose(step)
@@ -171,9 +181,27 @@ def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> t
     steps = [{at[place] for place in places} for places in rows]
     if any(len(one) < len(places) for one, places in zip(steps, rows, strict=True)):
         return table, []  # a step stands twice: these are not histories
-    text = f"{table.name} holds up to {max(map(len, rows))} rows per run, by {step!r}. Which one is a run's result?"
-    question = Question("steps", text, {LAST: CHOICES[LAST]} | steps_of(table, step, rows) | REDUCED)
-    return at_step(table, step, rows, question.answer(answers)), [question]
+    per = "run" if named else "mixture"
+    text = f"{table.name} holds up to {max(map(len, rows))} rows per {per}, by {step!r}. Which one is a run's result?"
+    options = {LAST: CHOICES[LAST]} | steps_of(table, step, rows) | REDUCED
+    if step == tokens:
+        options |= {BUDGETS: f"each row is a run of its own, of as many tokens as {step!r} says"}
+    question = Question("steps", text, options)
+    answer = question.answer(answers)
+    return (table if answer == BUDGETS else at_step(table, step, rows, answer)), [question]
+
+
+def _counter(table: Table, kind: str) -> str | None:
+    """The column of numbers of a kind by which the rows of a history may be told apart."""
+    there = [name for name in table.columns if kind_of(name) == kind and table.is_numeric(name)]
+    if kind == "budget":  # one of a domain is none, nor one that some rows do not have
+        there = [name for name in there if not is_inside(name) and np.isfinite(table.loose(name)).all()]
+    return next(iter(there), None)
+
+
+def _most_go_on(groups: dict[Hashable, list[int]]) -> bool:
+    """Whether most runs have several rows: one that stands twice makes no history."""
+    return 2 * sum(len(places) > 1 for places in groups.values()) > len(groups)
 
 
 def grouped(keys: Sequence[Sequence[Hashable]]) -> dict[Hashable, list[int]]:

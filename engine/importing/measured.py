@@ -22,6 +22,7 @@ TRAINED_ON = re.compile(r"token|budget|data|corpus", re.I)  # in the name of a c
 # How a number begins that stands in text: `2.31 ± 0.02`, `tensor(2.31)`, `[2.31]`. A list of them is another thing.
 DRESSED = re.compile(r"(?![\[({].*,)([^\W\d]+\()?[^\w.,]*\d+[.,]\d")
 TRAINING = ("trainloss", "trainingloss", "losstrain")  # without marks between the words
+SAME_BUDGET = 0.05  # of its tokens, by which runs of one budget may end apart
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 ALL_KEPT = "all runs: surrogates of shares take the size with the most of them, predictions at a size take all"
 ALL_AS_ONE = "all runs: surrogates take them as one, and differences between them as noise"
@@ -225,6 +226,21 @@ def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Ta
             weights = weights.only(places)
             metrics = None if metrics is None else metrics.only(places)
     return weights, metrics
+
+
+def several_budgets(column: str | None, tables: tuple[Table, ...], talk: Talk) -> str | None:
+    """A column of tokens that tells budgets; None where it tells one, which runs go beyond with their last batch."""
+    table = next((one for one in tables if column in one.columns), None)
+    if column is None or table is None:
+        return column
+    values = table.loose(column)
+    if not np.isfinite(values).all() or 2 * len(np.unique(values)) <= len(values) or values.min() <= 0:
+        return column
+    apart = np.ptp(values) / values.max()
+    if not 0 < apart <= SAME_BUDGET:
+        return column
+    talk.notes.append(f"{column} differs by at most {100 * apart:.2g}% between the runs: it counts as one budget.")
+    return None
 
 
 def _values(mapping: Mapping, table: Table, column: str) -> np.ndarray:

@@ -27,6 +27,8 @@ SCORE = re.compile(
     r"recall|\w*log_?prob|log_?likelihood|choice_prob\w*)(?![a-z])",
     re.I,
 )
+RATE = re.compile(r"(?<![a-z])(error|err|wer|cer|ece)(?![a-z])", re.I)
+NO_RATE = re.compile(r"(?<![a-z])(rewards?|elo|\w*log_?prob|log_?likelihood)(?![a-z])", re.I)  # of what goes up
 # What turns a metric's direction round: neg_loss (scikit-learn), negative_log_likelihood, -loss.
 NEGATED = re.compile(r"(?<![a-z])(neg(ative|ated)?|minus)(?![a-z])|^\s*[-\u2212]", re.I)
 # Of losses and errors that may be below 0: what is left of them beyond another one.
@@ -52,22 +54,30 @@ SHARE_WORDS = {
 # Words that stand in front of shares, but of much else as well: the sum must say so too.
 LOOSE_WORDS = {"train", "tokens", "ratio", "ratios", "frac", "fraction", "fractions"}
 
+# What is the first or last of its kind in a text, or the largest of a model, is none: first_token_loss, max_len_acc.
+PARTS = "token|word|sentence|line|turn|step|layer|block|chunk|half|quarter|third|position|answer|len|length|seq|k"
+OF_PARTS = rf"[_\-. /](?:\d+[_\-. /]?)?(?:{PARTS})s?(?![a-z])"
+# Names of spreads; SemEval is a benchmark, and a std_lib no deviation.
 SURE_NOISE = re.compile(
-    r"(?<![a-z])(std_?err(or)?|std_?dev|stdev|std|variance|standard_(error|deviation)|sem)(?![a-z])", re.I
+    r"(?<![a-z])(std_?err(or)?|std_?dev|stdev|std(?![_-]?lib)|variance|standard_(error|deviation)|sem(?![_-]?eval))"
+    r"(?![a-z])",
+    re.I,
 )
 MAYBE_NOISE = re.compile(
     r"(?<![a-z])(se|sd|sdev|var|sigma|mad|iqr|spread|margin|half_?width|err(or)?|uncertainty|unc"
-    r"|ci([_ -]?\d\d)?([_ -]?(low|high|lower|upper|half))?|bootstrap_(se|sd)|jackknife|lower|upper|min|max"
+    r"|ci([_ -]?\d\d)?([_ -]?(low|high|lower|upper|half))?|bootstrap_(se|sd)|jackknife"
     r"|plus_?minus)(?![a-z\d])|±|\+/-",
     re.I,
 )
 LEVEL = re.compile(r"(?<!\d)\d\d(\.\d)?\s*%?[ _-]*$")  # of an interval: `val_loss (95% CI)`
 MIDDLES = ("mean", "Mean", "avg", "average", "median", "p50", "estimate")  # of a metric beside its spread
-# Words that make of a metric's name that of something else about it: how often, how sure, compared with what.
+# Words that make of a metric's name that of something else about it: another statistic, how often, how sure, compared
+# with what.
 ABOUT = re.compile(
-    r"(?<![a-z])(n|num|count|samples|examples|rank|delta|diff|(vs_)?baseline|vs_[a-z]+|improvement|normali[sz]ed"
+    r"(?<![a-z])(min(imum)?|max(imum)?|lower|upper|n|num|count|samples|examples|rank|delta|diff|(vs_)?baseline|vs_[a-z]+|improvement|normali[sz]ed"
     r"|smoothed|ema|best|pred(icted|iction)?|p_?value|z_?score|t_?stat"
-    r"(istic)?|cov|cv|rel(ative)?_err(or)?|initial|first|q\d+|p\d\d|quantile_?\d*|percentile_?\d*)(?![a-z\d])",
+    r"(istic)?|cov|cv|rel(ative)?_err(or)?|initial|first|q\d+|p\d\d|quantile_?\d*|percentile_?\d*)(?![a-z\d])"
+    rf"(?!{OF_PARTS})",
     re.I,
 )
 # What is told beside a metric, in front of its name or behind: over how many, when it was reached, how long that took,
@@ -208,6 +218,11 @@ def is_up(name: str) -> bool | None:
     return found if found is None else found != bool(NEGATED.search(name))
 
 
+def may_be_rate(metric: str, higher: bool) -> bool:
+    """Whether a metric may be a fraction or a percent, by its name and direction: scores, and rates of errors."""
+    return not NO_RATE.search(metric) if higher else bool(RATE.search(metric))
+
+
 def unit_of(name: str) -> str:
     """A metric's unit as far as its name tells: else "loss" or "score"."""
     found = LOSS.search(name) or SCORE.search(name)
@@ -220,6 +235,14 @@ def core(metric: str) -> str:
     while name != before:
         before, name = name, AROUND.sub("", name).strip("/_.:-")
     return name or metric
+
+
+def is_spread(name: str, others: set[str]) -> bool:
+    """Whether a column that `noise_of` knows is a spread by its name, and no other statistic."""
+    if SURE_NOISE.search(name):
+        return True
+    found = MAYBE_NOISE.search(name)
+    return found is not None and bool(_without(name, found) & others)
 
 
 def noise_of(name: str, others: set[str]) -> str | None:

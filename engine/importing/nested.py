@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -9,12 +10,13 @@ from typing import Any
 
 from engine.core.checks import once_each
 from engine.core.errors import Problem
-from engine.core.shown import READS
+from engine.core.shown import DIGITS, READS, Huge
 from engine.importing.limits import JSON_BYTES, TEXT, bounded
 from engine.importing.tables import text_of
 
 DEEPEST = 8
-BARE = re.compile(r"(?<=[:,\[\s])(nan|-?inf)(?=\s*[,}\]])")  # as Python prints them
+NAMED = {"nan": None, "inf": math.inf}  # as Python prints them
+LONG = re.compile(rf"(?<![\w.'\"])\d{{{DIGITS + 1},}}(?![\w.'\"])")  # more than Python reads as a whole number
 PAIR = re.compile(r"\s*([^\W\d][^:=,;|{}\[\]]*)[:=]\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?%?)\s*", re.I)
 PAIRS = re.compile(rf"(?:{PAIR.pattern}[,;|])+{PAIR.pattern}", re.I)  # web:0.3,code:0.7
 SPACED = re.compile(r"\s+(?=[^\W\d][^\s:=]*[:=]\s*[+-]?[\d.])")  # web=0.3 code=0.7
@@ -132,9 +134,33 @@ def _parsed(text: str) -> Any:
         pass
     try:
         with warnings.catch_warnings(action="ignore"):  # Python warns of odd text that is none of its own
-            return ast.literal_eval(BARE.sub("None", PRINTED.sub(r"\1", text)))
+            source = LONG.sub(r"\g<0>.", PRINTED.sub(r"\1", text))
+            return ast.literal_eval(_Numbers(source).visit(ast.parse(source, mode="eval")))
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # TypeError: {{}}, a set of dicts
         return None
+
+
+class _Numbers(ast.NodeTransformer):
+    """Makes of Python's numbers what READS makes of JSON's: one that is too large keeps its text, nan is missing."""
+
+    def __init__(self, source: str):
+        self.source = source
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(NAMED[node.id]) if node.id in NAMED else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, float) and math.isinf(node.value):
+            return ast.Constant(Huge(str(ast.get_source_segment(self.source, node)).rstrip(".")))
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        inner = self.visit(node.operand)
+        if isinstance(inner, ast.Constant) and inner.value is None:
+            return inner
+        if isinstance(node.op, ast.USub) and isinstance(inner, ast.Constant) and isinstance(inner.value, float):
+            return ast.Constant(Huge(f"-{inner.value.text}") if isinstance(inner.value, Huge) else -inner.value)
+        return node
 
 
 def _pair(one: Any) -> tuple[str, object] | None:

@@ -13,7 +13,8 @@ from engine.importing.columns import Column, explained
 from engine.importing.harness_table import matched
 from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
-from engine.importing.measured import choose_metrics, choose_one, fact_of
+from engine.importing.measured import choose_metrics, choose_one, fact_of, several_budgets
+from engine.importing.mixed_units import in_one_unit
 from engine.importing.names import kind_of
 from engine.importing.phases import PhaseColumns
 from engine.importing.questions import Question, Talk
@@ -87,14 +88,15 @@ def read(
     named = metric_columns if metrics is None else None  # of the other table, they are none of this one's
     shares = choose_shares(format, weights, weight_columns, named, taken, talk)
     scale = choose_scale(weights, shares.family, talk)
-    if metrics is None and run_column(weights) is None:
-        weights = second = _without_steps(weights, list(shares.family.columns), talk)
     if metrics is None:
-        weights = second = without_history(weights, list(shares.family.columns), key, talk)
+        weights = second = _one_row_a_mixture(weights, list(shares.family.columns), key, talk)
+    budget = n_tokens or several_budgets(facts["budget"], (second, weights), talk)
     own = _shares_in(second, weights, shares.family.columns)
     measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, own, talk)
+    second = in_one_unit(second, measured, talk)
+    weights, metrics = (second, None) if metrics is None else (weights, second)
     objectives = linked(measured, list(shares.domains))
-    facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": facts["budget"]}
+    facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": budget}
     mapping = Mapping(shares.domains, objectives, key, label_of(weights, key), scale=scale, **facts)
     weights, metrics = choose_alike(mapping, *choose_one(mapping, weights, metrics, talk), talk)
     columns = explained(mapping, shares, weights, metrics)
@@ -158,16 +160,24 @@ def _one_row_a_run(table: Table, talk: Talk) -> Table:
     return table
 
 
-def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk) -> Table:
-    """A history as one row per run; runs: the columns that name a row's run, besides its seed and size."""
+def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk, named: bool = True) -> Table:
+    """A history as one row per run; runs: the columns that name a row's run, besides its seed and size, or its mixture
+    where they are no names."""
     if None in runs or not runs:
         return table
     beside = [name for name in table.columns if kind_of(name) in ("seed", "size")]
     before = len(table.notes)
-    table, asked = collapsed(table, [table.keys(str(name)) for name in [*runs, *beside]], talk.answers)
+    table, asked = collapsed(table, [table.keys(str(name)) for name in [*runs, *beside]], talk.answers, named)
     talk.questions += asked
     talk.notes += table.notes[before:]
     return table
+
+
+def _one_row_a_mixture(table: Table, shares: list[str], key: str | None, talk: Talk) -> Table:
+    """A history that names no runs, or that no steps tell, as one row per run."""
+    if run_column(table) is None:
+        table = _without_steps(table, shares, talk, named=False)
+    return without_history(table, shares, key, talk)
 
 
 def _shares_in(table: Table, weights: Table, columns: tuple[str, ...]) -> set[str]:

@@ -16,7 +16,6 @@ from engine.importing.harness import Known
 from engine.importing.questions import Question
 
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-", "\u2013", "\u2014"}
-LONGEST = 64  # characters of a number
 WHOLE = re.compile(r"([+-]?\d+)\.0*")
 NUMBER = re.compile(r"^([+-]?)0*(\d+)(\.\d*|)$")
 
@@ -160,7 +159,7 @@ def numbers_of(cells: list[Any]) -> np.ndarray:
     try:
         if all(type(cell) in (int, float) for cell in cells):
             return np.array(cells, float)
-        if all(type(cell) is str and len(cell) < LONGEST and "_" not in cell for cell in cells):
+        if all(type(cell) is str and "_" not in cell for cell in cells):
             return np.array(list(map(float, cells)), float)
     except (ValueError, OverflowError):
         pass
@@ -172,8 +171,6 @@ def number_of(cell: Any) -> float:
     if cell is None:
         return math.nan
     if isinstance(cell, str):
-        if len(cell) >= LONGEST:
-            return math.inf
         cell = cell.strip().replace("\u2212", "-")  # as typesetters and some spreadsheets write it
         if cell.lower() in MISSING:
             return math.nan

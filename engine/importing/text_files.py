@@ -6,43 +6,48 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from itertools import combinations, islice
 from typing import Any
 
 from engine.core.checks import once_each
 from engine.core.errors import Problem
-from engine.core.short_names import listed
+from engine.core.json_lists import is_table, lists_in
+from engine.core.short_names import counted, listed
 from engine.core.shown import READS
 from engine.importing.harness import is_results
+from engine.importing.headers import MARK, refuse_second_header, separator_of, uncommented
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
+from engine.importing.names import kind_of, measures
 from engine.importing.tables import number_of, refuse_twice
 
-SEPARATORS = ",;\t|"
 NAMED = re.compile(r'^\s*"?sep=([^"])"?\s*$', re.I)  # a spreadsheet's first line
 
 Columns = tuple[dict[str, list[Any]], list[int]]  # name -> cells, and what people call each row
 
 
-def read_text(text: str, name: str) -> Columns:
-    """The table of a text file. Raises Problem where it is none."""
+def read_text(text: str, name: str) -> tuple[Columns, list[str]]:
+    """The table of a text file, and notes on what of it was left out. Raises Problem where it is none."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # as old spreadsheets end their lines
+    text, notes = uncommented(text, name)
     if text.lstrip()[:1] not in ("{", "["):
-        return read_csv(text, name)
+        return read_csv(text, name), notes
     if len(text) > JSON_BYTES:
         raise Problem(
             f"Cannot read {name}: it is larger than {JSON_BYTES >> 20} MiB of JSON. Give it as Parquet or CSV."
         )
-    return read_json(text, name)
+    return read_json(text, name), notes
 
 
 def read_csv(text: str, name: str) -> Columns:
     """A CSV file's columns. A first line `sep=;` names the separator, else the header's most frequent one is it."""
-    if "\n" not in text:
-        text = text.replace("\r", "\n")  # as old spreadsheets end their lines
-    first, _, rest = text.partition("\n")
-    before = 0
+    before = text.count("\n", 0, len(text) - len(text.lstrip("\r\n")))  # empty lines
+    first, _, rest = (text := text.lstrip("\r\n")).partition("\n")
     if named := NAMED.match(first):
-        text, before = rest, 1
+        text, before = rest, before + 1
     csv.field_size_limit(TEXT)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=named[1] if named else _separator(text))
+    separator = named[1] if named else separator_of(first)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     names: list[str] = []
     found, places = [], []
     try:
@@ -64,17 +69,13 @@ def read_csv(text: str, name: str) -> Columns:
             before = "".join(line).rstrip("\r\n").count("\n")  # lines that cells go over
             lines_of = f"lines {place - before} to {place}" if before else f"line {place}"
             quote = "Look for a quote that is never closed." if before else "Fix that line."
+            if line[0].startswith(MARK):
+                quote = f"It begins with '{MARK}': remove it if it is a comment."
+            have = f"{'they have' if before else 'it has'} {counted(len(line), 'cell')}"
             raise Problem(
-                f"Cannot import {lines_of} of {name}: {'they have' if before else 'it has'} {len(line)} cells, and the "
-                f"header names {len(names)} columns. {quote}"
+                f"Cannot import {lines_of} of {name}: {have}, and the header names {len(names)} columns. {quote}"
             )
     return {one: [row[i] for row in found] for i, one in enumerate(names)}, places
-
-
-def _separator(text: str) -> str:
-    """The separator that gives the header the most cells; one inside quotes separates nothing."""
-    header = text.partition("\n")[0]
-    return max(SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one), [])))
 
 
 def _check_header(names: list[str], rows: list[list[str]], places: list[int], name: str) -> None:
@@ -91,6 +92,7 @@ def _check_header(names: list[str], rows: list[list[str]], places: list[int], na
             f"Cannot import {name}: its first line holds values ({(figures or names)[0]!r}), not the names of columns. "
             "Put a line of names above it."
         )
+    refuse_second_header(names, rows, places, name)
     refuse_twice(name, [one for one in names if one])
 
 
@@ -179,7 +181,7 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
     inner = list(found.values())
     if set(found) >= {"columns", "data"} and isinstance(found["data"], list):
         return _of_split(found["columns"], found["data"], name)
-    tables = [key for key, one in found.items() if isinstance(one, list) and one and isinstance(one[0], dict)]
+    tables = [key for key, one in found.items() if is_table(one)]
     beside = {key: one for key, one in found.items() if key not in tables and key != "schema"}  # as pandas calls it
     if len(tables) == 1 and not any(isinstance(one, (dict, list)) for one in beside.values()):
         rows = found[tables[0]]  # what stands beside the list holds for each of its rows
@@ -188,6 +190,7 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
         )
     if len(inner) == 1 and isinstance(inner[0], list):
         return _of_records(inner[0], range(1, len(inner[0]) + 1), name)
+    _refuse_tables(found, name)
     if inner and all(isinstance(one, list) and len(one) == len(inner[0]) for one in inner):
         return found, list(range(1, len(inner[0]) + 1))
     if inner and all(isinstance(one, dict) for one in inner):
@@ -199,7 +202,29 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
             return _of_records([{"run": key, **one} for key, one in found.items()], range(1, len(inner) + 1), name)
     if all(not isinstance(one, (dict, list)) for one in inner) or {"weights", "mixture", "loss", "losses"} & set(found):
         return _of_records([found], [1], name)
-    raise Problem(
-        f"Cannot import {name}: it is one JSON object of {listed(list(map(repr, found)), 6)}, and no table of "
-        "runs. Give a list of objects, one per run, or one object per line."
-    )
+    held = listed([f"{key!r:.60} ({_called(one)})" for key, one in found.items()], 6)
+    if places := list(islice(lists_in(found), 6)):
+        cure = f"Objects are listed under {listed(list(map(repr, places)))}: give such a list alone."
+    else:
+        cure = "Give a list of objects, one per run, or one object per line."
+    raise Problem(f"Cannot import {name}: it is one JSON object of {held}, and no table of runs. {cure}")
+
+
+def _refuse_tables(found: dict[str, Any], name: str) -> None:
+    """Raise Problem for several lists of objects of the same names: tables of their own, and no columns of one."""
+    tables = {key: set(one[0]) for key, one in found.items() if is_table(one)}
+    for (first, its), (second, other) in combinations(islice(tables.items(), 40), 2):
+        if 2 * len(its & other) > len(its | other) and any(kind_of(one) or measures(one) for one in its & other):
+            raise Problem(
+                f"Cannot import {name}: {first!r:.60} and {second!r:.60} hold lists of objects with the same names, so "
+                "each is a table of its own. Give one of them alone."
+            )
+
+
+def _called(value: Any) -> str:
+    """What a JSON value is, and how much of it."""
+    if isinstance(value, dict):
+        return f"an object of {listed([f'{key!r:.40}' for key in value], 3)}" if value else "an empty object"
+    if isinstance(value, list):
+        return "a list of " + counted(len(value), "object" if is_table(value) else "value")
+    return "a value"

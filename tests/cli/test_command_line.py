@@ -45,7 +45,7 @@ def test_a_mistyped_workspace_is_left_by_no_command_that_decided_nothing(tmp_pat
         ("corpus --name a/b", 1),
         ("token create x --days -3", 1),
     ):
-        assert engine(tmp_path / "deep" / "wrokspace", *words.split(), check=False).returncode == code, words
+        assert engine(tmp_path / "wrokspace", *words.split(), check=False).returncode == code, words
         assert {path.name for path in tmp_path.iterdir()} == files, words
     engine(tmp_path, *runs.split(), "--preview", check=False)  # a folder that was there, with files of its own
     assert {path.name for path in tmp_path.iterdir()} == files
@@ -54,6 +54,20 @@ def test_a_mistyped_workspace_is_left_by_no_command_that_decided_nothing(tmp_pat
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["imports"]
     engine(tmp_path / "deep" / "workspace", *runs.split())
     assert [one["name"] for one in answer(tmp_path / "deep" / "workspace", "list")] == ["X"]
+
+
+def test_a_workspace_below_a_folder_that_is_missing_is_made_by_no_decision(tmp_path):
+    """The folder may be the mistyped part. One that is not named lies in the current folder, and is made."""
+    table = tmp_path / "runs.csv"
+    table.write_text("run,share/web,share/code,metric/loss\na,0.5,0.5,3\nb,0.8,0.2,2\nc,0.3,0.7,1\n")
+    words = f"import --study X --format flat --weights {table}".split()
+    (tmp_path / "data").mkdir()
+    told = said(tmp_path / "data" / "tema" / "a" / "workspace", *words)
+    assert f"no folder {tmp_path}/data/tema/a. The nearest that is there is {tmp_path}/data." in told
+    told = said(table / "a" / "workspace", *words)
+    assert f"no folder {table}/a. The nearest that is there is {tmp_path}." in told
+    assert {path.name for path in tmp_path.rglob("*")} == {"data", "runs.csv"}
+    engine(tmp_path / "data" / "workspace", *words)
 
 
 def test_a_report_of_a_mistyped_workspace_makes_none(tmp_path):

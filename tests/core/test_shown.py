@@ -38,6 +38,23 @@ def test_a_long_value_is_cut_and_counted_and_the_cure_stays():
     assert bounded(short) == short
 
 
+def test_a_path_is_shown_whole_or_with_both_ends():
+    """People copy it, and several differ in their middle or at their end alone."""
+    for quote in ("'", ""):
+        paths = [
+            f"/data/{'a folder/' if quote else 'folder/'}{'deep-er/' * 70}run-{n}/model.safetensors" for n in (1, 2)
+        ]
+        for path in paths:
+            assert f"{quote}{path}{quote}" in str(Problem(f"Cannot read {quote}{path}{quote}: write it again."))
+    assert shown(paths[0]) == repr(paths[0])
+    long = f"/data/{'deep-er/' * 400}model.safetensors"
+    assert "/data/deep-er/" in (said := str(Problem(f"Cannot read {long}: write it again.")))
+    assert "deep-er/model.safetensors: (3,2" in said and said.endswith("write it again.") and len(said) < 800
+    both = str(Problem(f"Cannot copy {paths[0]} to {paths[1]}: no room."))
+    assert paths[0] in both and paths[1] in both
+    assert "y...y" not in shown("x/" + "y" * 999) and len(shown("x/" + "y" * 999)) < 120, "no system has such a name"
+
+
 def test_shortening_takes_no_time():
     begin = time.process_time()
     for text in ("' " * 500_000, "x" * 390 + " ", '"' * 999_999, "'\\" * 500_000):
@@ -75,6 +92,9 @@ def test_an_import_names_a_number_that_is_too_large(tmp_path, text):
     whole = json.dumps(records).replace(f"{records[3]['val_loss']}" + "}", text + "}")
     with pytest.raises(Problem, match=said):
         runs_of(written(tmp_path / "a.json", whole))
+    cells = [str(one).replace(f"{records[3]['val_loss']}" + "}", text + "}") for one in records]  # as Python prints it
+    with pytest.raises(Problem, match=said.replace("val_loss", "all.val_loss")):
+        runs_of(written(tmp_path / "python.csv", {**RUN, "all": cells}))
     with pytest.raises(Problem, match=r"column 'val_loss': .* too large for a number of 64 bits"):
         runs_of(written(tmp_path / "all.csv", {**RUN, **MIX, "val_loss": [text] * len(rows)}))
 

@@ -66,6 +66,9 @@ def test_one_object_over_several_lines_is_a_record(tmp_path):
     ("value", "why"),
     [
         ({"train": [{"text": "a"}], "test": [{"text": "b"}]}, r"several lists of records \('train', 'test'\)"),
+        ({"data": {"train": [{"text": "a"}]}}, "records stand further in, under 'data.train': write each such list"),
+        ({"v": 1, "d": {"a": [{"text": "a"}], "b": [{"text": "b"}]}}, "further in, under 'd.a', 'd.b'"),
+        ({"rows": {"train": ["a"]}}, "no text in 'text'; its fields: 'rows'"),
         ({"text": {"0": "a", "1": "b"}}, "as where pandas writes a table by its columns"),
         ({"id": 1, "spans": [{"from": 3}], "content": "a"}, "no text in 'text'; its fields: 'id', 'spans', 'content'"),
     ],

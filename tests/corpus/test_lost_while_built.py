@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
 
-from engine.core.errors import Problem
+from engine.core.errors import Problem, Stopped
 from engine.core.workspace import Workspace
 from engine.corpus import CorpusSpec, build
 from engine.corpus.report import report
@@ -49,6 +49,46 @@ def folder(tmp_path):
 def built(folder, **source):
     source = {"type": "folder", "path": str(folder), **source}
     return build(CorpusSpec.from_dict({"source": source}), folder.with_name("corpus"), processes=1)
+
+
+# A build that is tried again --------------------------------------------------------------------------------
+
+
+def stop_when_dropping(done, total, note):
+    if note == "dropping duplicates":
+        raise Stopped
+
+
+@pytest.mark.parametrize("fields", [{}, {"domain": "kind"}])
+def test_the_next_attempt_reads_what_the_files_hold_by_then(folder, tmp_path, fields):
+    """The folder of what was read stays for it; a file that was put right, or exchanged, is read again."""
+    if fields:
+        (folder / "web.jsonl").write_text(lines(texts(0, 400), kind=lambda place: "web" if place % 2 else "books"))
+        (folder / "books.jsonl").unlink()
+    spec = CorpusSpec.from_dict({"source": {"type": "folder", "path": str(folder), **fields}})
+    with pytest.raises(Stopped):
+        build(spec, tmp_path / "c", stop_when_dropping, tmp_path / "scratch", 1)
+    read = {path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("part.json")}
+    assert read.keys() == {"web", "books"}
+    whole = (folder / "web.jsonl").read_text()
+    more = lines(texts(3000, 200), **({"kind": lambda place: "web"} if fields else {}))
+    (folder / "web.jsonl").write_text(whole + more)
+    with pytest.raises(Stopped):
+        build(spec, tmp_path / "c", stop_when_dropping, tmp_path / "scratch", 1)
+    again = {path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("part.json")}
+    assert again["web"] != read["web"] and (again["books"] == read["books"]) == (not fields)
+    build(spec, tmp_path / "c", scratch=tmp_path / "scratch", processes=1)
+    held = (next((tmp_path / "scratch").rglob("web")) / "text.bin").read_text()
+    assert text(3100) in held and text(1) in held
+
+
+def test_what_stopped_a_build_can_be_put_right(folder, tmp_path):
+    spec = CorpusSpec.from_dict({"source": {"type": "folder", "path": str(folder)}})
+    (folder / "web.jsonl").write_text(lines(texts(0, 20)))
+    with pytest.raises(Problem, match="Cannot split the domain 'web'"):
+        build(spec, tmp_path / "c", scratch=tmp_path / "scratch", processes=1)
+    (folder / "web.jsonl").write_text(lines(texts()))
+    assert build(spec, tmp_path / "c", scratch=tmp_path / "scratch", processes=1)["domains"]
 
 
 # Domains that are found empty -------------------------------------------------------------------------------

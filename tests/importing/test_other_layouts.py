@@ -71,7 +71,7 @@ def test_what_is_said_about_a_metric_is_none(tmp_path, word):
     found = reading(written(tmp_path / "runs.csv", table))
     assert [one.metric for one in found.mapping.objectives] == ["val_loss"]
     (told,) = [one for one in found.columns if one.column == f"val_loss_{word}"]
-    assert told.role in ("noise", "aggregate") and "'val_loss'" in told.reason
+    assert told.role in ("noise", "about", "aggregate") and "'val_loss'" in told.reason
 
 
 def test_bounds_are_none_and_languages_are(tmp_path):

@@ -63,7 +63,7 @@ REFUSED = {
     ),
     "a quote that is never closed": (
         text(PLAIN).replace("\n5,", '\n"5,', 1),
-        "lines 7 to 17 of runs.csv: they have 1 cells.*a quote that is never closed",
+        "lines 7 to 17 of runs.csv: they have 1 cell,.*a quote that is never closed",
     ),
     "names that look alike": (
         text({**PLAIN, "caf\u00e9": PLAIN["web"], "cafe\u0301": PLAIN["web"]}),

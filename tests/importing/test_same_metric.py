@@ -88,10 +88,36 @@ def test_a_part_of_a_text_or_a_model_is_no_aggregate(tmp_path, two):
 
 
 @pytest.mark.parametrize("beside", [{"val_loss_std": EARLIER, "val_loss": LOSSES}, {"val_loss_mean": LOSSES}])
-def test_the_least_of_several_seeds_is_a_spread(tmp_path, beside):
+def test_the_least_of_several_seeds_is_no_metric_and_no_spread(tmp_path, beside):
     found = reading(written(tmp_path / "runs.csv", table(val_loss_min=EARLIER, **beside)))
     assert len(found.mapping.objectives) == 1 and not found.questions
-    assert [one.role for one in found.columns if one.column == "val_loss_min"] == ["noise"]
+    assert [one.role for one in found.columns if one.column == "val_loss_min"] == ["about"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "name", "role"),
+    [
+        ("mean_loss", "max_loss", "about"),
+        ("avg_acc", "min_acc", "about"),
+        ("acc", "upper_acc", "about"),
+        ("mean_loss", "loss_std", "noise"),
+        ("acc", "acc_ci95", "noise"),
+        ("acc", "acc ±", "noise"),
+        ("half_acc", "first_half_acc", None),
+        ("len_acc", "max_len_acc", None),
+        ("half_acc", "best_half_acc", None),
+        ("acc", "sem_eval_acc", None),
+        ("loss", "loss_sem", "noise"),
+        ("acc", "std_lib_acc", None),
+    ],
+)
+def test_a_spread_is_called_one_and_another_statistic_is_not(tmp_path, beside, name, role):
+    found = reading(written(tmp_path / "runs.csv", table(**{beside: LOSSES, name: EARLIER})))
+    (told,) = [one for one in found.columns if one.column == name]
+    assert told.role == role if role else told.role in ("metric", "other") and "spread" not in told.reason
+    answers = {one.id: "all" for one in found.questions}
+    metrics = {one.metric for one in reading(tmp_path / "runs.csv", answers=answers).mapping.objectives}
+    assert metrics == ({beside} if role else {beside, name})
 
 
 def test_several_metrics_are_chosen_at_once_and_others_stay(tmp_path):

@@ -117,7 +117,7 @@ def test_what_is_told_beside_a_metric_is_none(tmp_path, beside):
     found = reading(written(tmp_path / "runs.csv", {**RUN, **MIX, "val_loss": LOSSES, beside: counts}))
     assert [one.metric for one in found.mapping.objectives] == ["val_loss"] and not found.questions
     (role,) = [one.role for one in found.columns if one.column == beside]
-    assert role in ("beside", "noise", "time")
+    assert role in ("beside", "about", "time")
     assert {found.mapping.seed, found.mapping.n_tokens, found.mapping.model_size} == {None}
 
 

@@ -9,10 +9,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.files import open_regular
 from engine.core.short_names import listed
 from engine.core.shown import READS
 
@@ -130,7 +132,13 @@ def index_of(path: Path) -> dict[str, str] | None:
 
 
 def pickled(file: Path) -> str:
-    """The refusal of a pickle, with the command that converts it."""
+    """The refusal of a pickle, with the command that converts it; of what is only named like one, as what it is."""
+    with suppress(OSError), open_regular(file) as opened:
+        head = opened.read(9)
+        if head.startswith(b"GGUF"):
+            return f"Cannot open {file}: it is a GGUF file. Give the safetensors that it was made from."
+        if head[8:] == b"{":
+            return f"Cannot open {file}: it is a safetensors file. Name it {file.with_suffix('.safetensors').name}."
     code = (
         "import sys, torch, safetensors.torch as s; s.save_file({k: v.contiguous().clone() "
         "for k, v in torch.load(sys.argv[1], weights_only=True).items()}, sys.argv[2])"

@@ -106,6 +106,9 @@ def test_a_gguf_file_is_named_as_one(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 291, 24) + b"\0" * 99)
     said = refused(tmp_path / "model.gguf")
     assert "GGUF" in said and "damaged" not in said
+    for name, begins, what in (("a.bin", b"GGUF", "GGUF"), ("b.pt", struct.pack("<Q", 2) + b"{}", "Name it b.safet")):
+        (tmp_path / name).write_bytes(begins + b"\0" * 99)
+        assert what in (said := refused(tmp_path / name)) and "pickle" not in said, "whatever its name says"
 
 
 def test_layers_are_counted_by_a_sound_config_or_by_names(model):
