@@ -7,7 +7,8 @@ from engine.core.errors import Problem
 from engine.space.baselines import baselines, epoch_caps, epochs, unimax
 from engine.space.design import DESIGNS, Around, regmix
 from engine.space.dirichlet import dirichlet
-from engine.space.simplex import Group, Simplex
+from engine.space.groups import Group
+from engine.space.simplex import Simplex
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
 from engine.spec.repetition import kept_fractions
