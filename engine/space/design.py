@@ -21,7 +21,9 @@ POOL = 4096  # draws that a D-optimal subset is chosen from
 FLOOR = 1e-3  # shares below count as this in the logarithms of the D-optimal model
 TIED = 1e-9  # of a variance: how far those that count as equal may lie apart; the first of them is chosen
 DENSE = 10.0  # times the strength of the draws inside groups is that of the groups' totals
-MOVED = 8  # times as many draws as runs are moved inside at least where each costs a programme (engine/space/crossed.py)
+MOVED = (
+    8  # times as many draws as runs are moved inside at least where each costs a programme (engine/space/crossed.py)
+)
 NOISE = 0.01  # of a run, against the model's variance at an average mixture
 
 

@@ -46,8 +46,8 @@ class Block:
 
 
 def check_groups(space: "Simplex") -> None:
-    """Raise Problem for groups that name unknown domains, or one twice, have invalid bounds or ratios, or share a domain
-    with one of their level."""
+    """Raise Problem for groups that name unknown domains, or one twice, have wrong bounds or ratios, or share domains
+    with another of their level."""
     for place, group in enumerate(space.groups):
         if unknown := [name for name in group.members if name not in space.names]:
             raise Problem(

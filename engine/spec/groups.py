@@ -20,7 +20,12 @@ def check_group(group: Any, ends: tuple[float, float]) -> None:
     check(named, group, "a study's group", "a table with name and domains")
     name, domains, level = (group.get(key) for key in ("name", "domains", "level"))
     check(set(group) <= set(KEYS), group, "a study's group", "a table of name, domains, share, ratios and level only")
-    check(is_texts(domains), domains, f"the domains of the group {name!r}", "a list of names, or of patterns such as */math")
+    check(
+        is_texts(domains),
+        domains,
+        f"the domains of the group {name!r}",
+        "a list of names, or of patterns such as */math",
+    )
     said = f"the share of the group {name!r}"
     check(0 <= ends[0] <= ends[1] <= 1, group.get("share"), said, "a share, or two that rise, from 0 to 1")
     fine = group.get("ratios") in (None, "prior") or isinstance(group["ratios"], dict)

@@ -48,7 +48,9 @@ def test_disjoint_groups_are_projected_alike_by_either_way():
     points = np.random.default_rng(0).normal(size=(50, 5))
     crossed = Simplex(tuple("abcde"), groups=(*groups, Group("all", ("a", "c"))))
     assert crossed.crossed
-    np.testing.assert_allclose(crossed.project(points), Simplex(tuple("abcde"), groups=groups).project(points), atol=1e-8)
+    np.testing.assert_allclose(
+        crossed.project(points), Simplex(tuple("abcde"), groups=groups).project(points), atol=1e-8
+    )
 
 
 def test_far_points_and_many_domains():
@@ -91,7 +93,10 @@ def test_bounds_that_meet_in_one_point_are_kept():
 
 
 def told(names, groups=()):
-    return {level.name: {part: names_at(names, at) for part, at in level.parts.items()} for level in levels_of(names, groups)}
+    return {
+        level.name: {part: names_at(names, at) for part, at in level.parts.items()}
+        for level in levels_of(names, groups)
+    }
 
 
 def names_at(names, places):
