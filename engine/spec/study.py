@@ -65,16 +65,17 @@ class StudySpec:
     phase, as copies of what was trained before (engine/spec/phases.py); start: a saved proxy of the workspace whose
     weights every run begins with, None for random ones (engine/spec/starts.py); bounds: domain -> [min, max] share, or
     one fixed share; groups: {"name", "domains": by name or pattern, "share": [min, max] of their sum, "ratios": "prior"
-    or {domain: number} for fixed proportions inside, "level": such as source}, which may cross; both apply to design and
-    search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
-    as a byte of one script or alphabet says more than one of another; metrics: measured besides each domain's loss
-    (engine/metrics/); tasks: of the workspace, whose items every model answers (engine/tasks/); flips: whether it is
-    measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
-    repeats, or each merge than the base (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty
-    means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge study varies
-    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity; nor has a study whose
-    trainer is "external" (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and
-    where they are not those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
+    or {domain: number} for fixed proportions inside, "level": such as source}, which may cross; both apply to design
+    and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; relative: whether
+    losses are divided by those of the natural mixture before that mean, as a byte of one script or alphabet says more
+    than one of another; metrics: measured besides each domain's loss (engine/metrics/); tasks: of the workspace, whose
+    items every model answers (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each
+    run does worse than the prior mixture beyond noise, which takes repeats, or each merge than the base
+    (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty means all; compute: how its training
+    is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A
+    merge study of external checkpoints has no fidelity; nor has a study whose trainer is "external"
+    (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and where they are not
+    those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
     prior: shares by domain, where neither a corpus nor available_tokens tell how much text there is.
     """
 

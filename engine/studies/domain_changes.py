@@ -10,6 +10,7 @@ from engine.jobs.decisions import PlannedJob, StudyCreated, StudyMetric, StudyPl
 from engine.jobs.runs import CarriedRun, PlannedRun, run_id
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.groups import Group
+from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
 from engine.spec.groups import lasting
 from engine.spec.study import StudySpec, chosen_domains, design_points
@@ -166,6 +167,7 @@ def opened(plan: Succession, frame: Frame) -> np.ndarray:
     if not plan.count or len(plan.reuse.names) < 2:
         return np.empty((0, len(plan.change.new)))
     space, prior = frame.space, frame.prior.copy()
+    assert isinstance(space, Simplex)
     if plan.change.unchanged:
         places = [plan.change.new.index(name) for name in plan.change.unchanged]
         ratios = plan.reuse.virtual[-1, places]

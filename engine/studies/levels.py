@@ -1,0 +1,27 @@
+"""The levels of a study's domains, and what mixtures give to each of their parts. Uses the store."""
+
+import numpy as np
+
+from engine.space.groups import Group
+from engine.space.levels import Level, levels_of
+from engine.spec.groups import members_of
+from store import studies
+
+
+def levels_in(study: studies.Study) -> list[Level]:
+    """The levels of a mixture study; none for merges, and where neither groups nor names tell any."""
+    if study.kind == "merge":
+        return []
+    names = study.coordinates
+    groups = [Group(one["name"], members_of(one, names), level=one.get("level")) for one in study.spec["groups"]]
+    return levels_of(names, groups) if names else []
+
+
+def totals_in(study: studies.Study, point: np.ndarray) -> dict[str, dict[str, float]]:
+    """level -> part -> share of the tokens of a mixture (D,)."""
+    return told(levels_in(study), point)
+
+
+def told(levels: list[Level], point: np.ndarray) -> dict[str, dict[str, float]]:
+    """level -> part -> share of the tokens of a mixture (D,), to six digits."""
+    return {level.name: dict(zip(level.parts, level.totals(point).round(6).tolist(), strict=True)) for level in levels}
