@@ -67,7 +67,7 @@ def scripts() -> str:
     shared = "\n".join(path.read_text("utf-8").replace("export ", "") for path in (moves, predict))
     joined = (HERE / "desk_file.js").read_text("utf-8")
     return (
-        f"<script>{shared}\nconst drawFaders = {component('desk', 'scenes')};\n"
+        f"<script>{shared}\nconst drawFaders = {component('desk', 'scenes', 'tree')};\n"
         f"const drawMeters = {component('meters')};\n{joined}</script>"
     )
 

@@ -17,6 +17,7 @@ from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.search import plain
 from engine.space.baselines import epochs
+from engine.space.broken import broken
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame
 from engine.studies.fits import Fit
@@ -206,8 +207,10 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
         found.append("Predictions hold at proxy size. Larger models may differ: confirm it first.")
     if explain.support(point[None], fit.measured.weights).badge[0] == explain.EXTRAPOLATED:
         found.append(FAR)
-    if not frame.space.contains(point[None])[0]:
-        found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
+    if isinstance(frame.space, Simplex) and (beyond := broken(frame.space, point)):
+        found.append(f"It violates the study's constraints (bounds, groups or the epoch cap): {'; '.join(beyond)}.")
+    elif not frame.space.contains(point[None])[0]:
+        found.append("It violates the study's constraints.")
     if len(fit.measured.ids) < study.enough:
         found.append(f"It is based on {len(fit.measured.ids)} runs, and a fit needs about {study.enough}.")
     found += lost_runs(study)

@@ -3,7 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from dashboard.components.desk import MANY, Fader, Position, desk
+from dashboard.components.desk import MANY, Fader, GroupFader, Position, desk
+from dashboard.models.names import Named
 from dashboard.views.shared.faders import (
     keep_locks_in_link,
     keep_scenes_in_link,
@@ -12,13 +13,17 @@ from dashboard.views.shared.faders import (
     linked_scenes,
     presets,
     reset_of,
+    set_desk,
     tried,
 )
 from dashboard.views.shared.predicted import Compared, ask_reference, headline, levels
 from dashboard.views.shared.study import named_of, too_few
+from dashboard.views.shared.text import plain
 from engine.analysis.tracks import light, simplex_tracks
 from engine.core.short_names import told_apart
-from engine.spec.frame import SAMPLED
+from engine.space.broken import broken
+from engine.space.simplex import Simplex
+from engine.spec.frame import SAMPLED, Frame
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment
@@ -31,6 +36,7 @@ PRIORS = {
     "prior": "the share in the prior",
     "mean of the runs": "the mean of the runs, as there is no prior and the size of each domain is unknown",
 }
+TOLD = 3  # broken constraints that are named
 ALL = -1  # the choice that no domain alone gives way: a box whose choice is None looks as if it could be emptied
 
 
@@ -103,9 +109,12 @@ def legend(moment: Moment, fit: Fit, one: Compared, elsewhere: bool) -> None:
     st.caption(budget * elsewhere + reach)
     near = "; the line beside it spans the near-optimal mixtures" if near_optimal(moment) else ""
     scale = " Tracks have a square-root scale." if len(study.domains) > MANY else ""
+    tree = ""
+    if named_of(study).levels:
+        tree = " A group's fader moves its domains together; the line beside it spans its bounds."
     st.caption(
         f"Tick: {PRIORS[frame_of_study(study).prior_name]}. Small marks: positions tried, from better to worse. "
-        f"Lit: moving that fader alone there is predicted to come near the best mixture{near}.{scale}"
+        f"Lit: moving that fader alone there is predicted to come near the best mixture{near}.{scale}{tree}"
     )
 
 
@@ -142,9 +151,41 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
         scenes=linked_scenes(len(rows)),
         tried=tried(key, at, fit.surrogate, aggregate),
         needed=float(np.max([fit.measured.weights.max(), frame.prior.max(), *(near["highest"] if near else [])])),
+        groups=group_faders(names, frame),
     )
     keep_locks_in_link(study.domains, drawn.locked)
     keep_scenes_in_link(drawn.scenes)
+
+
+def group_faders(names: Named, frame: Frame) -> list[GroupFader]:
+    """A fader for each part of each level, with the bounds of the group that it is."""
+    assert isinstance(frame.space, Simplex)
+    places = {name: place for place, name in enumerate(frame.space.names)}
+    bounded = {
+        (group.name, *sorted(places[name] for name in group.members)): (group.lower, group.upper)
+        for group in frame.space.groups
+        if (group.lower, group.upper) != (0, 1)
+    }
+    made = []
+    for level in names.levels:
+        for name, members in level.parts.items():
+            low, high = bounded.get((name, *sorted(members.tolist())), (None, None))
+            mark = float(frame.prior[members].sum())
+            made.append(GroupFader(level.name, name, members.tolist(), mark, frame.prior_name, low, high))
+    return made
+
+
+def note_outside(study: studies.Study, frame: Frame, mixture: np.ndarray) -> None:
+    """What of the study's constraints the faders' mixture (D,) breaks, and the way back inside."""
+    assert isinstance(frame.space, Simplex)
+    if not (lines := broken(frame.space, mixture)):
+        return
+    more = f"; and {len(lines) - TOLD} more" if len(lines) > TOLD else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f":material/block: Outside the study's constraints: {plain('; '.join(lines[:TOLD]))}{more}.")
+        if st.button("Nearest inside", key="nearest-inside", help="The nearest mixture that keeps all of them."):
+            set_desk(key_of(study), frame.space.project(mixture[None])[0])
+            st.rerun(scope="fragment")
 
 
 def near_optimal(moment: Moment) -> dict | None:
