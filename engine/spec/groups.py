@@ -39,7 +39,7 @@ def members_of(group: dict[str, Any], domains: Sequence[str]) -> tuple[str, ...]
     fits none."""
     found: list[str] = []
     for asked in group["domains"]:
-        fits = _fitting(asked, domains)
+        fits = fitting(asked, domains)
         if not fits:
             what = f"no domain fits {asked!r}" if is_pattern(asked) else f"there is no domain {asked!r}"
             raise Problem(f"Cannot make the group {group['name']!r}: {what}. There are {', '.join(domains)}.")
@@ -49,7 +49,7 @@ def members_of(group: dict[str, Any], domains: Sequence[str]) -> tuple[str, ...]
 
 def lasting(groups: Sequence[dict[str, Any]], domains: Sequence[str]) -> tuple[dict[str, Any], ...]:
     """The groups that still stand where a study's domains become others: all that they name is there."""
-    return tuple(group for group in groups if all(_fitting(asked, domains) for asked in group["domains"]))
+    return tuple(group for group in groups if all(fitting(asked, domains) for asked in group["domains"]))
 
 
 def group_of(group: dict[str, Any], ends: tuple[float, float], domains: Sequence[str], prior: np.ndarray) -> Group:
@@ -67,7 +67,7 @@ def is_pattern(asked: str) -> bool:
     return ANY in asked or ONE in asked
 
 
-def _fitting(asked: str, domains: Sequence[str]) -> list[str]:
+def fitting(asked: str, domains: Sequence[str]) -> list[str]:
     """The domains that a name or a pattern means; a domain of that very name comes first."""
     if asked in domains or not is_pattern(asked):
         return [asked] if asked in domains else []
