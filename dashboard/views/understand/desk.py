@@ -183,9 +183,14 @@ def note_outside(study: studies.Study, frame: Frame, mixture: np.ndarray) -> Non
     more = f"; and {len(lines) - TOLD} more" if len(lines) > TOLD else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f":material/block: Outside the study's constraints: {plain('; '.join(lines[:TOLD]))}{more}.")
-        if st.button("Nearest inside", key="nearest-inside", help="The nearest mixture that keeps all of them."):
-            set_desk(key_of(study), frame.space.project(mixture[None])[0])
-            st.rerun(scope="fragment")
+        nearest = frame.space.project(mixture[None])[0]
+        st.button(
+            "Nearest inside",
+            key="nearest-inside",
+            help="The nearest mixture that keeps all of them.",
+            on_click=set_desk,
+            args=(key_of(study), nearest),
+        )
 
 
 def near_optimal(moment: Moment) -> dict | None:
