@@ -45,7 +45,7 @@ function buildTree(host, row, desk, draw) {
   bar.className = "bar";
   row.before(bar);
   const filter = add(bar, "input", "filter", { type: "search", placeholder: "Filter domains", "aria-label": "Filter domains", spellcheck: "false" });
-  const level = add(bar, "select", "level", { "aria-label": "Faders of" });
+  const level = add(bar, "select", "by", { "aria-label": "Faders of" });
   const levels = [FLAT, ...new Set(desk.groups.map((group) => group.level))];
   for (const name of levels) add(level, "option", "", { value: name }).textContent = name;
   level.value = desk.faders.length > PER_ROW && levels.length > 1 ? levels[1] : FLAT;

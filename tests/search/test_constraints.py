@@ -11,11 +11,13 @@ from engine.search.limits import Limits
 from engine.search.methods import METHODS, evolve_from
 from engine.search.pool import front, meet_targets
 from engine.space.design import DESIGNS
+from engine.space.domain_change import Change, reuse
 from engine.space.groups import Group
 from engine.space.simplex import Simplex, space_from
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
 from engine.spec.study import StudySpec, plan_runs
+from engine.studies.domain_changes import Succession, opened
 from engine.surrogates import SURROGATES
 
 NAMES = tuple(f"{source}/{topic}" for source in ("web", "books", "forum") for topic in ("maths", "code"))
@@ -128,3 +130,21 @@ def test_an_epoch_cap_that_clashes_with_groups_is_named():
 def test_a_pattern_that_fits_nothing_is_named(group, said):
     with pytest.raises(Problem, match=said):
         frame_of(spec(groups=(group,)), list(NAMES), CORPUS)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_runs_of_a_changed_domain_keep_groups_and_the_ratios_of_what_stays(design):
+    """One domain is added to six; those stay in the best mixture's ratios, which cross both groups."""
+    new, best = (*NAMES, "wiki/maths"), np.array([0.3, 0.2, 0.1, 0.15, 0.05, 0.2])
+    change = Change(NAMES, new, {name: {name: 1.0} for name in NAMES})
+    settings = spec(groups=({"name": "maths", "domains": ["*/maths"], "share": [0.5, 0.6]},), design=design)
+    kept = reuse(change, best[None], best)
+    plan = Succession(settings, change, kept, [], np.empty((0, 7)), np.zeros(7, bool), 8, {})
+    corpus = {"domains": CORPUS["domains"] | {"wiki/maths": {"train_tokens": 1e7}}}
+    frame = frame_of(settings, list(new), corpus)
+    points = opened(plan, frame)
+    assert points.shape == (8, 7) and frame.space.contains(points).all()
+    np.testing.assert_allclose(
+        points[:, :6] / points[:, :6].sum(axis=1, keepdims=True), np.tile(best, (8, 1)), atol=1e-6
+    )
+    assert np.ptp(points[:, 6]) > 0.05
