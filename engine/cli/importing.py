@@ -84,7 +84,7 @@ def column_options(one) -> None:
         ("model-size", "each run's model size"),
         ("n-tokens", "each run's training tokens"),
     ):
-        one.add_argument(f"--{name}", metavar="COLUMN", help=f"the column with {what} (default: guessed)")
+        one.add_argument(f"--{name}", metavar="COLUMN", help=f"the column with {what} (default: guessed; '': none)")
 
 
 def predict_options(one) -> None:

@@ -63,7 +63,11 @@ def check_files(format: str, metrics: Table | None) -> None:
 
 
 def key_of(format: str, key: str | None, weights: Table, metrics: Table | None) -> str | None:
-    """The column that names rows. Raises Problem where there is no such column."""
+    """The column that names rows; "" asks for none. Raises Problem where it is not there, or a pair has none."""
+    if key == "" and metrics is not None:
+        raise Problem("Two files are joined by the column that names their rows: choose one as the run key.")
+    if key == "":
+        return None
     key = key or FORMATS[format][0]
     if key is None:
         key = _named(weights, KEYS) if metrics is None else _shared(weights, metrics)

@@ -69,7 +69,8 @@ def read(
     model_size: str | None = None,
     n_tokens: str | None = None,
 ) -> Reading:
-    """Read one table or a pair. Given columns win, the rest is read from names and numbers. Lists hold names or globs.
+    """Read one table or a pair. Given columns win, the rest is read from names and numbers. Lists hold names or globs;
+    a key, seed, size or token column given as "" is none, whatever the names say.
 
     answers: question -> answer; where one is open, its first answer is taken for the time being. Raises Problem for
     an unknown format, columns that are not there, and where no shares or metrics can be found.
@@ -81,7 +82,7 @@ def read(
     weights, metrics, key = _rows(format, weights, metrics, key, talk)
     second = weights if metrics is None else metrics
     given = {"seed": seed, "size": model_size, "budget": n_tokens}
-    facts = {kind: name or fact_of(kind, second, weights) for kind, name in given.items()}
+    facts = {kind: fact_of(kind, second, weights) if name is None else name or None for kind, name in given.items()}
     taken = {key, *facts.values(), *FORMATS[format][1]}
     named = metric_columns if metrics is None else None  # of the other table, they are none of this one's
     shares = choose_shares(format, weights, weight_columns, named, taken, talk)

@@ -80,7 +80,8 @@ def run(
     environment: Mapping[str, str] | None = None,
     beat: Callable[[], None] = lambda: None,
 ) -> int:
-    """The exit status of a program. Its children end with it, and both end where `beat`, called while it runs, raises.
+    """The exit status of a program. Its children end with it, but for one that leaves its session (setsid), and
+    both end where `beat`, called while it runs, raises.
 
     Raises Problem where it cannot be started, and TookTooLong.
     """

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.core.checks import check, is_texts
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.space.groups import Group
 
 ANY, ONE = "*", "?"  # in a pattern: any letters, any one letter
@@ -42,7 +43,7 @@ def members_of(group: dict[str, Any], domains: Sequence[str]) -> tuple[str, ...]
         fits = fitting(asked, domains)
         if not fits:
             what = f"no domain fits {asked!r}" if is_pattern(asked) else f"there is no domain {asked!r}"
-            raise Problem(f"Cannot make the group {group['name']!r}: {what}. There are {', '.join(domains)}.")
+            raise Problem(f"Cannot make the group {group['name']!r}: {what}. There are {listed(domains)}.")
         found += [name for name in fits if name not in found or not is_pattern(asked)]
     return tuple(found)
 

@@ -44,6 +44,15 @@ def test_faders_and_losses_stand_on_one_screen(tab, page):
     assert tab.locator(".mixdesk-desk").bounding_box()["y"] >= 0  # it stays in sight
 
 
+def test_switches_are_wide_enough_for_a_finger(tab, page):
+    tab.set_viewport_size({"width": 250, "height": 900})  # as narrow for three faders as a phone is for six
+    visit(tab, page, START)
+    switches = tab.locator(".mixdesk-desk .switches button")
+    expect(switches).to_have_count(9)
+    boxes = [one.bounding_box() for one in switches.all()]
+    assert min(min(box["width"], box["height"]) for box in boxes) >= 24
+
+
 def test_keys_move_a_fader(tab, page):
     visit(tab, page, START)
     standing(tab, 50, 30, 20)

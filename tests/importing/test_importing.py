@@ -178,3 +178,14 @@ def test_points_are_matched_by_name_in_any_order(tmp_path):
     assert points[0].tolist() == [0.7, 0.3] and "1 run did not sum to 1" in notes[0]
     with pytest.raises(Problem, match="no column 'train_news'"):
         read_points(read_table(path), {**columns, "news": "train_news"})
+
+
+def test_what_was_said_to_be_no_such_column_is_not_guessed(tmp_path):
+    """A seed column that is only called so, a model size of something else, names that are no key."""
+    path = write(tmp_path / "runs.csv", FLAT)
+    denied = read(path, seed="", model_size="", key="")
+    assert (denied.mapping.seed, denied.mapping.model_size, denied.mapping.key) == (None, None, None)
+    assert denied.mapping.n_tokens == "n_tokens" and denied.parameters is None
+    second = {"run": FLAT["run"], "other_loss": LOSS.tolist()}
+    with pytest.raises(Problem, match="choose one as the run key"):
+        read(path, "pair", write(tmp_path / "second.csv", second), key="")

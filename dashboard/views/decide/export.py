@@ -161,7 +161,7 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
 
 
 COLUMNS = {
-    "share of tokens": st.column_config.NumberColumn(format="percent"),
+    "share of tokens": st.column_config.NumberColumn(format="%.2f%%"),
     "tokens": st.column_config.NumberColumn(format="localized"),
     "available tokens": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.2f"),
@@ -172,7 +172,7 @@ COLUMNS = {
 
 def epochs_table(recipe: Recipe) -> pd.DataFrame:
     """Share, tokens and epochs of each domain, as far as they are known."""
-    table = {"domain": recipe.domains, "share of tokens": recipe.shares}
+    table = {"domain": recipe.domains, "share of tokens": [100 * share for share in recipe.shares]}
     if recipe.target_tokens:
         table["tokens"] = [round(share * recipe.target_tokens) for share in recipe.shares]
     if recipe.epochs is not None:

@@ -211,7 +211,7 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
             guess = options.index(mapping[what]) if mapping[what] in options else 0
             titles = told_apart({NONE: "none", **{name: name for name in options[1:]}})
             facts[what] = column.selectbox(label, options, guess, format_func=titles.get, key=f"{what}-{key}")
-    given = {what: value for what, value in facts.items() if value not in (NONE, mapping[what])}
+    given = {what: value for what, value in facts.items() if value != (mapping[what] or NONE)}
     given |= {"unit": unit} if unit and unit != known else {}
     lists = {"weight_columns": (shares, weights), "metric_columns": (metrics, list(mapping["metrics"]))}
     lists["higher_is_better"] = (higher, ups)

@@ -20,7 +20,7 @@ from dashboard.views.shared.predicted import Compared, ask_reference, headline, 
 from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import plain
 from engine.analysis.tracks import light, simplex_tracks
-from engine.core.short_names import told_apart
+from engine.core.short_names import listed, told_apart
 from engine.space.broken import broken
 from engine.space.simplex import Simplex
 from engine.spec.frame import SAMPLED, Frame
@@ -180,9 +180,8 @@ def note_outside(study: studies.Study, frame: Frame, mixture: np.ndarray) -> Non
     assert isinstance(frame.space, Simplex)
     if not (lines := broken(frame.space, mixture)):
         return
-    more = f"; and {len(lines) - TOLD} more" if len(lines) > TOLD else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f":material/block: Outside the study's constraints: {plain('; '.join(lines[:TOLD]))}{more}.")
+        st.caption(f":material/block: Outside the study's constraints: {plain(listed(lines, TOLD, between='; '))}.")
         nearest = frame.space.project(mixture[None])[0]
         st.button(
             "Nearest inside",
