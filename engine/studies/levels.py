@@ -13,7 +13,7 @@ def levels_in(study: studies.Study) -> list[Level]:
     if study.kind == "merge":
         return []
     names = study.coordinates
-    groups = [Group(one["name"], members_of(one, names), level=one.get("level")) for one in study.spec["groups"]]
+    groups = [Group(one["name"], members_of(one, names), level=one.get("level")) for one in study.spec.get("groups", ())]
     return levels_of(names, groups) if names else []
 
 
