@@ -9,12 +9,11 @@ from store import studies
 
 
 def levels_in(study: studies.Study) -> list[Level]:
-    """The levels of a mixture study; none for merges, and where neither groups nor names tell any."""
-    if study.kind == "merge":
+    """The levels of a mixture study; none for merges, before it is planned, and where neither groups nor names tell."""
+    names, told = study.coordinates, study.spec.get("groups", ())
+    if study.kind == "merge" or not names:
         return []
-    names = study.coordinates
-    groups = [Group(one["name"], members_of(one, names), level=one.get("level")) for one in study.spec.get("groups", ())]
-    return levels_of(names, groups) if names else []
+    return levels_of(names, [Group(one["name"], members_of(one, names), level=one.get("level")) for one in told])
 
 
 def totals_in(study: studies.Study, point: np.ndarray) -> dict[str, dict[str, float]]:
