@@ -34,12 +34,12 @@ class GroupFader:
 
     level: str
     name: str
+    colour: str
     members: list[int]
     mark: float
     mark_name: str
     low: float | None = None
     high: float | None = None
-    colour: str = "#8a8279"
 
 
 @dataclass(frozen=True)

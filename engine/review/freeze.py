@@ -21,7 +21,7 @@ from engine.space.broken import broken
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame
 from engine.studies.fits import Fit
-from engine.studies.levels import levels_in
+from engine.studies.levels import as_lists
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.phases import Phases, phases_of
@@ -64,7 +64,7 @@ def freeze(
         "study_name": study.name,
         "kind": "mixture" if isinstance(frame.space, Simplex) else "merge",
         "names": list(frame.space.names),
-        "levels": [[one.name, [[name, at.tolist()] for name, at in one.parts.items()]] for one in levels_in(study)],
+        "levels": as_lists(study),
         "point": point.tolist(),
         "schedule": schedule,
         "metrics": plain_metrics(study),

@@ -1,5 +1,7 @@
 """The levels of a study's domains, and what mixtures give to each of their parts. Uses the store."""
 
+from typing import Any
+
 import numpy as np
 
 from engine.space.groups import Group
@@ -14,6 +16,11 @@ def levels_in(study: studies.Study) -> list[Level]:
     if study.kind == "merge" or not names:
         return []
     return levels_of(names, [Group(one["name"], members_of(one, names), level=one.get("level")) for one in told])
+
+
+def as_lists(study: studies.Study) -> list[list[Any]]:
+    """The levels as JSON-able values: [level, [[part, places of its domains], ...]] each."""
+    return [[one.name, [[name, at.tolist()] for name, at in one.parts.items()]] for one in levels_in(study)]
 
 
 def totals_in(study: studies.Study, point: np.ndarray) -> dict[str, dict[str, float]]:

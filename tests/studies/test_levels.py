@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.report.desk import with_names
 from dashboard.report.html import bars
 from dashboard.server import state
 from dashboard.views.shared.study import named_of
-from dashboard.views.understand.desk import group_faders
+from dashboard.views.understand.desk import group_faders, nearest_inside
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person
@@ -105,6 +106,21 @@ def test_charts_reports_and_faders_know_the_levels(study):
     ]
     told = bars("mixture", {"best": [0.1, 0.2, 0.1, 0.2, 0.2, 0.2]}, names)
     assert "by source" in told and "0.4000" in told
+
+
+def test_the_desk_as_a_file_has_them_too(owner):
+    groups = with_names(COMMANDS["desk"](owner.store, "grid"))["groups"]
+    assert [(one["level"], one["name"], one["members"]) for one in groups[:2]] == [
+        ("source", "cc", [0, 1, 2]),
+        ("source", "other", [3, 4, 5]),
+    ]
+
+
+def test_the_way_back_inside_keeps_locked_shares(study):
+    space, at = frame_of_study(study).space, np.array([0.9, 0.02, 0.02, 0.02, 0.02, 0.02])
+    found = nearest_inside(space, at, [False, False, True, False, False, False])
+    assert space.contains(found[None])[0] and found[2] == pytest.approx(0.02, abs=1e-9)
+    assert nearest_inside(space, at, [True] + 5 * [False]) is None
 
 
 def explore() -> None:

@@ -1,9 +1,12 @@
 """The desk of a mixture study: its faders, beside what they are predicted to give."""
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
 from dashboard.components.desk import MANY, Fader, GroupFader, Position, desk
+from dashboard.models.colours import GROUP
 from dashboard.models.names import Named
 from dashboard.views.shared.faders import (
     keep_locks_in_link,
@@ -20,6 +23,7 @@ from dashboard.views.shared.predicted import Compared, ask_reference, headline, 
 from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import plain
 from engine.analysis.tracks import light, simplex_tracks
+from engine.core.errors import Problem
 from engine.core.short_names import listed, told_apart
 from engine.space.broken import broken
 from engine.space.simplex import Simplex
@@ -122,8 +126,7 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
     """The desk. What it is told is read by `position` when the page runs next."""
     study, aggregate, best = moment.study, moment.aggregate, named_points(moment).get(BEST_PREDICTED)
     near, key, names = near_optimal(moment), key_of(study), named_of(study)
-    frame, sent = frame_of_study(study), st.session_state.get(f"desk-{key}") or {}
-    locked = sent.get("locked") or linked_locks(study.domains)
+    frame, locked = frame_of_study(study), locks(study)
     mixture = np.array(at.values) / sum(at.values)
     shares, tracks = simplex_tracks(mixture, np.array(locked), giver)
     lit = light(fit.surrogate, tracks, aggregate, best, fit.measured.losses)
@@ -157,6 +160,12 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
     keep_scenes_in_link(drawn.scenes)
 
 
+def locks(study: studies.Study) -> list[bool]:
+    """Which faders are locked, as the desk or the link says."""
+    sent = st.session_state.get(f"desk-{key_of(study)}") or {}
+    return sent.get("locked") or linked_locks(study.domains)
+
+
 def group_faders(names: Named, frame: Frame) -> list[GroupFader]:
     """A fader for each part of each level, with the bounds of the group that it is."""
     assert isinstance(frame.space, Simplex)
@@ -171,7 +180,7 @@ def group_faders(names: Named, frame: Frame) -> list[GroupFader]:
         for name, members in level.parts.items():
             low, high = bounded.get((name, *sorted(members.tolist())), (None, None))
             mark = float(frame.prior[members].sum())
-            made.append(GroupFader(level.name, name, members.tolist(), mark, frame.prior_name, low, high))
+            made.append(GroupFader(level.name, name, GROUP, members.tolist(), mark, frame.prior_name, low, high))
     return made
 
 
@@ -180,16 +189,29 @@ def note_outside(study: studies.Study, frame: Frame, mixture: np.ndarray) -> Non
     assert isinstance(frame.space, Simplex)
     if not (lines := broken(frame.space, mixture)):
         return
+    nearest = nearest_inside(frame.space, mixture, locks(study))
+    kept = "The nearest mixture that keeps all of them, and the locks."
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f":material/block: Outside the study's constraints: {plain(listed(lines, TOLD, between='; '))}.")
-        nearest = frame.space.project(mixture[None])[0]
         st.button(
             "Nearest inside",
             key="nearest-inside",
-            help="The nearest mixture that keeps all of them.",
+            help=kept if nearest is not None else "The locked shares leave none inside: unlock some.",
+            disabled=nearest is None,
             on_click=set_desk,
             args=(key_of(study), nearest),
         )
+
+
+def nearest_inside(space: Simplex, mixture: np.ndarray, locked: list[bool]) -> np.ndarray | None:
+    """(D,) the nearest mixture to one (D,) that keeps the space's constraints and the locked shares; None where none
+    does."""
+    low, high = np.where(np.array(locked, bool), mixture, [space.lower, space.upper])
+    try:
+        found: np.ndarray = replace(space, lower=low, upper=high).project(mixture[None])[0]
+    except Problem:
+        return None
+    return found
 
 
 def near_optimal(moment: Moment) -> dict | None:
