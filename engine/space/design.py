@@ -20,7 +20,7 @@ SAME = 6  # decimals to which two mixtures must agree to count as one
 POOL = 4096  # draws that a D-optimal subset is chosen from
 FLOOR = 1e-3  # shares below count as this in the logarithms of the D-optimal model
 TIED = 1e-9  # of a variance: how far those that count as equal may lie apart; the first of them is chosen
-DENSE = 10.0  # times the strength of the draws inside groups is that of the groups' totals
+DENSE = 10.0  # times RegMix's strength is that of the groups' totals; inside of groups it is RegMix's
 MOVED = (
     8  # times as many draws as runs are moved inside at least where each costs a programme (engine/space/crossed.py)
 )
@@ -123,8 +123,8 @@ def by_level(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Aroun
         total = dirichlet(above, count, rng, (DENSE * low, DENSE * high))
         shares = np.empty((count, len(centre)))
         for place, places in enumerate(parts):
-            inner = centre[places] if above[place] > 0 else np.ones(len(places))
-            shares[:, places] = total[:, [place]] * dirichlet(inner / inner.sum(), count, rng, around.strength)
+            inner = centre[places] if above[place] > 0 else np.full(len(places), 1 / len(centre))
+            shares[:, places] = total[:, [place]] * dirichlet(inner, count, rng, around.strength)
         return shares
 
     inside, moved, rng = _draws(space, prior, n, seed, around, draw)
