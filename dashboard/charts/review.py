@@ -26,7 +26,7 @@ def points(
     """Points (N, D) of a study's space: stacked shares of mixtures, coefficients of merges side by side. ends: of the
     axis of coefficients, where another figure has the same."""
     if kind == "mixture":
-        return shares_bar(labels, names.coordinates, names.colours, values)
+        return shares_bar(labels, names, values)
     fig = figure(110 + len(names.coordinates) * (12 + 18 * len(labels)), xaxis_title="coefficient", barmode="group")
     own = {"color": [names.colours[name] for name in names.coordinates]}  # of one point, as its faders
     for k, (label, shown) in enumerate(zip(labels, style.short_labels(labels), strict=True)):

@@ -1,5 +1,6 @@
 // The mixing desk: vertical faders over a simplex, or over a box, with mute, solo, lock, undo and scenes. How faders
-// move each other is in moves.js, the scenes are in scenes.js.
+// move each other is in moves.js, the scenes are in scenes.js, and the tree of groups is in tree.js. A group's fader stands
+// behind those of the domains: its place is that of the first group plus its own.
 
 const SEND_EVERY = 120; // milliseconds between two messages to the server while a fader moves
 
@@ -8,6 +9,9 @@ const MANY = 8; // faders from which on most shares are small: then the tracks a
 const KEPT = 200; // positions that can be undone
 const power = (desk) => (!desk.free && desk.faders.length > MANY ? 2 : 1);
 const ends = (desk, i) => (desk.free ? [desk.faders[i].lower, desk.faders[i].upper] : [0, desk.top]);
+const faderAt = (desk, i) => desk.faders[i] ?? desk.groups[i - desk.faders.length];
+const valueIn = (desk, values, i) => (i < desk.faders.length ? values[i] : totalOf(values, faderAt(desk, i).members));
+const isLocked = (desk, i) => (faderAt(desk, i).members ?? [i]).every((j) => desk.locked[j]);
 const text = (desk, x) => (desk.free ? x.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "−") : `${(100 * x).toFixed(1)}%`);
 
 // An element of a class inside another; attributes are set as they are given.
@@ -27,7 +31,7 @@ function buttonOf(parent, letter, word, name) {
 
 function buildFader(row, fader, free) {
   const box = add(row, "div", "fader", { style: `--colour: ${fader.colour}` });
-  const label = free ? fader.name : `Share of ${fader.name}`;
+  const label = free ? fader.name : `Share of ${fader.members ? `${fader.level} ` : ""}${fader.name}`;
   const entry = add(box, "input", "entry", { "aria-label": `${label}, typed`, inputmode: "decimal", spellcheck: "false" });
   const track = add(box, "div", "track", { tabindex: "0", role: "slider", "aria-orientation": "vertical", "aria-label": label });
   const slot = add(track, "div", "slot"), tried = add(track, "div", "tried");
@@ -36,20 +40,26 @@ function buildFader(row, fader, free) {
   const name = add(box, "div", "name", { title: fader.name });
   name.textContent = fader.name.replaceAll("_", "_\u200b"); // long names break at their underscores
   const switches = add(box, "div", "switches");
-  const mute = buttonOf(switches, "M", "Mute", fader.name), solo = buttonOf(switches, "S", "Solo", fader.name);
-  const lock = buttonOf(switches, "L", "Lock", fader.name);
-  return { box, entry, track, slot, tried, near, level, mark, cap, mute, solo, lock };
+  const parts = { box, entry, track, slot, tried, near, level, mark, cap };
+  if (fader.members) {
+    box.classList.add("group");
+    parts.open = buttonOf(switches, "▸", "Open", fader.name);
+  } else {
+    parts.mute = buttonOf(switches, "M", "Mute", fader.name);
+    parts.solo = buttonOf(switches, "S", "Solo", fader.name);
+  }
+  return { ...parts, lock: buttonOf(switches, "L", "Lock", fader.name) };
 }
 
-function build(host, faders, free) {
+function build(host, faders, groups, free) {
   host.replaceChildren();
   const rows = Math.ceil(faders.length / PER_ROW);
   const row = add(host, "div", "faders", { style: `--columns: ${Math.ceil(faders.length / rows)}` });
   row.classList.toggle("tall", rows > 2);
   host.classList.toggle("low", rows === 1); // low enough to stay in sight while the page is read
-  const parts = faders.map((fader) => buildFader(row, fader, free));
+  const parts = [...faders, ...groups].map((fader) => buildFader(row, fader, free));
   const foot = add(host, "div", "foot");
-  return { parts, foot };
+  return { parts, row, foot };
 }
 
 const DEEP = 55; // per cent of its colour that the slot has where it is lit most
@@ -64,7 +74,7 @@ function valley(desk, lit, percent) {
 function drawTried(desk, tried, i, percent) {
   const marks = desk.tried.filter(({ values }) => values.length === desk.values.length).map(({ values, worse }) => {
     const mark = document.createElement("i");
-    mark.style.bottom = percent(values[i]);
+    mark.style.bottom = percent(valueIn(desk, values, i));
     mark.style.background = `color-mix(in srgb, var(--bad) ${Math.round(100 * worse)}%, var(--good))`;
     return mark;
   });
@@ -72,8 +82,8 @@ function drawTried(desk, tried, i, percent) {
 }
 
 function drawFader(desk, i) {
-  const part = desk.parts[i], fader = desk.faders[i], value = desk.values[i];
-  const [low, high] = ends(desk, i);
+  const part = desk.parts[i], fader = faderAt(desk, i), value = valueIn(desk, desk.values, i);
+  const [low, high] = ends(desk, i), locked = isLocked(desk, i);
   const height = (x) => 100 * clamp((x - low) / (high - low || 1), 0, 1) ** (1 / power(desk));
   const percent = (x) => `${height(x)}%`;
   if (document.activeElement !== part.entry) part.entry.value = text(desk, value);
@@ -81,14 +91,15 @@ function drawFader(desk, i) {
   part.mark.style.bottom = percent(fader.mark);
   part.mark.title = `${fader.mark_name}: ${text(desk, fader.mark)}`;
   part.near.hidden = fader.low === null;
+  part.near.title = fader.members ? "Between the bounds of the group" : "";
   part.near.style.bottom = percent(fader.low ?? 0);
   part.near.style.height = `${height(fader.high ?? 0) - height(fader.low ?? 0)}%`;
   part.slot.style.backgroundImage = valley(desk, fader.lit, percent);
   drawTried(desk, part.tried, i, percent);
-  part.mute.setAttribute("aria-pressed", String(desk.muted.has(i)));
-  part.solo.setAttribute("aria-pressed", String(desk.solo?.fader === i));
-  part.lock.setAttribute("aria-pressed", String(desk.locked[i]));
-  part.box.classList.toggle("locked", desk.locked[i]);
+  part.mute?.setAttribute("aria-pressed", String(desk.muted.has(i)));
+  part.solo?.setAttribute("aria-pressed", String(desk.solo?.fader === i));
+  part.lock.setAttribute("aria-pressed", String(locked));
+  part.box.classList.toggle("locked", locked);
   part.track.setAttribute("aria-valuemin", desk.free ? String(low) : "0");
   part.track.setAttribute("aria-valuemax", desk.free ? String(high) : "100");
   part.track.setAttribute("aria-valuenow", desk.free ? value.toFixed(3) : (100 * value).toFixed(1));
@@ -96,8 +107,10 @@ function drawFader(desk, i) {
 }
 
 function draw(desk) {
-  if (!desk.held && !desk.free) desk.top = topOf(desk.needed, desk.values); // not under the finger that drags
-  desk.parts.forEach((_, i) => drawFader(desk, i));
+  const places = desk.parts.map((_, i) => i).filter((i) => !desk.parts[i].box.hidden);
+  const seen = places.map((i) => valueIn(desk, desk.values, i));
+  if (!desk.held && !desk.free) desk.top = topOf(desk.needed, seen); // not under the finger that drags
+  places.forEach((i) => drawFader(desk, i));
   desk.drawScenes();
 }
 
@@ -139,7 +152,8 @@ function solo(desk, i) {
 }
 
 function lock(desk, i) {
-  desk.locked[i] = !desk.locked[i];
+  const locked = !isLocked(desk, i);
+  for (const j of faderAt(desk, i).members ?? [i]) desk.locked[j] = locked;
   draw(desk);
   desk.tell("locked", [...desk.locked]);
 }
@@ -177,10 +191,10 @@ function onKey(desk, i, event) {
     Home: () => put(desk, after(desk, i, low)),
     End: () => put(desk, after(desk, i, high)),
     Enter: () => desk.parts[i].entry.focus(),
-    m: () => mute(desk, i),
-    s: () => solo(desk, i),
+    m: desk.parts[i].mute && (() => mute(desk, i)),
+    s: desk.parts[i].solo && (() => solo(desk, i)),
     l: () => lock(desk, i),
-  }[event.key] ?? (step && (() => put(desk, after(desk, i, desk.values[i] + step))));
+  }[event.key] ?? (step && (() => put(desk, after(desk, i, valueIn(desk, desk.values, i) + step))));
   if (!does) return;
   event.preventDefault();
   event.stopPropagation();
@@ -214,18 +228,21 @@ function listen(desk, i) {
   track.addEventListener("keydown", (event) => onKey(desk, i, event));
   entry.addEventListener("focus", () => entry.select());
   entry.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") entry.value = text(desk, desk.values[i]);
+    if (event.key === "Escape") entry.value = text(desk, valueIn(desk, desk.values, i));
     if (event.key === "Enter" || event.key === "Escape") track.focus();
   });
   entry.addEventListener("blur", () => {
     const value = typed(desk, entry.value);
-    if (value !== null && entry.value !== text(desk, desk.values[i])) put(desk, after(desk, i, value));
+    if (value !== null && entry.value !== text(desk, valueIn(desk, desk.values, i))) put(desk, after(desk, i, value));
     draw(desk);
   });
-  part.mute.addEventListener("click", () => mute(desk, i));
-  part.solo.addEventListener("click", () => solo(desk, i));
+  part.mute?.addEventListener("click", () => mute(desk, i));
+  part.solo?.addEventListener("click", () => solo(desk, i));
   part.lock.addEventListener("click", () => lock(desk, i));
 }
+
+// The faders in sight, in the order in which they stand.
+const shown = (desk) => desk.parts.filter(({ box }) => !box.hidden).sort((one, other) => one.box.style.order - other.box.style.order);
 
 // Keys that work wherever nothing is being typed: numbers focus faders, Ctrl+Z undoes.
 function listenEverywhere(host) {
@@ -236,7 +253,7 @@ function listenEverywhere(host) {
     const control = event.ctrlKey || event.metaKey, key = event.key.toLowerCase();
     if (control && key === "z") (event.shiftKey ? redo : undo)(desk);
     else if (control && key === "y") redo(desk);
-    else if (!control && !event.altKey && /^\d$/.test(key)) desk.parts[(Number(key) + 9) % 10]?.track.focus();
+    else if (!control && !event.altKey && /^\d$/.test(key)) shown(desk)[(Number(key) + 9) % 10]?.track.focus();
     else return;
     event.preventDefault();
   };
@@ -244,9 +261,10 @@ function listenEverywhere(host) {
 }
 
 function setUp(host, data) {
-  const { parts, foot } = build(host, data.faders, data.free);
+  const { faders, groups = [], free } = data;
+  const { parts, row, foot } = build(host, faders, groups, free);
   const first = !host.desk;
-  host.desk = { parts, locked: data.faders.map((_, i) => Boolean(data.locked?.[i])), sent: 0, past: [], future: [] };
+  host.desk = { parts, faders, groups, free, locked: data.faders.map((_, i) => Boolean(data.locked?.[i])), sent: 0, past: [], future: [] };
   host.desk.muted = new Map();
   host.desk.solo = null;
   host.desk.scenes = { ...data.scenes };
@@ -255,7 +273,8 @@ function setUp(host, data) {
     undo: () => undo(host.desk),
     redo: () => redo(host.desk),
   });
-  data.faders.forEach((_, i) => listen(host.desk, i));
+  parts.forEach((_, i) => listen(host.desk, i));
+  if (!free && (groups.length || faders.length > PER_ROW)) buildTree(host, row, host.desk, () => draw(host.desk));
   if (first) listenEverywhere(host);
 }
 
@@ -265,12 +284,12 @@ const tellColour = (host) =>
 
 export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-desk");
-  const names = data.faders.map((fader) => fader.name).join("\n");
+  const names = [...data.faders, ...(data.groups ?? [])].map((fader) => fader.name).join("\n");
   if (host.desk?.names !== names || host.desk.free !== data.free) setUp(host, data);
   tellColour(host);
   const desk = host.desk;
-  const { faders, free, giver, tried, needed } = data;
-  Object.assign(desk, { names, faders, free, giver, tried, needed, tell: setStateValue });
+  const { faders, groups = [], free, giver, tried, needed } = data;
+  Object.assign(desk, { names, faders, groups, free, giver, tried, needed, tell: setStateValue });
   if (desk.reset !== data.reset) {
     Object.assign(desk, { reset: data.reset, muted: new Map(), solo: null, values: faders.map((fader) => fader.value) });
     if (!desk.past.length || !same(desk.past.at(-1), desk.values)) desk.past = [...desk.past, desk.values];

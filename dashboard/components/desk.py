@@ -1,5 +1,6 @@
 """The mixing desk: rows of faders, over a simplex or over a box, and where they stand."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import streamlit as st
@@ -24,6 +25,21 @@ class Fader:
     low: float | None = None
     high: float | None = None
     lit: list[tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True)
+class GroupFader:
+    """The fader of a group: what its members, faders by their places, have together. level: which of the desk's levels
+    it stands in, such as source; low, high: its bounds, None where there are none; mark: as of a fader."""
+
+    level: str
+    name: str
+    colour: str
+    members: list[int]
+    mark: float
+    mark_name: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,14 +69,16 @@ def desk(
     scenes: dict[str, list[float]] | None = None,
     tried: list[tuple[list[float], float]] = (),
     needed: float = 1.0,
+    groups: Sequence[GroupFader] = (),
 ):
     """A mixing desk. On a simplex, moving one fader renormalises the unlocked others in proportion, or takes from the
     one at the place `giver` alone; with `free`, every fader moves alone, between its own ends.
 
     reset: whenever this text changes, the faders jump to the values given; `told` ignores what was sent before. locked,
     scenes: as the desk is first drawn. tried: positions tried, each with 0 (best) to 1 (worst) for its prediction.
-    needed: the share up to which tracks must reach. Returns the component's state: `position`, `locked` (whether each
-    is), `scenes` ({letter: values}), each None before the first change.
+    needed: the share up to which tracks must reach. groups: faders that move their members together, as a folded tree;
+    of many domains, and where there are groups, a filter shows some. Returns the component's state: `position`,
+    `locked` (whether each is), `scenes` ({letter: values}), each None before the first change.
     """
     data = {
         "faders": [asdict(one) for one in faders],
@@ -71,6 +89,7 @@ def desk(
         "scenes": scenes or {},
         "tried": [{"values": values, "worse": worse} for values, worse in tried],
         "needed": needed,
+        "groups": [asdict(one) for one in groups],
     }
     nothing = {f"on_{name}_change": lambda: None for name in ("position", "locked", "scenes")}
-    return component("desk", "moves", "scenes")(key=key, data=data, **nothing)
+    return component("desk", "moves", "scenes", "tree")(key=key, data=data, **nothing)

@@ -26,8 +26,34 @@ export function moved(values, locked, i, wanted, giver = null) {
   });
 }
 
+// What a group of faders has together.
+export const totalOf = (values, members) => members.reduce((sum, j) => sum + values[j], 0);
+
+// Give `wanted` to a group as a whole: its unlocked members are scaled, and so are the unlocked others, or the giver
+// alone where it is none of them.
+export function movedTogether(values, locked, members, wanted, giver = null) {
+  const own = new Set(members), one = giver !== null && !own.has(giver);
+  const gives = (j) => !own.has(j) && !locked[j] && (!one || j === giver);
+  const open = values.map((_, j) => (own.has(j) ? !locked[j] : gives(j)));
+  const count = (inside) => open.filter((is, j) => is && own.has(j) === inside).length;
+  if (!count(true) || !count(false)) return values;
+  const sum = (test) => values.reduce((total, v, j) => total + (test(j) ? v : 0), 0);
+  const held = sum((j) => own.has(j) && !open[j]), fixed = sum((j) => !own.has(j) && !open[j]);
+  const total = clamp(wanted, held, 1 - fixed);
+  const now = [sum((j) => !own.has(j) && open[j]), sum((j) => own.has(j) && open[j])];
+  const to = [1 - fixed - total, total - held];
+  return values.map((v, j) => {
+    if (!open[j]) return v;
+    const side = Number(own.has(j));
+    return now[side] > 1e-9 ? (v * to[side]) / now[side] : to[side] / count(own.has(j));
+  });
+}
+
 // The position after fader i is set to `wanted`: in a box it moves alone, between its own ends.
 export function after(desk, i, wanted) {
+  if (i >= desk.values.length) {
+    return movedTogether(desk.values, desk.locked, desk.groups[i - desk.values.length].members, wanted, desk.giver);
+  }
   if (desk.locked[i]) return desk.values;
   if (!desk.free) return moved(desk.values, desk.locked, i, wanted, desk.giver);
   const { lower, upper } = desk.faders[i];
@@ -54,6 +80,6 @@ const TOPS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
 
 // The end of a simplex' tracks: the least of a few round shares that leaves room above what must be seen.
 export function topOf(needed, values) {
-  const most = Math.max(needed, 1.02 * Math.max(...values));
+  const most = Math.max(needed, 1.02 * Math.max(0, ...values));
   return TOPS.find((top) => top >= most) ?? 1;
 }

@@ -17,6 +17,8 @@ PALETTE = (
     "#a0622d",
 )
 
+GROUP = "#8a8279"  # of a group of domains
+
 
 def colour_of(domains: list[str], metrics: list[str] = ()) -> dict[str, str]:
     """The colour of each domain, by its place in the corpus; a metric that is not a domain's loss has its own."""

@@ -48,6 +48,7 @@ GLOSSARY = {
     "Lasso": "A linear fit that sets what hardly matters to 0; what is kept in most resamples is relevant.",
     "leaderboard": "All surrogates by how well they predict runs that they were not shown.",
     "learning curve": "How well a surrogate predicts by the number of runs it was fitted on: whether more would help.",
+    "level": "What groups of domains are one of, such as source or topic: they share none, and make up all tokens.",
     "ledger": "All predictions that were registered before they were measured, with what came out.",
     "LightGBM": "A regressor of many small decision trees.",
     "limit": "The most that a loss, or the least that a score, may be; an answer keeps it with a probability.",

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from dashboard.models.colours import GROUP
 from dashboard.models.names import named
 from engine.commands.client import connect
 from engine.core.errors import Problem
@@ -67,7 +68,7 @@ def scripts() -> str:
     shared = "\n".join(path.read_text("utf-8").replace("export ", "") for path in (moves, predict))
     joined = (HERE / "desk_file.js").read_text("utf-8")
     return (
-        f"<script>{shared}\nconst drawFaders = {component('desk', 'scenes')};\n"
+        f"<script>{shared}\nconst drawFaders = {component('desk', 'scenes', 'tree')};\n"
         f"const drawMeters = {component('meters')};\n{joined}</script>"
     )
 
@@ -96,10 +97,23 @@ def with_names(found: dict[str, Any], at: list[float] | None = None) -> dict[str
             {"name": name, "colour": names.colours[name], **track}
             for name, track in zip(names.coordinates, tracks, strict=True)
         ],
+        "groups": [group_fader(found, *one) for one in in_levels(found)],
         "points": points,
         "z95": Z95,
         "start": next(iter(points.values())),
     }
+
+
+def in_levels(found: dict[str, Any]) -> list[tuple[str, str, list[int]]]:
+    """The groups of a desk's levels, (level, name, places of the domains) each."""
+    return [(level, name, places) for level, parts in found["levels"] for name, places in parts]
+
+
+def group_fader(found: dict[str, Any], level: str, name: str, places: list[int]) -> dict[str, Any]:
+    """A group's fader, as dashboard/components/desk.py has it."""
+    mark, bounds = sum(found["mark"][place] for place in places), {"low": None, "high": None}
+    about = {"level": level, "name": name, "members": places, "colour": GROUP}
+    return about | bounds | {"mark": mark, "mark_name": found["mark_name"][0]}
 
 
 def about(data: dict[str, Any]) -> str:

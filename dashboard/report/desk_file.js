@@ -102,7 +102,7 @@ function drawDesk(lit = null) {
   const worst = state.tried.map((one) => one.value), span = Math.max(...worst) - Math.min(...worst) || 1;
   const tried = state.tried.filter((one) => one.values !== values).map((one) => ({ values: one.values, worse: (one.value - Math.min(...worst)) / span }));
   drawFaders({
-    data: { faders, reset: String(state.reset), free: !mixture, giver: null, locked: null, scenes: {}, tried, needed },
+    data: { faders, groups: DATA.groups, reset: String(state.reset), free: !mixture, giver: null, locked: null, scenes: {}, tried, needed },
     parentElement: byId("desk"),
     setStateValue: (name, sent) => name === "position" && moveTo(sent.weights, sent.settled),
   });

@@ -99,7 +99,15 @@ def bars(kind: str, points: dict[str, list[float]], names: Named) -> str:
         for name in names.coordinates
     )
     lines = "".join(f"<tr><td>{escape(name)}</td><td>{bar(values, names)}</td></tr>" for name, values in points.items())
-    return f"<p>{key}</p><table>{lines}</table>"
+    totals = "".join(
+        table(
+            [f"by {level.name}", *level.parts],
+            [[name, *(digits(one, ".4f") for one in level.totals(values))] for name, values in points.items()],
+            len(level.parts),
+        )
+        for level in names.levels
+    )
+    return f"<p>{key}</p><table>{lines}</table>{totals}"
 
 
 def head(found: dict) -> str:

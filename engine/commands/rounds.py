@@ -16,6 +16,7 @@ from engine.studies import confirmations, domain_changes, price_ledger, proposal
 from engine.studies.claims import claims
 from engine.studies.desk_file import desk_of
 from engine.studies.fits import fit_of, load
+from engine.studies.levels import levels_in, told, totals_in
 from engine.studies.measured import aggregate_in, aggregate_of, frame_of_study
 from engine.studies.moments import Moment, moment_of, with_behind
 from engine.studies.points import named_points, point_of
@@ -42,6 +43,7 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
         "surrogate": fit.name,
         "tokens": tokens,
         "mixture": dict(zip(study.coordinates, at.tolist(), strict=True)),
+        "totals": totals_in(study, at),
         "unknown": repeating.why_not(study, frame, fit),
         "extrapolated": None,
         "domains": [],
@@ -81,10 +83,11 @@ def trade_off(store: Store, name: str, metrics: list[str], limits: dict[str, flo
         folder = store.workspace.surrogates(study.id, settings["fingerprint"])
         wanted = limits_of(limits_in(store, study, checked_limits(study, limits)), len(study.metrics))
         pool = wanted.within(pool, load(folder / f"{settings['surrogate']}.npz"))
-    rows, fingerprint = front(pool, columns, signs), settings["fingerprint"]
+    rows, fingerprint, levels = front(pool, columns, signs), settings["fingerprint"], levels_in(study)
     return [
         {
             "shares": dict(zip(study.coordinates, pool.points[row].round(6).tolist(), strict=True)),
+            "totals": told(levels, pool.points[row]),
             "predicted": dict(zip(study.metrics, pool.mean[row].round(6).tolist(), strict=True)),
             "place": place,
         }
@@ -115,12 +118,13 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
             domain: [float(low), float(high)]
             for domain, low, high in zip(study.coordinates, found.lowest, found.highest, strict=True)
         }
-    rows = found.rows[:most]
+    rows, levels = found.rows[:most], levels_in(study)
     places = places_in(store, study.id, pool.points[rows], settings["fingerprint"])
     mixtures = [
         {
             "chance": round(float(chance), 4),
             "shares": dict(zip(study.coordinates, pool.points[row].tolist(), strict=True)),
+            "totals": told(levels, pool.points[row]),
             "predicted": dict(zip(study.metrics, pool.mean[row].tolist(), strict=True)),
             "place": place,
         }

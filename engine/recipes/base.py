@@ -32,8 +32,9 @@ class Recipe:
     makes a draft, and every file says so; run: the planned run whose mixture it is, None for any other mixture;
     paths: the loader's path to a domain's text, its name where absent;
     tokens_per_document: D, None where unknown: then formats that count documents are refused; phases: D shares of each
-    phase, none for one mixture throughout, and fractions: of the tokens that each takes. Raises Problem for shares that
-    are not a mixture, or not that of the phases, and for domains and paths that no file could hold.
+    phase, none for one mixture throughout, and fractions: of the tokens that each takes; totals: level -> part ->
+    share, as engine/studies/levels.py has them. Raises Problem for shares that are not a mixture, or not that of the
+    phases, and for domains and paths that no file could hold.
     """
 
     study: str
@@ -51,6 +52,7 @@ class Recipe:
     phases: tuple[tuple[float, ...], ...] = ()
     fractions: tuple[float, ...] = ()
     run: str | None = None
+    totals: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self):
         counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
@@ -167,6 +169,7 @@ class Recipe:
                 "epochs at that:" if known else "epochs are not known without the budget and the tokens of each domain:"
             ),
             *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
+            *total_lines(self),
             *phase_lines(self),
             *caveats(self.provenance),
         ]
@@ -175,6 +178,14 @@ class Recipe:
 def check_steps(recipe: Recipe) -> None:
     """Raise Problem unless every phase begins at a step of its own."""
     recipe.starts()
+
+
+def total_lines(recipe: Recipe) -> list[str]:
+    """Lines for a header: the shares of each level, such as sources and topics."""
+    return [
+        f"By {shown(level)}: {', '.join(f'{shown(part)} {share:.6f}' for part, share in parts.items())}."
+        for level, parts in recipe.totals.items()
+    ]
 
 
 def phase_lines(recipe: Recipe) -> list[str]:

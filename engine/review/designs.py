@@ -1,9 +1,12 @@
 """The planned runs of an external trainer's study as recipes. Uses the store."""
 
+import numpy as np
+
 from engine.core.errors import Problem
 from engine.recipes import Files
 from engine.recipes.base import Recipe
 from engine.recipes.designs import PlannedRecipe, export_runs
+from engine.studies.levels import levels_in, told
 from engine.studies.measured import frame_of_study
 from store import reported, runs, studies
 from store.database import Store
@@ -27,6 +30,7 @@ def export_design(
             f"Cannot export the design of {study.name!r}: its runs are not awaited from an external trainer. Start a "
             'study with trainer = "external".'
         )
+    levels = levels_in(study)
     frame, wanted = frame_of_study(study), reported.awaited(store, study.id) if ids is None else ids
     rows = {row["id"]: row for row in runs.table(store, study.id).to_pylist() if row["role"] != "submitted"}
     if unknown := [one for one in wanted if one not in rows]:
@@ -46,6 +50,7 @@ def export_design(
             paths=dict(paths or {}),
             tokens_per_document=lengths,
             run=run,
+            totals=told(levels, np.array(row["weights"])),
         )
         made.append(PlannedRecipe(recipe, row["role"], row["label"], row["seed"], size["parameters"]))
     metrics = [

@@ -17,9 +17,11 @@ from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.search import plain
 from engine.space.baselines import epochs
+from engine.space.broken import broken
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame
 from engine.studies.fits import Fit
+from engine.studies.levels import as_lists
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.phases import Phases, phases_of
@@ -62,6 +64,7 @@ def freeze(
         "study_name": study.name,
         "kind": "mixture" if isinstance(frame.space, Simplex) else "merge",
         "names": list(frame.space.names),
+        "levels": as_lists(study),
         "point": point.tolist(),
         "schedule": schedule,
         "metrics": plain_metrics(study),
@@ -204,8 +207,10 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
         found.append("Predictions hold at proxy size. Larger models may differ: confirm it first.")
     if explain.support(point[None], fit.measured.weights).badge[0] == explain.EXTRAPOLATED:
         found.append(FAR)
-    if not frame.space.contains(point[None])[0]:
-        found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
+    if isinstance(frame.space, Simplex) and (beyond := broken(frame.space, point)):
+        found.append(f"It violates the study's constraints (bounds, groups or the epoch cap): {'; '.join(beyond)}.")
+    elif not frame.space.contains(point[None])[0]:
+        found.append("It violates the study's constraints.")
     if len(fit.measured.ids) < study.enough:
         found.append(f"It is based on {len(fit.measured.ids)} runs, and a fit needs about {study.enough}.")
     found += lost_runs(study)

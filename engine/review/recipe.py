@@ -17,6 +17,7 @@ from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import caveats, lost_runs, versions
 from engine.review.standing import as_dict, rules_of, standings
 from engine.spec.merge_point import references
+from engine.studies.levels import totals_in
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.moments import moment_of
@@ -75,6 +76,7 @@ def recipe_at(
         tokens_per_document=lengths(study, tokens_per_document),
         phases=() if phases is None else tuple(map(tuple, phases.tolist())),
         fractions=() if phases is None else tuple(fractions_in(study).tolist()),
+        totals=totals_in(study, point),
         **facts,
     )
 

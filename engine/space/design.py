@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.dirichlet import dirichlet, normalised
+from engine.space.levels import levels_of
 from engine.space.simplex import Simplex
 
 OVERSAMPLING = 100
@@ -19,7 +20,14 @@ SAME = 6  # decimals to which two mixtures must agree to count as one
 POOL = 4096  # draws that a D-optimal subset is chosen from
 FLOOR = 1e-3  # shares below count as this in the logarithms of the D-optimal model
 TIED = 1e-9  # of a variance: how far those that count as equal may lie apart; the first of them is chosen
+DENSE = 10.0  # times RegMix's strength is that of the groups' totals; inside of groups it is RegMix's
+MOVED = (
+    8  # times as many draws as runs are moved inside at least where each costs a programme (engine/space/crossed.py)
+)
 NOISE = 0.01  # of a run, against the model's variance at an average mixture
+
+
+Draw = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,27 @@ def corners(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around
     return different(np.concatenate([fixed, rest, moved]), n)[:n]
 
 
+def by_level(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around = Around()) -> np.ndarray:
+    """Dense above, sparse below, as Olmix draws sources and topics (arXiv:2602.12237): nearly every part of the first
+    level has tokens, and inside of each a few domains have most. Without levels all domains are one part. (n, D)."""
+    levels = levels_of(space.names, space.groups)
+    parts = list(levels[0].parts.values()) if levels else [np.arange(len(space.names))]
+
+    def draw(centre: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        low, high = around.strength
+        above = np.array([centre[places].sum() for places in parts])
+        total = dirichlet(above, count, rng, (DENSE * low, DENSE * high))
+        shares = np.empty((count, len(centre)))
+        for place, places in enumerate(parts):
+            inner = centre[places] if above[place] > 0 else np.full(len(places), 1 / len(centre))
+            shares[:, places] = total[:, [place]] * dirichlet(inner, count, rng, around.strength)
+        return shares
+
+    inside, moved, rng = _draws(space, prior, n, seed, around, draw)
+    pool = different(np.concatenate([inside[rng.permutation(len(inside))], moved]), n)
+    return pool[:n]
+
+
 class Design(NamedTuple):
     """points: the function; draws: whether it uses the Dirichlet around the prior; title and summary for the page."""
 
@@ -118,6 +147,9 @@ DESIGNS = {
     ),
     "sobol": Design("Sobol", "Fills the whole simplex evenly; the prior has no effect.", False, sobol),
     "d_optimal": Design("D-optimal", "The most informative draws for a quadratic law.", True, d_optimal),
+    "by_level": Design(
+        "By level (Olmix)", "Nearly every source in each mixture, and inside of each a few topics.", True, by_level
+    ),
     "corners": Design(
         "Vertices and leave-one-out", "Every domain alone, the prior without each; draws for the rest.", True, corners
     ),
@@ -125,9 +157,10 @@ DESIGNS = {
 
 
 def _draws(
-    space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around
+    space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around, draw: Draw | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
-    """100 x n draws: those inside the space (., D), those moved onto its bounds (., D), and the generator."""
+    """100 x n draws: those inside the space (., D), those moved onto its bounds (., D), and the generator. draw: a
+    function (centre (D,), count, rng) -> (count, D), RegMix's Dirichlet by default."""
     rng = np.random.default_rng(seed)
     prior = normalised(prior)
     top = np.maximum(space.lower, np.minimum(space.upper, around.max_ratio * prior))
@@ -138,12 +171,13 @@ def _draws(
             f"Cannot keep every share under {around.max_ratio:g} x its prior within the constraints. {problem} Or "
             "raise the largest ratio to the prior."
         ) from problem
-    drawn = dirichlet(normalised(prior**around.temperature), n * OVERSAMPLING, rng, around.strength)
+    centre, count = normalised(prior**around.temperature), n * OVERSAMPLING
+    drawn = draw(centre, count, rng) if draw else dirichlet(centre, count, rng, around.strength)
     drawn[drawn < around.floor] = 0
     drawn = space.tied(drawn / drawn.sum(axis=1, keepdims=True))
     inside = limited.contains(drawn)
-    few = inside.sum() < n
-    return drawn[inside], limited.project(drawn[~inside]) if few else drawn[:0], rng
+    outside = drawn[~inside][: max(POOL, MOVED * n) if space.crossed else count]
+    return drawn[inside], limited.project(outside if inside.sum() < n else drawn[:0]), rng
 
 
 def _corners(space: Simplex, prior: np.ndarray) -> np.ndarray:

@@ -71,12 +71,6 @@ class Reuse:
     needed: int
     from_scratch: int
 
-    def caps(self, caps: np.ndarray) -> np.ndarray:
-        """(V,) largest share of each virtual domain: of the group, min_j cap_j / ratio_j; caps (E,)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            largest: np.ndarray = np.minimum(1, np.where(self.virtual > 0, caps / self.virtual, np.inf).min(axis=1))
-        return largest
-
 
 def reuse(change: Change, weights: np.ndarray, best: np.ndarray) -> Reuse:
     """The runs at weights (R, D) that still count after a change; best (D,): the mixture whose ratios are frozen.

@@ -3,58 +3,27 @@
 Both have the same interface, so designs, surrogates and search serve mixtures and merges alike. D = coordinates.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from engine.core.checks import check_fields
-from engine.core.errors import Problem
 from engine.space.box import Box, refuse_where, set_bounds
+from engine.space.crossed import Crossed, crossed_of
 from engine.space.dirichlet import dirichlet, normalised
+from engine.space.groups import TOLERANCE, Block, Group, are_crossed, block_of, check_groups, check_sums, free_block
 
-TOLERANCE = 1e-9  # of a sum or a bound, in shares
 STRENGTHS = (0.5, 50.0)  # of the Dirichlet a search draws from: from nearly one domain to nearly the prior
 BISECTIONS = 60  # halves a bracket of length < 10 down to 1e-17
-
-
-@dataclass(frozen=True)
-class Group:
-    """Domains that are bounded together: lower <= the sum of their shares <= upper.
-
-    ratios: their proportions inside the group where these stay as they are, so that the group acts as one domain;
-    None where they may change.
-    """
-
-    name: str
-    members: tuple[str, ...]
-    lower: float = 0.0
-    upper: float = 1.0
-    ratios: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Block:
-    """Coordinates whose sum lies between `least` and `most`: a group, or all domains that are in none.
-
-    places (d,): where they are; ratios (d,) that sum to one, or None; asks, allows: the constraints behind the ends.
-    """
-
-    places: np.ndarray
-    least: float
-    most: float
-    ratios: np.ndarray | None
-    asks: str
-    allows: str
 
 
 @dataclass(frozen=True)
 class Simplex:
     """Mixtures: shares of tokens between `lower` and `upper` that sum to one, and groups of them with bounds.
 
-    names: D domains; lower, upper (D,): None for 0 and 1; groups: disjoint. Raises Problem that names conflicting
-    constraints if no mixture is left.
+    names: D domains; lower, upper (D,): None for 0 and 1; groups may share domains, as sources and topics do. Raises
+    Problem that names conflicting constraints if no mixture is left.
     """
 
     names: tuple[str, ...]
@@ -62,28 +31,29 @@ class Simplex:
     upper: np.ndarray = None  # type: ignore[assignment]
     groups: tuple[Group, ...] = ()
     _blocks: tuple[Block, ...] = field(init=False, repr=False, compare=False)
+    _crossed: Crossed | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         set_bounds(self, 0.0, 1.0)
         refuse_where(self.lower < 0, self, "every share is at least 0. Raise the lower bound")
         refuse_where(self.upper > 1, self, "no share is more than 1. Cut the upper bound")
-        _check_groups(self)
-        blocks = [_block(self, group) for group in self.groups]
-        free = np.flatnonzero(~np.isin(self.names, [name for group in self.groups for name in group.members]))
-        if len(free):
-            blocks.append(_free_block(self, free))
+        object.__setattr__(self, "groups", tuple(self.groups))
+        check_groups(self)
+        blocks, crossed = [block_of(self, group) for group in self.groups], None
+        if are_crossed(self.groups):
+            crossed = crossed_of(self, tuple(blocks))
+        else:
+            grouped = [name for group in self.groups for name in group.members]
+            if len(free := np.flatnonzero(~np.isin(self.names, grouped))):
+                blocks.append(free_block(self, free))
+            check_sums(blocks)
         object.__setattr__(self, "_blocks", tuple(blocks))
-        least, most = sum(block.least for block in blocks), sum(block.most for block in blocks)
-        if least > 1 + TOLERANCE:
-            raise Problem(
-                f"Cannot satisfy the lower bounds: together they take {least:.4g} of the tokens "
-                f"({_joined(block.asks for block in blocks)}). Lower some, until they sum to 1."
-            )
-        if most < 1 - TOLERANCE:
-            raise Problem(
-                f"Cannot satisfy the upper bounds: together they allow {most:.4g} of the tokens "
-                f"({_joined(block.allows for block in blocks)}). Raise some, until they sum to 1."
-            )
+        object.__setattr__(self, "_crossed", crossed)
+
+    @property
+    def crossed(self) -> bool:
+        """Whether groups share domains: then projections cost a programme each."""
+        return self._crossed is not None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; `from_dict` reads them back."""
@@ -135,7 +105,7 @@ class Simplex:
         One multiplier t prices the sum of all shares. At a price the nearest shares of a block are its
         projection, whose sum falls in t; a group whose sum would leave its bounds stays at them. So t is bisected
         until all sums make one, and then each block is projected onto its own sum (for a block without groups this
-        is Held, Wolfe and Crowder 1974).
+        is Held, Wolfe and Crowder 1974). Groups that share domains: engine/space/crossed.py.
         """
         points = np.asarray(points, float)
         outside = ~self.contains(points, TOLERANCE)
@@ -152,6 +122,8 @@ class Simplex:
 
     def _nearest(self, x: np.ndarray) -> np.ndarray:
         """The projection of points (n, D) that are outside."""
+        if self._crossed is not None:
+            return self._crossed.nearest(x)
         if len(self._blocks) == 1:  # its sum is known
             return self._onto(self._blocks[0], x, np.ones((len(x), 1)))
         low, high = x.min(axis=1, keepdims=True) - 1, x.max(axis=1, keepdims=True)
@@ -208,14 +180,6 @@ def space_from(value: dict[str, Any]) -> Space:
     return (Simplex if "groups" in value else Box).from_dict(value)
 
 
-def _listed(names: tuple[str, ...], bounds: np.ndarray, which: np.ndarray) -> str:
-    return ", ".join(f"{names[i]} {bounds[i]:.4g}" for i in np.flatnonzero(which))
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return ", ".join(part for part in parts if part)
-
-
 def _onto_sum(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, total: np.ndarray) -> np.ndarray:
     """The nearest (n, d) to x (n, d) between bounds (d,) with row sums `total` (n, 1).
 
@@ -232,72 +196,3 @@ def _onto_sum(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, total: np.nda
     shares += free * missing / np.maximum(1, free.sum(axis=1, keepdims=True))
     bounded: np.ndarray = np.clip(shares, lower, upper)
     return bounded
-
-
-# Groups ------------------------------------------------------------------------------------------------------
-
-
-def _check_groups(space: Simplex) -> None:
-    """Raise Problem for groups that overlap, name unknown domains, or have invalid bounds or ratios."""
-    object.__setattr__(space, "groups", tuple(space.groups))
-    owner: dict[str, str] = {}
-    for group in space.groups:
-        if unknown := [name for name in group.members if name not in space.names]:
-            raise Problem(
-                f"Cannot make the group {group.name!r}: there is no domain {unknown[0]!r}. There are "
-                f"{', '.join(space.names)}."
-            )
-        if not group.members:
-            raise Problem(f"Cannot make the group {group.name!r}: it has no domains. Give it some.")
-        for name in group.members:
-            if name in owner:
-                raise Problem(
-                    f"Cannot put {name!r} into the group {group.name!r}: it is in {owner[name]!r} already. A domain "
-                    "is in one group at most."
-                )
-            owner[name] = group.name
-        if not 0 <= group.lower <= group.upper <= 1:
-            raise Problem(
-                f"Cannot bound the group {group.name!r} by {group.lower:g} to {group.upper:g}: give two shares from "
-                "0 to 1, rising."
-            )
-        ratios = np.ones(1) if group.ratios is None else np.array(group.ratios, float)
-        if group.ratios is not None and len(ratios) != len(group.members):
-            ratios = -np.ones(1)
-        if not np.isfinite(ratios).all() or (ratios < 0).any() or ratios.sum() <= 0:
-            raise Problem(
-                f"Cannot keep the ratios {group.ratios} of the group {group.name!r}: give a number of at least 0 for "
-                f"each of {', '.join(group.members)}, not all 0."
-            )
-
-
-def _block(space: Simplex, group: Group) -> Block:
-    """A group with its sum's true ends. Raises Problem that names the constraints where there are none."""
-    places = np.array([space.names.index(name) for name in group.members])
-    lower, upper = space.lower[places], space.upper[places]
-    ratios = None
-    least, most = lower.sum(), upper.sum()
-    if group.ratios is not None:
-        ratios = np.array(group.ratios, float) / np.sum(group.ratios)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            least = np.where(lower > 0, lower / ratios, 0).max()
-            most = np.where(ratios > 0, upper / ratios, np.inf).min()
-    own_names = tuple(group.members)
-    asks = f"group {group.name} {group.lower:.4g}" if group.lower >= least else _listed(own_names, lower, lower > 0)
-    allows = f"group {group.name} {group.upper:.4g}" if group.upper <= most else _listed(own_names, upper, upper < 1)
-    least, most = max(group.lower, least), min(group.upper, most)
-    if least > most + TOLERANCE:
-        kept = " while it keeps its ratios" if ratios is not None else ""
-        raise Problem(
-            f"Cannot keep the constraints of the group {group.name!r}{kept}: it must have at least {least:.4g} of the "
-            f"tokens ({asks}) and at most {most:.4g} ({allows}). Widen one of these."
-        )
-    return Block(places, least, max(least, most), ratios, asks, allows)
-
-
-def _free_block(space: Simplex, places: np.ndarray) -> Block:
-    """The domains that are in no group."""
-    names = tuple(space.names[i] for i in places)
-    lower, upper = space.lower[places], space.upper[places]
-    asks, allows = _listed(names, lower, lower > 0), _listed(names, upper, upper < 1)
-    return Block(places, lower.sum(), upper.sum(), None, asks, allows)

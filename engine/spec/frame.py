@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.baselines import baselines, epoch_caps, natural, uniform
-from engine.space.simplex import Group, Simplex, Space
+from engine.space.simplex import Simplex, Space
 from engine.spec.external import stated_prior
+from engine.spec.groups import group_of
 from engine.spec.merge import USUAL, MergeSpec, baselines_of, box_of
 from engine.spec.pools import Pools, check_counts, notes_on, pools_of
 from engine.spec.study import StudySpec, ends
@@ -101,21 +102,11 @@ def merge_frame(merge: MergeSpec, names: list[str], experts: list[str]) -> Frame
 
 def space_of(spec: StudySpec, domains: list[str], prior: np.ndarray) -> Simplex:
     """The bounds and groups of a study as a space. Raises Problem if they name a domain that it does not have."""
-    grouped = [name for group in spec.groups for name in group["domains"]]
-    if unknown := [name for name in (*spec.bounds, *grouped) if name not in domains]:
+    if unknown := [name for name in spec.bounds if name not in domains]:
         raise Problem(f"Cannot bound {unknown[0]!r}: the domains of {spec.name!r} are {', '.join(domains)}.")
     lower, upper = np.array([ends(spec.bounds.get(name, (0.0, 1.0))) for name in domains]).T
-    return Simplex(tuple(domains), lower, upper, tuple(_group(group, domains, prior) for group in spec.groups))
-
-
-def _group(group: dict[str, Any], domains: list[str], prior: np.ndarray) -> Group:
-    """A group of the spec; ratios "prior" are those of the prior (D,)."""
-    ratios, members = group.get("ratios"), tuple(group["domains"])
-    if ratios == "prior":
-        ratios = tuple(float(prior[domains.index(name)]) for name in members)
-    elif ratios is not None:
-        ratios = tuple(ratios.get(name, 0.0) for name in members)
-    return Group(group["name"], members, *ends(group.get("share", (0.0, 1.0))), ratios)
+    groups = [group_of(one, ends(one.get("share", (0.0, 1.0))), domains, prior) for one in spec.groups]
+    return Simplex(tuple(domains), lower, upper, tuple(groups))
 
 
 def limited(space: Simplex, most: np.ndarray, why: str) -> Simplex:

@@ -20,6 +20,7 @@ from engine.space.simplex import Space
 from engine.spec.compute import Compute
 from engine.spec.external import EXTERNAL, PROXIES, check_trainer
 from engine.spec.fidelity import PRESETS, Fidelity
+from engine.spec.groups import check_group, members_of
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
 from engine.spec.phases import PHASED, check_phases, fractions_of, phased_count, phased_runs, total_of
@@ -63,17 +64,18 @@ class StudySpec:
     phases, None: 12 where there are phases; branches: how many runs leave a design mixture for another one in the last
     phase, as copies of what was trained before (engine/spec/phases.py); start: a saved proxy of the workspace whose
     weights every run begins with, None for random ones (engine/spec/starts.py); bounds: domain -> [min, max] share, or
-    one fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number}
-    for fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the mean,
-    1 where absent, 0 for a task; relative: whether losses are divided by those of the natural mixture before that mean,
-    as a byte of one script or alphabet says more than one of another; metrics: measured besides each domain's loss
-    (engine/metrics/); tasks: of the workspace, whose items every model answers (engine/tasks/); flips: whether it is
-    measured how many windows, and items of tasks, each run does worse than the prior mixture beyond noise, which takes
-    repeats, or each merge than the base (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty
-    means all; compute: how its training is split into jobs (engine.spec.compute); merge: what a merge study varies
-    (engine.spec.merge), None for mixtures. A merge study of external checkpoints has no fidelity; nor has a study whose
-    trainer is "external" (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and
-    where they are not those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
+    one fixed share; groups: {"name", "domains": by name or pattern, "share": [min, max] of their sum, "ratios": "prior"
+    or {domain: number} for fixed proportions inside, "level": such as source}, which may cross; both apply to design
+    and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; relative: whether
+    losses are divided by those of the natural mixture before that mean, as a byte of one script or alphabet says more
+    than one of another; metrics: measured besides each domain's loss (engine/metrics/); tasks: of the workspace, whose
+    items every model answers (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each
+    run does worse than the prior mixture beyond noise, which takes repeats, or each merge than the base
+    (engine/spec/flips.py); surrogates: which ones the leaderboard compares, empty means all; compute: how its training
+    is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A
+    merge study of external checkpoints has no fidelity; nor has a study whose trainer is "external"
+    (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and where they are not
+    those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
     prior: shares by domain, where neither a corpus nor available_tokens tell how much text there is.
     """
 
@@ -215,16 +217,7 @@ def check_constraints(bounds: dict[str, Any], groups: tuple[dict[str, Any], ...]
         least, most = ends(bound)
         check(0 <= least <= most <= 1, f"bounds of {name!r}", bound, "a share, or two that rise, from 0 to 1")
     for group in groups:
-        named = isinstance(group, dict) and {"name", "domains"} <= set(group)
-        check(named, "group", group, "a table with name and domains")
-        unknown = set(group) - {"name", "domains", "share", "ratios"}
-        check(not unknown, "group", group, "a table of name, domains, share and ratios only")
-        least, most = ends(group.get("share", (0.0, 1.0)))
-        what = f"share of the group {group['name']!r}"
-        check(0 <= least <= most <= 1, what, group.get("share"), "a share, or two that rise, from 0 to 1")
-        ratios = group.get("ratios")
-        fine = ratios in (None, "prior") or isinstance(ratios, dict)
-        check(fine, f"ratios of the group {group['name']!r}", ratios, '"prior", or a table of numbers by domain')
+        check_group(group, ends(group.get("share", (0.0, 1.0)) if isinstance(group, dict) else None))
 
 
 def ends(bound: Any) -> tuple[float, float]:
@@ -237,11 +230,10 @@ def ends(bound: Any) -> tuple[float, float]:
 def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     """The study's domains, in corpus order. Raises Problem if the corpus lacks one, or there are fewer than two."""
     there = list(manifest["domains"])
-    grouped = [name for group in spec.groups for name in group["domains"]]
     weighed = (
         () if spec.metrics or spec.tasks or spec.flips or spec.measures else spec.priorities
     )  # other metrics' names are checked where these are known
-    named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
+    named = (*spec.domains, *weighed, *spec.bounds, *spec.available_tokens)
     missing = [name for name in named if name not in there]
     if missing:
         raise Problem(
@@ -249,6 +241,8 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
             f"It has: {', '.join(there)}."
         )
     domains = [name for name in there if not spec.domains or name in spec.domains]
+    for group in spec.groups:
+        members_of(group, domains)
     if len(domains) < 2:
         raise Problem(
             f"Cannot plan {spec.name!r}: a mixture needs at least two domains, and this one has {len(domains)}."

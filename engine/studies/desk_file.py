@@ -17,6 +17,7 @@ from engine.spec.merge import box_of, usual_of
 from engine.spec.objectives import common_scale
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit, load
+from engine.studies.levels import as_lists
 from engine.studies.measured import aggregate_of, frame_of_study, reference_runs
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import named_points
@@ -62,6 +63,7 @@ def desk_of(
         "fingerprint": fit.fingerprint,
         "since": moment.since,
         "few": not moment.enough,
+        "levels": as_lists(study),
         **bounds(study),
     }
 

@@ -9,8 +9,10 @@ from engine.core.people import takes
 from engine.jobs.decisions import PlannedJob, StudyCreated, StudyMetric, StudyPlanned
 from engine.jobs.runs import CarriedRun, PlannedRun, run_id
 from engine.space.domain_change import Change, Reuse, reuse
+from engine.space.groups import Group
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
+from engine.spec.groups import lasting
 from engine.spec.study import StudySpec, chosen_domains, design_points
 from engine.studies.advance import advance, text_of
 from engine.studies.jobs import queue_runs
@@ -105,7 +107,7 @@ def spec_on(spec: StudySpec, study: studies.Study, corpus: str, manifest: dict, 
         order_triples=None,
         branches=0,
         flips=False,  # the runs that are carried over were compared with another reference
-        groups=tuple(group for group in spec.groups if all(domain in there for domain in group["domains"])),
+        groups=lasting(spec.groups, list(there)),
     )
 
 
@@ -159,13 +161,16 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
 
 
 def opened(plan: Succession, frame: Frame) -> np.ndarray:
-    """(count, E) initial design over the touched domains and the frozen group, by the study's design."""
-    names = tuple(plan.reuse.names)
-    if not plan.count or len(names) < 2:
+    """(count, E) initial design over the touched domains and those that stay as they are, by the study's design and
+    inside all of its bounds: what stays keeps its ratios, as one more group, which may cross others. Raises Problem
+    where it cannot."""
+    if not plan.count or len(plan.reuse.names) < 2:
         return np.empty((0, len(plan.change.new)))
-    touched = [plan.change.new.index(name) for name in plan.change.touched]
-    prior = frame.prior[touched]
-    if len(names) > len(touched):
-        prior = np.append(prior, 1 - prior.sum())
-    space = Simplex(names, upper=plan.reuse.caps(frame.space.upper))
-    return design_points(plan.spec, space, prior, plan.count) @ plan.reuse.virtual
+    space, prior = frame.space, frame.prior.copy()
+    assert isinstance(space, Simplex)
+    if plan.change.unchanged:
+        places = [plan.change.new.index(name) for name in plan.change.unchanged]
+        ratios = plan.reuse.virtual[-1, places]
+        frozen = Group("unchanged", tuple(plan.change.unchanged), ratios=tuple(ratios.tolist()))
+        space, prior[places] = replace(space, groups=(*space.groups, frozen)), prior[places].sum() * ratios
+    return design_points(plan.spec, space, prior, plan.count)

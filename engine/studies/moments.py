@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit, fit_of
+from engine.studies.levels import totals_in
 from engine.studies.measured import aggregate_in, aggregate_of, for_fitting, points_measured
 from store import results, runs, studies
 from store.database import Store
@@ -179,6 +180,7 @@ def as_json(moment: Moment) -> dict[str, Any]:
         "search": search and {**searched, **asdict(moment.behind(search))},
         "best_measured": measured,
         "best_predicted": _predicted(moment),
+        "best_predicted_totals": _totals(moment),
     }
 
 
@@ -187,3 +189,9 @@ def _predicted(moment: Moment) -> dict[str, float] | None:
     if moment.search is None or not moment.enough:
         return None
     return dict(zip(moment.study.coordinates, moment.search["found"]["found"]["shares"], strict=True))
+
+
+def _totals(moment: Moment) -> dict[str, dict[str, float]] | None:
+    """The best predicted mixture by level; empty where the domains have none."""
+    found = _predicted(moment)
+    return None if found is None else totals_in(moment.study, np.array(list(found.values())))

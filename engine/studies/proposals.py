@@ -8,6 +8,8 @@ from engine.core.checks import is_whole, or_null
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search.acquisition import PROPOSERS
+from engine.space.broken import broken
+from engine.space.simplex import Simplex
 from engine.spec.kinds.propose import ProposalSettings, ProposeTask
 from engine.spec.statistics import SAME_POINT
 from engine.spec.study import StudySpec
@@ -74,9 +76,12 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> St
     points = np.atleast_2d(np.asarray(points, float))
     space = frame_of_study(study).space
     if points.shape[1] != len(space.names) or not space.contains(points).all():
+        fits = points.shape[1] == len(space.names) and isinstance(space, Simplex)
+        beyond = next((lines for point in points if (lines := broken(space, point))), []) if fits else []
+        said = f" One has {'; '.join(beyond)}." if beyond else ""
         raise Problem(
             "Cannot train these mixtures: each needs one share per domain, at least 0 and together 1, inside the "
-            "study's constraints. Propose again."
+            f"study's constraints.{said} Propose again."
         )
     there = runs.proposed(store, study.id)
     known = [next((run for run, at in there if np.abs(at - point).max() <= SAME_POINT), None) for point in points]

@@ -7,7 +7,8 @@ from engine.core.errors import Problem
 from engine.space.baselines import baselines, epoch_caps, epochs, unimax
 from engine.space.design import DESIGNS, Around, regmix
 from engine.space.dirichlet import dirichlet
-from engine.space.simplex import Group, Simplex
+from engine.space.groups import Group
+from engine.space.simplex import Simplex
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
 from engine.spec.repetition import kept_fractions
@@ -100,6 +101,20 @@ def test_d_optimal_points_tell_more_than_random_ones():
     chosen = information(DESIGNS["d_optimal"].points(SPACE, PRIOR, 32, 0))
     random = [information(regmix(SPACE, PRIOR, 32, seed)) for seed in range(10)]
     assert chosen > max(random) + 1
+
+
+def test_by_level_is_dense_above_and_sparse_below():
+    """Four sources of eight topics: nearly every source is in each mixture, and of its topics a few."""
+    names = tuple(f"{source}/{topic}" for source in "abcd" for topic in range(8))
+
+    def of(design: str) -> tuple[float, float]:
+        points = DESIGNS[design].points(Simplex(names), np.ones(32), 200, 0).reshape(200, 4, 8)
+        there = points.sum(axis=2) > 0.01
+        inside = points[there] / points[there].sum(axis=1, keepdims=True)
+        return there.mean(), (inside > 0.02).sum(axis=1).mean()
+
+    (dense, few), (less, more) = of("by_level"), of("regmix")
+    assert dense > 0.96 > less and few < 2.2 < more
 
 
 def test_corners():

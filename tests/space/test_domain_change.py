@@ -42,11 +42,6 @@ def test_a_replaced_domain_is_removed_and_added():
     assert found.rows.tolist() == [1, 2, 3] and found.names[0] == "papers"
 
 
-def test_the_cap_of_a_group_is_that_of_its_scarcest_member():
-    found = reuse(Change(OLD, (*OLD, "math"), KEEP), RUNS, BEST)
-    np.testing.assert_allclose(found.caps(np.array([1.0, 0.15, 1.0, 0.2])), [0.2, 0.5])
-
-
 @pytest.mark.parametrize(
     ("new", "parts", "said"),
     [

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from engine.core.errors import Problem
-from engine.space.simplex import Box, Group, Simplex
+from engine.space.box import Box
+from engine.space.groups import Group
+from engine.space.simplex import Simplex
 
 BOUNDED = Simplex(tuple("abcdef"), [0, 0.1, 0, 0, 0, 0], [0.3, 0.4, 0.5, 0.6, 0.2, 1])
 SPACES = {
@@ -21,6 +23,17 @@ SPACES = {
         [0, 0.1, 0, 0, 0, 0],
         [0.3, 0.4, 0.5, 0.6, 0.4, 1],
         (Group("web", ("a", "b"), 0.2, 0.5), Group("books", ("d", "e"), 0, 0.7, (2, 1))),
+    ),
+    "crossed": Simplex(
+        ("web/maths", "web/code", "web/news", "books/maths", "books/code", "books/news"),
+        [0, 0.02, 0, 0, 0, 0],
+        [0.5, 1, 1, 0.3, 1, 0.2],
+        (
+            Group("web", ("web/maths", "web/code", "web/news"), 0.5, 0.7),
+            Group("books", ("books/maths", "books/code", "books/news"), 0.25, 0.6),
+            Group("maths", ("web/maths", "books/maths"), 0.3, 0.4),
+            Group("code", ("web/code", "books/code"), 0.1, 0.3, (3, 1)),
+        ),
     ),
     "box": Box(tuple("abc"), [-1, 0, 0.5], [1, 2, 0.5]),
 }
@@ -178,7 +191,8 @@ def test_a_space_goes_through_json():
         ([Group("g", ("a", "b"), 0.5, 1)], (None, [0.2, 0.1, 1]), "'g'.*at least 0.5.*group g 0.5.*a 0.2, b 0.1"),
         ([Group("g", ("a", "b"), 0.5, 1, (9, 1))], (None, [0.2, 1, 1]), "keeps its ratios.*0.5.*0.2222.*a 0.2"),
         ([Group("g", ("a", "x"))], (None, None), "no domain 'x'"),
-        ([Group("g", ("a",)), Group("h", ("a",))], (None, None), "in 'g' already"),
+        ([Group("g", ("a",), level="x"), Group("h", ("a",), level="x")], (None, None), "in 'g' already"),
+        ([Group("g", ("a", "a"))], (None, None), "'a' twice"),
         ([Group("g", ("a", "b"), 0.9, 0.1)], (None, None), "0.9 to 0.1"),
         ([Group("g", ("a", "b"), ratios=(1,))], (None, None), "ratios"),
         ([Group("g", ())], (None, None), "no domains"),

@@ -43,7 +43,7 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
         nominate(study, points, "runs")
     curves(study, numbers, titles)
     if study.kind == "mixture":
-        figure = mixture_charts.shares_bar(titles, names.coordinates, names.colours, table.weights[rows])
+        figure = mixture_charts.shares_bar(titles, names, table.weights[rows])
         plot(figure, key="run-mixtures")
     left, right = st.columns(2)
     left.dataframe(losses(study, table, names, rows, titles), key="run-losses")

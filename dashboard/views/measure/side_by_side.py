@@ -15,7 +15,9 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, zone
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
+from engine.space.levels import levels_of
 from engine.spec.statistics import ci_half_width
+from engine.studies.levels import levels_in
 from engine.studies.side_by_side import Gap, Row, SideBySide, Value, side_by_side
 from store import runs, studies
 
@@ -112,10 +114,12 @@ def answers(found: SideBySide, of: tuple[studies.Study, studies.Study], titles: 
                 for _, study, point in own
             ]
         )
+        same = next((study for _, study, _ in own if study.coordinates == names), None)
+        levels = tuple(levels_in(same) if same else levels_of(names, ()) if kind == "mixture" else ())
         if kind == "merge" and len(own) == 1:  # two are told apart by a legend
             st.markdown(f"**{named_as(own[0][0])}**")
         figure = review_charts.points(
-            kind, [title for title, _, _ in own], Named(names, [], [], colour_of(names)), values
+            kind, [title for title, _, _ in own], Named(names, [], [], colour_of(names), levels), values
         )
         plot(figure, key=f"two-{kind}")
     if len(kinds) == 2:

@@ -162,7 +162,7 @@ def answer(study: studies.Study) -> None:
     found, names = moment.search["found"], named_of(study)
     baseline, gap = next(iter(found["differences"].items()))
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
-    figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.coordinates, names.colours, shares)
+    figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names, shares)
     plot(figure, key=f"answer-{study.id}")
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.models.names import Named, named
 from dashboard.server import state
 from dashboard.views.shared.empty import nothing_yet
+from engine.studies.levels import levels_in
 from store import studies
 
 
@@ -33,4 +34,4 @@ def too_few(study: studies.Study) -> str:
 
 def named_of(study: studies.Study) -> Named:
     """What the study's domains and metrics are called on the page."""
-    return named(study.coordinates, study.objectives)
+    return named(study.coordinates, study.objectives, levels_in(study))

@@ -1,9 +1,13 @@
 """The desk of a mixture study: its faders, beside what they are predicted to give."""
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
-from dashboard.components.desk import MANY, Fader, Position, desk
+from dashboard.components.desk import MANY, Fader, GroupFader, Position, desk
+from dashboard.models.colours import GROUP
+from dashboard.models.names import Named
 from dashboard.views.shared.faders import (
     keep_locks_in_link,
     keep_scenes_in_link,
@@ -12,13 +16,18 @@ from dashboard.views.shared.faders import (
     linked_scenes,
     presets,
     reset_of,
+    set_desk,
     tried,
 )
 from dashboard.views.shared.predicted import Compared, ask_reference, headline, levels
 from dashboard.views.shared.study import named_of, too_few
+from dashboard.views.shared.text import plain
 from engine.analysis.tracks import light, simplex_tracks
-from engine.core.short_names import told_apart
-from engine.spec.frame import SAMPLED
+from engine.core.errors import Problem
+from engine.core.short_names import listed, told_apart
+from engine.space.broken import broken
+from engine.space.simplex import Simplex
+from engine.spec.frame import SAMPLED, Frame
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment
@@ -31,6 +40,7 @@ PRIORS = {
     "prior": "the share in the prior",
     "mean of the runs": "the mean of the runs, as there is no prior and the size of each domain is unknown",
 }
+TOLD = 3  # broken constraints that are named
 ALL = -1  # the choice that no domain alone gives way: a box whose choice is None looks as if it could be emptied
 
 
@@ -103,9 +113,12 @@ def legend(moment: Moment, fit: Fit, one: Compared, elsewhere: bool) -> None:
     st.caption(budget * elsewhere + reach)
     near = "; the line beside it spans the near-optimal mixtures" if near_optimal(moment) else ""
     scale = " Tracks have a square-root scale." if len(study.domains) > MANY else ""
+    tree = ""
+    if named_of(study).levels:
+        tree = " A group's fader moves its domains together; the line beside it spans its bounds."
     st.caption(
         f"Tick: {PRIORS[frame_of_study(study).prior_name]}. Small marks: positions tried, from better to worse. "
-        f"Lit: moving that fader alone there is predicted to come near the best mixture{near}.{scale}"
+        f"Lit: moving that fader alone there is predicted to come near the best mixture{near}.{scale}{tree}"
     )
 
 
@@ -113,8 +126,7 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
     """The desk. What it is told is read by `position` when the page runs next."""
     study, aggregate, best = moment.study, moment.aggregate, named_points(moment).get(BEST_PREDICTED)
     near, key, names = near_optimal(moment), key_of(study), named_of(study)
-    frame, sent = frame_of_study(study), st.session_state.get(f"desk-{key}") or {}
-    locked = sent.get("locked") or linked_locks(study.domains)
+    frame, locked = frame_of_study(study), locks(study)
     mixture = np.array(at.values) / sum(at.values)
     shares, tracks = simplex_tracks(mixture, np.array(locked), giver)
     lit = light(fit.surrogate, tracks, aggregate, best, fit.measured.losses)
@@ -142,9 +154,64 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
         scenes=linked_scenes(len(rows)),
         tried=tried(key, at, fit.surrogate, aggregate),
         needed=float(np.max([fit.measured.weights.max(), frame.prior.max(), *(near["highest"] if near else [])])),
+        groups=group_faders(names, frame),
     )
     keep_locks_in_link(study.domains, drawn.locked)
     keep_scenes_in_link(drawn.scenes)
+
+
+def locks(study: studies.Study) -> list[bool]:
+    """Which faders are locked, as the desk or the link says."""
+    sent = st.session_state.get(f"desk-{key_of(study)}") or {}
+    return sent.get("locked") or linked_locks(study.domains)
+
+
+def group_faders(names: Named, frame: Frame) -> list[GroupFader]:
+    """A fader for each part of each level, with the bounds of the group that it is."""
+    assert isinstance(frame.space, Simplex)
+    places = {name: place for place, name in enumerate(frame.space.names)}
+    bounded = {
+        (group.name, *sorted(places[name] for name in group.members)): (group.lower, group.upper)
+        for group in frame.space.groups
+        if (group.lower, group.upper) != (0, 1)
+    }
+    made = []
+    for level in names.levels:
+        for name, members in level.parts.items():
+            low, high = bounded.get((name, *sorted(members.tolist())), (None, None))
+            mark = float(frame.prior[members].sum())
+            made.append(GroupFader(level.name, name, GROUP, members.tolist(), mark, frame.prior_name, low, high))
+    return made
+
+
+def note_outside(study: studies.Study, frame: Frame, mixture: np.ndarray) -> None:
+    """What of the study's constraints the faders' mixture (D,) breaks, and the way back inside."""
+    assert isinstance(frame.space, Simplex)
+    if not (lines := broken(frame.space, mixture)):
+        return
+    nearest = nearest_inside(frame.space, mixture, locks(study))
+    kept = "The nearest mixture that keeps all of them, and the locks."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f":material/block: Outside the study's constraints: {plain(listed(lines, TOLD, between='; '))}.")
+        st.button(
+            "Nearest inside",
+            key="nearest-inside",
+            help=kept if nearest is not None else "The locked shares leave none inside: unlock some.",
+            disabled=nearest is None,
+            on_click=set_desk,
+            args=(key_of(study), nearest),
+        )
+
+
+def nearest_inside(space: Simplex, mixture: np.ndarray, locked: list[bool]) -> np.ndarray | None:
+    """(D,) the nearest mixture to one (D,) that keeps the space's constraints and the locked shares; None where none
+    does."""
+    low, high = np.where(np.array(locked, bool), mixture, [space.lower, space.upper])
+    try:
+        found: np.ndarray = replace(space, lower=low, upper=high).project(mixture[None])[0]
+    except Problem:
+        return None
+    return found
 
 
 def near_optimal(moment: Moment) -> dict | None:

@@ -64,7 +64,7 @@ def targets(moment: Moment, search: dict) -> None:
         st.caption(f":material/explore: {plain(beyond)}")
     left, right = st.columns(2)
     with left:
-        plot(mixture_charts.shares_bar(labels, names.coordinates, names.colours, top), key="target-mixtures")
+        plot(mixture_charts.shares_bar(labels, names, top), key="target-mixtures")
         if st.button("Set faders to the most likely", icon=":material/instant_mix:", key="target-to-faders"):
             set_faders(study, top[0])
         nominate(study, dict(zip(labels, top, strict=True)), "target", search["settings"]["surrogate"])

@@ -16,7 +16,7 @@ from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.take_desk import take_desk
 from dashboard.views.shared.target import Target, best_there, repetition, target_fader
 from dashboard.views.shared.text import plain
-from dashboard.views.understand.desk import controls, desk_beside_meters, key_of, legend, start_of
+from dashboard.views.understand.desk import controls, desk_beside_meters, key_of, legend, note_outside, start_of
 from dashboard.views.understand.details import details
 from dashboard.views.understand.text_form import text_form
 from engine.space.baselines import epochs
@@ -59,6 +59,7 @@ def render(name: str | None) -> None:
             one = compared(there, aggregate, mixture, (reference, points[reference]), elsewhere)
             desk_beside_meters(moment, there, at, one, giver)
         with below:
+            note_outside(study, frame, mixture)
             legend(moment, there, one, elsewhere)
         if sized:
             best_at_size(study, named_of(study), sized, aggregate, target.size, target.tokens)

@@ -94,7 +94,7 @@ def show(study: studies.Study, proposal: dict) -> None:
     labels = [f"{place}" for place in range(1, len(points) + 1)]
     with left:
         st.header("Mixtures to train", anchor=False)
-        figure = mixture_charts.shares_bar(labels[:16], names.coordinates, names.colours, points[:16])
+        figure = mixture_charts.shares_bar(labels[:16], names, points[:16])
         plot(figure, key="proposed")
         if len(points) > 16:
             st.caption(f"The first 16 of {len(points)}.")

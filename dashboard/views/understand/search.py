@@ -142,7 +142,7 @@ def one_result(moment: Moment, search: dict) -> None:
     shares = np.array(list(points.values()))
     with left:
         st.header("Mixtures", anchor=False)
-        plot(mixture_charts.shares_bar(list(points), names.coordinates, names.colours, shares), key="mixtures")
+        plot(mixture_charts.shares_bar(list(points), names, shares), key="mixtures")
     with right:
         st.header("How much freedom is there?", anchor=False)
         near = found["near_optimal"]

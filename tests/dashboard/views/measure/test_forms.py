@@ -99,7 +99,11 @@ def test_a_study_that_is_duplicated_keeps_every_setting(domains):
             "order_triples": 5,
             "branches": 2,
             "bounds": {one: [0.1, 0.6]},
-            "groups": [{"name": "g", "domains": [two, three], "share": [0.2, 0.9], "ratios": {two: 1, three: 2}}],
+            "groups": [
+                {"name": "g", "domains": [two, three], "share": [0.2, 0.9], "ratios": {two: 1, three: 2}},
+                {"name": "h, i", "domains": [three, one], "share": [0.1, 1.0], "level": "topic"},
+                {"name": "j", "domains": ["*"], "share": [0.5, 1.0]},
+            ],
             "priorities": {one: 0.0, two: 3.0},
             "metrics": ["accuracy"],
             "surrogates": ["gp"],

@@ -15,7 +15,7 @@ def chart(priorities: dict[str, float], units: dict[str, str], most: int | None 
     from engine.spec.objectives import Objective, aggregate
 
     objectives = [Objective(one, units.get(one, "bits per byte")) for one in priorities]
-    study = SimpleNamespace(objectives=objectives, coordinates=["web", "code"])
+    study = SimpleNamespace(objectives=objectives, coordinates=["web", "code"], kind="mixture", spec={})
     losses = np.random.default_rng(0).normal(size=(9, len(objectives)))
     asked = aggregate([Objective(one.metric, one.unit, priority=priorities[one.metric]) for one in objectives], losses)
     found, unit = metrics_of_one_unit(study, asked, "here", most)

@@ -1,0 +1,76 @@
+"""The groups of a study: which domains are in each, named or by a pattern such as */math, and what is asked of them."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.core.checks import check, is_texts
+from engine.core.errors import Problem
+from engine.core.short_names import listed
+from engine.space.groups import Group
+
+ANY, ONE = "*", "?"  # in a pattern: any letters, any one letter
+KEYS = ("name", "domains", "share", "ratios", "level")
+
+
+def check_group(group: Any, ends: tuple[float, float]) -> None:
+    """Raise Problem if a group does not have the structure that StudySpec describes; ends: of its share."""
+    named = isinstance(group, dict) and {"name", "domains"} <= set(group)
+    check(named, group, "a study's group", "a table with name and domains")
+    name, domains, level = (group.get(key) for key in ("name", "domains", "level"))
+    check(set(group) <= set(KEYS), group, "a study's group", "a table of name, domains, share, ratios and level only")
+    check(
+        is_texts(domains),
+        domains,
+        f"the domains of the group {name!r}",
+        "a list of names, or of patterns such as */math",
+    )
+    said = f"the share of the group {name!r}"
+    check(0 <= ends[0] <= ends[1] <= 1, group.get("share"), said, "a share, or two that rise, from 0 to 1")
+    fine = group.get("ratios") in (None, "prior") or isinstance(group["ratios"], dict)
+    check(fine, group.get("ratios"), f"the ratios of the group {name!r}", '"prior", or a table of numbers by domain')
+    fine = level is None or (isinstance(level, str) and 0 < len(level.strip()) <= 40)
+    check(fine, level, f"the level of the group {name!r}", "a word, such as source or topic")
+
+
+def members_of(group: dict[str, Any], domains: Sequence[str]) -> tuple[str, ...]:
+    """The domains of a group, in its own order. Raises Problem for a name that is none of them, or a pattern that
+    fits none."""
+    found: list[str] = []
+    for asked in group["domains"]:
+        fits = fitting(asked, domains)
+        if not fits:
+            what = f"no domain fits {asked!r}" if is_pattern(asked) else f"there is no domain {asked!r}"
+            raise Problem(f"Cannot make the group {group['name']!r}: {what}. There are {listed(domains)}.")
+        found += [name for name in fits if name not in found or not is_pattern(asked)]
+    return tuple(found)
+
+
+def lasting(groups: Sequence[dict[str, Any]], domains: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """The groups that still stand where a study's domains become others: all that they name is there."""
+    return tuple(group for group in groups if all(fitting(asked, domains) for asked in group["domains"]))
+
+
+def group_of(group: dict[str, Any], ends: tuple[float, float], domains: Sequence[str], prior: np.ndarray) -> Group:
+    """A study's group as one of its space; ratios "prior" are those of the prior (D,). Raises Problem as `members_of`
+    does."""
+    ratios, members = group.get("ratios"), members_of(group, domains)
+    if ratios == "prior":
+        ratios = tuple(float(prior[domains.index(name)]) for name in members)
+    elif ratios is not None:
+        ratios = tuple(ratios.get(name, 0.0) for name in members)
+    return Group(group["name"], members, *ends, ratios, group.get("level"))
+
+
+def is_pattern(asked: str) -> bool:
+    return ANY in asked or ONE in asked
+
+
+def fitting(asked: str, domains: Sequence[str]) -> list[str]:
+    """The domains that a name or a pattern means; a domain of that very name comes first."""
+    if asked in domains or not is_pattern(asked):
+        return [asked] if asked in domains else []
+    pattern = re.compile(re.escape(asked).replace(re.escape(ANY), ".*").replace(re.escape(ONE), "."), re.DOTALL)
+    return [name for name in domains if pattern.fullmatch(name)]
