@@ -1,15 +1,15 @@
 """Page latency: `python -m benchmarks.pages [WORKSPACE [STUDY]]` (./workspace demo).
 
 Takes about seven minutes. STUDY is the id of a finished study of WORKSPACE, and no page serves it meanwhile. Chromium
-visits a real server. First paint is the time from the start of the navigation until the heading stands, and until every
-chart in sight is drawn as well: cold where it is the first visit of a server that has only just come up, warm for a browser that
-is new to a server at work. The time of an interaction is read off the browser's websocket: from the message that tells
-the server of a click to the last frame of the answer. Browser, server and whatever else runs share the cores, so these
-are upper bounds; beside them stands the CPU time that the server spent (from /proc: Linux only), which hardly depends
-on the load. Without a GPU, Chromium draws WebGL in software: parallel coordinates (New study, Runs) then hold its main
-thread for .6 to .9 s, and frames that wait behind them are late. The 95th percentile is of each kind of interaction by
-itself, by the nearest rank, so that fast and frequent ones do not cover for slow ones. Writes results/pages.json and
-.md.
+visits a real server. First paint is the time from the start of the navigation until the heading stands, and until
+every chart in sight is drawn as well: cold where it is the first visit of a server that has only just come up, warm
+for a browser that is new to a server at work. The time of an interaction is read off the browser's websocket: from the
+message that tells the server of a click to the last frame of the answer. Browser, server and whatever else runs share
+the cores, so these are upper bounds; beside them stands the CPU time that the server spent (from /proc: Linux only),
+which hardly depends on the load. Without a GPU, Chromium draws WebGL in software: parallel coordinates (New study,
+Runs) then hold its main thread for .6 to .9 s, and frames that wait behind them are late. The 95th percentile is of
+each kind of interaction by itself, by the nearest rank, so that fast and frequent ones do not cover for slow ones.
+Writes results/pages.json and .md.
 """
 
 import base64
