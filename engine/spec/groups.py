@@ -52,12 +52,13 @@ def check_planned(groups: Sequence[dict[str, Any]], domains: Sequence[str]) -> N
     for group in groups:
         members = members_of(group, domains)
         if isinstance(ratios := group.get("ratios"), dict) and set(ratios) != set(members):
-            without, astray = [one for one in members if one not in ratios], [one for one in ratios if one not in members]
-            wrong = f"{listed(without)} has none" if without else ""
-            wrong += f"{' and ' if without and astray else ''}{listed(astray)} is not in it" if astray else ""
+            without = [one for one in members if one not in ratios]
+            astray = [one for one in ratios if one not in members]
+            wrong = [f"there is no number for {listed(without)}"] if without else []
+            wrong += [f"there is one for {listed(astray)}, which it does not have"] if astray else []
             raise Problem(
-                f"Cannot keep the ratios of the group {group['name']!r}: {wrong}. Its domains are {listed(members)}: "
-                "give a number for each, 0 for one that gets nothing, or let their ratios change."
+                f"Cannot keep the ratios of the group {group['name']!r}: {' and '.join(wrong)}. Its domains are "
+                f"{listed(members)}: give a number for each, 0 for one that gets nothing, or let their ratios change."
             )
 
 
