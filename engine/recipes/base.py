@@ -145,6 +145,22 @@ class Recipe:
         return (documents / documents.sum()).tolist()
 
     @property
+    def examples(self) -> list[int]:
+        """Whole documents (D,) that give these shares of tokens at the budget. Raises Problem where the budget or their
+        lengths are unknown, and for a domain in use that would have none."""
+        shares = np.array(self.document_shares)
+        if not self.target_tokens:
+            raise Problem("Cannot count examples without a target budget. Give the tokens of the real run.")
+        total = self.target_tokens / float(shares @ np.array(self.tokens_per_document))
+        found = np.rint(shares * total).astype(int).tolist()
+        if none := [self.domains[i] for i in self.used if not found[i]]:
+            raise Problem(
+                f"Of {self.target_tokens:,.0f} tokens {', '.join(none)} would have no whole example. Give a larger "
+                "target budget, or leave it out of the mixture."
+            )
+        return found
+
+    @property
     def used(self) -> list[int]:
         """The domains with a share above 0, by their places in the lists."""
         return [i for i, share in enumerate(self.shares) if share >= LEAST]
