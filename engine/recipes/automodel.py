@@ -2,6 +2,7 @@
 
 from engine.recipes.base import Files, Format, Recipe, comment
 from engine.recipes.examples import MIXED, REMARKS, SCRIPT, counts_in, script
+from engine.recipes.rules import WHOLE
 
 YAML = f"""dataset:
   _target_: nemo_automodel.components.datasets.llm.chat_dataset.ChatDataset
@@ -24,4 +25,5 @@ FORMAT = Format(
     weights="examples",
     positive=True,
     remarks=(*REMARKS, "Its lines hold messages, as its ChatDataset reads them."),
+    rule=WHOLE,
 )

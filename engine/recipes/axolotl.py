@@ -2,6 +2,7 @@
 
 from engine.recipes.base import Files, Format, Recipe, comment
 from engine.recipes.examples import MIXED, REMARKS, SCRIPT, counts_in, script
+from engine.recipes.rules import DROPPING
 
 YAML = f"""datasets:
   - path: {MIXED}  # written by {SCRIPT}
@@ -25,4 +26,5 @@ FORMAT = Format(
     weights="examples",
     positive=True,
     remarks=(*REMARKS, "Add the rest of your configuration, such as the base model and num_epochs: 1."),
+    rule=DROPPING,
 )

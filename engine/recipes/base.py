@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.checks import or_null
 from engine.core.errors import Problem
+from engine.recipes.rules import Rule
 from engine.space.baselines import epochs
 
 TOLERANCE = 1e-6  # between a share written and the recipe's
@@ -220,7 +221,7 @@ class Format(NamedTuple):
     weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express;
     checked: what tests have run on the files of this format; remarks: what its loader does with them, in sentences.
     stages(files) -> what `read` gives, for each phase, by independent code; None where the format knows no phases;
-    phases: what to know of a recipe that has some.
+    phases: what to know of a recipe that has some; rule: how its loader draws, None where none reads it as it is.
     """
 
     title: str
@@ -235,6 +236,7 @@ class Format(NamedTuple):
     remarks: tuple[str, ...] = ()
     stages: Callable[[Files], list[dict[str, float]]] | None = None
     phases: str = ONE_MIXTURE
+    rule: Rule | None = None
 
     def wanted(self, recipe: Recipe) -> dict[str, float]:
         """What the file must say. Raises Problem where it cannot be said."""

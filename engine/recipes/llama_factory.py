@@ -9,6 +9,7 @@ import yaml
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.examples import REMARKS
+from engine.recipes.rules import EXAMPLES
 
 
 def write(recipe: Recipe) -> Files:
@@ -43,4 +44,5 @@ FORMAT = Format(
         "come more often than others.",
         "Add each set's columns and formatting in dataset_info.json, unless it is in Alpaca's form.",
     ),
+    rule=EXAMPLES,
 )

@@ -4,6 +4,7 @@ import shlex
 
 from engine.recipes.base import Files, Format, Recipe, comment
 from engine.recipes.examples import REMARKS
+from engine.recipes.rules import DROPPING
 
 NAME = "ms_swift.sh"
 
@@ -31,4 +32,5 @@ FORMAT = Format(
     weights="examples",
     positive=True,
     remarks=REMARKS,
+    rule=DROPPING,
 )

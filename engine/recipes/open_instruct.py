@@ -4,6 +4,7 @@ import yaml
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.examples import REMARKS
+from engine.recipes.rules import EXAMPLES
 
 
 def write(recipe: Recipe) -> Files:
@@ -26,4 +27,5 @@ FORMAT = Format(
     weights="examples",
     positive=True,
     remarks=REMARKS,
+    rule=EXAMPLES,
 )
