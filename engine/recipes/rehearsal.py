@@ -66,6 +66,8 @@ def rehearse(
     bounds = interval(rule, weights, total, counts, units, means, np.random.default_rng(seed))
     reads = [context if units[i] is None else known[name].mean() for i, name in enumerate(recipe.domains)]
     tokens = counts * means
+    if not tokens.sum():
+        raise Problem(f"It would see nothing: every document is longer than {context:,} tokens. Give a longer context.")
     rows = tuple(
         {
             "domain": name,

@@ -108,6 +108,8 @@ def test_what_cannot_be_rehearsed_is_refused_and_what_is_not_known_is_said():
     ):
         with pytest.raises(Problem, match=words):
             rehearse(**{"recipe": recipe(), "format": "megatron", "context": CONTEXT, **change})
+    with pytest.raises(Problem, match="see nothing: every document is longer than 50 tokens"):
+        rehearse(recipe(), "axolotl", 50, dict.fromkeys(DOMAINS, np.array([80.0])))
     with pytest.raises(Problem, match="target budget"):
         rehearse(recipe(target_tokens=0.0), "megatron", CONTEXT)
     told = rehearse(recipe(), "hf_datasets", CONTEXT, {"web": np.array([400.0])})
