@@ -18,6 +18,7 @@ COLUMNS = {
     **dict.fromkeys(("asked", "realised", "low", "high", "cut off or dropped", "split over samples"), PERCENT),
     "tokens": st.column_config.NumberColumn(format="localized"),
     "passes": st.column_config.NumberColumn(format="%.2f"),
+    **dict.fromkeys(("samples", "documents"), st.column_config.NumberColumn(format="localized")),
     "begins again after": st.column_config.NumberColumn(format="localized", help="Tokens of the training."),
 }
 
@@ -47,11 +48,12 @@ def table(found: Rehearsal) -> pd.DataFrame:
     """The rows of a rehearsal, with shares in percent; what is known of no domain is left out."""
     percent = {"asked": "asked", "realised": "realised", "low": "low", "high": "high"}
     percent |= {"lost": "cut off or dropped", "split": "split over samples"}
-    numbers = {"tokens": "tokens", "drawn": found.unit, "passes": "passes", "repeats_after": "begins again after"}
+    whole = {"tokens": "tokens", "drawn": found.unit, "repeats_after": "begins again after"}
     rows = [
         {"domain": row["domain"]}
         | {title: None if row[key] is None else 100 * row[key] for key, title in percent.items()}
-        | {title: row[key] for key, title in numbers.items()}
+        | {title: None if row[key] is None else round(row[key]) for key, title in whole.items()}
+        | {"passes": row["passes"]}
         for row in found.rows
     ]
     return pd.DataFrame(rows).dropna(axis=1, how="all")
