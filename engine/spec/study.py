@@ -72,12 +72,12 @@ class StudySpec:
     items every model answers (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each
     run does worse than the prior mixture beyond noise, which takes repeats, or each merge than the base
     (engine/spec/flips.py); stop_hopeless: whether runs end early whose predicted interval is worse than the best
-    (engine/studies/stopping.py); surrogates: which ones the leaderboard compares, empty means all; compute:
-    how its training is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A
-    merge study of external checkpoints has no fidelity; nor has a study whose trainer is "external"
+    (engine/studies/stopping.py); surrogates: which ones the leaderboard compares, empty means all; compute: how its
+    training is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for
+    mixtures. A merge study of external checkpoints has no fidelity; nor has a study whose trainer is "external"
     (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and where they are not
-    those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss;
-    prior: shares by domain, where neither a corpus nor available_tokens tell how much text there is.
+    those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss; prior: shares by
+    domain, where neither a corpus nor available_tokens tell how much text there is.
     """
 
     name: str
