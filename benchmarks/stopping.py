@@ -4,8 +4,8 @@ benchmarks.stopping`.
 60 mixtures of 7 domains, models of 122M and 310M weights. Of 40 mixtures in an order, hopeless ones are stopped as in
 `benchmarks.curves`; 20 are held out. A Gaussian process then learns from all 40 trained whole ("none stopped"), from
 those that were trained whole ("left out"), from these and the stopped ones' predicted final losses ("as predicted"),
-and from as many mixtures trained whole, the first of the order, as the tokens of "left out" buy ("fewer runs"). Told are
-the error of a loss on held-out mixtures and on the better half of these (root mean square in percent), the rank
+and from as many mixtures trained whole, the first of the order, as the tokens of "left out" buy ("fewer runs"). Told
+are the error of a loss on held-out mixtures and on the better half of these (root mean square in percent), the rank
 correlation of the mean loss, and how much worse the held-out mixture is that is predicted best than the best, in
 percent. Twenty orders; in brackets the standard error over these. Writes benchmarks/results/stopping.md.
 """
