@@ -180,7 +180,7 @@ def measure(store: Store) -> None:
         {"kind": "run.finished", "run": runs[0], **done, **size},
         {"kind": "run.diverged", "run": runs[1], "step": 1},
         {"kind": "run.refused", "run": runs[2], "message": "It cannot be."},
-        {"kind": "run.stopped", "run": run_id(MIXTURE, RUNS + 6), "step": 1, "steps": 4, **early},
+        {"kind": "run.stopped", "run": runs[2], "step": 1, "steps": 4, **early},
     )
     for job, end in (
         ("failing", {"kind": "job.failed", "message": "No."}),

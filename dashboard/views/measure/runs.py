@@ -77,10 +77,15 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
     table, names = run_table(store, study, aggregate), named_of(study)
     curves_so_far(study, table, names)
     if study.kind == "mixture":
-        if (saved := spared(store, study)) is not None:
-            st.caption(f":material/content_cut: {saved.sentence}")
+        stopped_early(study)
         predicted_ends(study, aggregate, names)
         since_start(study, aggregate, names)
+
+
+def stopped_early(study: studies.Study) -> None:
+    """How many runs were stopped early, and what that saved."""
+    if (saved := spared(state.store(), study)) is not None:
+        st.caption(f":material/content_cut: {saved.sentence}")
 
 
 def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
