@@ -28,6 +28,7 @@ from engine.studies.measured import for_fitting
 from engine.studies.overlap import overlap_jobs
 from engine.studies.questions import search_job
 from engine.studies.starts import check_fits
+from engine.studies.stopping import stop_hopeless
 from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
 from store import corpora, jobs, studies
@@ -46,6 +47,7 @@ def advance(store: Store) -> None:
             if not study.coordinates:
                 plan(store, study)
             else:
+                stop_hopeless(store, study)
                 count_flips_if_due(store, study)
                 fit_if_due(store, study)
                 search_if_due(store, study)
