@@ -63,7 +63,8 @@ def parse(line: bytes) -> dict[str, Any] | None:
 def event_of(line: bytes, kinds: dict[str, type[Event]]) -> Event | None:
     """The event on one line, if it is of one of these kinds; None for other kinds and damaged lines."""
     values = parse(line)
-    if values is None or values.get("kind") not in kinds:
+    kind = None if values is None else values.get("kind")
+    if values is None or not isinstance(kind, str) or kind not in kinds:  # a list has no hash
         return None
     try:
         return line_of(values, kinds).event
@@ -102,15 +103,18 @@ def line_end(journal: BinaryIO, start: int) -> int | None:
 
 
 def last_event(folder: Path, *kinds: type[Event]) -> Event | None:
-    """The last event of these kinds, read off the journal's tail."""
-    wanted = {kind.kind: kind for kind in kinds}
+    """The last event of these kinds, read off the journal's tail, which holds its last line whole."""
+    wanted, length = {kind.kind: kind for kind in kinds}, TAIL_BYTES
     try:
         with open(folder / FILE, "rb") as journal:
             size = journal.seek(0, os.SEEK_END)
-            journal.seek(max(0, size - TAIL_BYTES))
-            lines = journal.read().split(b"\n")[:-1]
+            journal.seek(max(0, size - length))
+            while (tail := journal.read()).count(b"\n") < 2 and length < min(size, LONGEST):
+                length *= 8
+                journal.seek(max(0, size - length))
     except FileNotFoundError:
         return None
+    lines = tail.split(b"\n")[:-1]
     return next((event for line in reversed(lines) if (event := event_of(line, wanted)) is not None), None)
 
 

@@ -60,7 +60,7 @@ def read_settings(folder: Path) -> JobSpec:
     """A queued job's settings. A job with a damaged spec is claimed at once: its own process reports the error."""
     try:
         return JobSpec.read(json.loads((folder / "spec.json").read_text()))
-    except (OSError, ValueError, TypeError, Problem):
+    except (OSError, ValueError, TypeError, RecursionError, Problem):
         return JobSpec("damaged", priority=-1e9)
 
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from engine.core.checks import is_number, is_texts, is_whole
@@ -13,6 +14,7 @@ from engine.core.records import Record, contract
 from engine.core.shown import shown
 
 UNFINISHED = ("queued", "running", "paused")  # states of a job that has not ended
+LONGEST_ID = 200  # bytes
 VERSION = 2  # 1 had only a kind and its task: the settings read as their defaults
 ATTEMPTS = 3
 DEVICES = ("auto", "cpu", "cuda")
@@ -93,12 +95,19 @@ class JobSpec:
         depends_on = spec.get("depends_on", ())
         settings = {name: spec[name] for name in names if name in spec} | {"version": version}
         check("kind", settings.get("kind"), isinstance(settings.get("kind"), str), "the name of a kind of job")
-        check("depends_on", depends_on, is_texts(depends_on), "a list of jobs' ids")
+        ids = is_texts(depends_on) and all(map(names_a_folder, depends_on))
+        check("depends_on", depends_on, ids, "a list of jobs' ids")
         settings["depends_on"] = tuple(depends_on)
         made = cls(**settings)
         for name, (fits, wanted) in RULES.items():
             check(name, getattr(made, name), fits(getattr(made, name)), wanted)
         return made
+
+
+def names_a_folder(text: str) -> bool:
+    """Whether a folder or file of the spool may be called so: one visible name, on every system."""
+    named = text == Path(text).name and not text.startswith(".") and text.isprintable()
+    return bool(text) and named and len(text.encode(errors="replace")) <= LONGEST_ID
 
 
 SETTINGS = {*JobSpec.__dataclass_fields__, *ALIASES}
@@ -110,7 +119,7 @@ def renamed(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "study": (lambda value: value is None or isinstance(value, str), "a study's id"),
+    "study": (lambda value: value is None or (isinstance(value, str) and names_a_folder(value)), "a study's id"),
     "priority": (is_number, "a number; lower runs sooner"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
     "stall_timeout": (lambda value: is_number(value, 1), "a number of seconds of at least 1"),

@@ -28,11 +28,10 @@ from engine.core.errors import Problem, Stopped
 from engine.core.files import write_text
 from engine.jobs.events import OUTCOMES, Event, JobCancelled, JobProgress, JobRequeued, JobStarted
 from engine.jobs.journal import append, last_event, open_journal, write_event
-from engine.jobs.spec import VERSION, JobSpec, Task
+from engine.jobs.spec import LONGEST_ID, VERSION, JobSpec, Task, names_a_folder
 
 PLACES = ("queued", "active", "ended", "sealed")
 PROGRESS_SECONDS = 0.5  # at most two progress lines per second: the page polls every two seconds
-LONGEST_ID = 200  # bytes
 OWNER = "owner"  # the owner's journal; no job is called so
 ENDS_WITHIN = 2.0  # seconds that a job's process is given to end once it has told its outcome
 HEARTBEAT = "beat"  # the heartbeat file, touched while a job makes progress
@@ -80,12 +79,6 @@ class Job:
             self._last_progress = now
             (self.folder / HEARTBEAT).touch()
             self.emit(JobProgress(done, total, note))
-
-
-def names_a_folder(text: str) -> bool:
-    """Whether a folder or file of the spool may be called so: one visible name, on every system."""
-    named = text == Path(text).name and not text.startswith(".") and text.isprintable()
-    return bool(text) and named and len(text.encode(errors="replace")) <= LONGEST_ID
 
 
 def is_reserved(job_id: str) -> bool:

@@ -218,7 +218,7 @@ class Supervisor:
         if name not in self.leases or not self.leases[name].handle:
             try:
                 lease = Lease.from_dict(json.loads((folder / "lease.json").read_text()))
-            except (OSError, ValueError, TypeError):
+            except (OSError, ValueError, TypeError, RecursionError):
                 lease = Lease(name, self.specs[name].study)
             begun = last_event(folder, JobStarted, *ENDINGS, JobRequeued)
             if not lease.handle and lease.backend == "local" and isinstance(begun, JobStarted) and begun.pid:

@@ -30,7 +30,8 @@ from engine.core.people import need
 from engine.core.workspace import VERSION, Workspace
 from engine.jobs.journal import FILE
 from engine.jobs.parts import WHOLE, part_of, placed
-from engine.jobs.spool import PLACES, is_reserved, names_a_folder
+from engine.jobs.spec import names_a_folder
+from engine.jobs.spool import PLACES, is_reserved
 
 FORMAT = 1  # of the archive
 MANIFEST = "manifest.json"

@@ -28,8 +28,8 @@ from engine.jobs.frozen import Frozen
 from engine.jobs.housekeeping import StudyDeleted
 from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.reviews import REVIEWS
-from engine.jobs.spec import JobSpec
-from engine.jobs.spool import check_id, names_a_folder
+from engine.jobs.spec import JobSpec, names_a_folder
+from engine.jobs.spool import check_id
 from engine.spec.kinds.fit import LeagueFinished
 from engine.spec.study import StudySpec
 from store.events.bulk import Cursor

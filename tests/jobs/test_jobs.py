@@ -6,8 +6,9 @@ import os
 import pytest
 
 from engine.core.errors import Problem, Stopped
-from engine.jobs.events import JobDied, JobFailed, JobStarted, RunsProgress
-from engine.jobs.journal import cut_torn_tail, write_event
+from engine.jobs.events import OUTCOMES, JobDied, JobFailed, JobFinished, JobStarted, RunsProgress
+from engine.jobs.journal import cut_torn_tail, last_event, write_event
+from engine.jobs.journal import read_events as events_in
 from engine.jobs.spool import Job, Spool, try_lock
 from tests.support.working import read_events
 
@@ -120,3 +121,21 @@ def test_a_journal_that_is_one_torn_line_becomes_empty(tmp_path):
     (tmp_path / "events.jsonl").write_bytes(b"torn")
     cut_torn_tail(tmp_path)
     assert os.path.getsize(tmp_path / "events.jsonl") == 0
+
+
+@pytest.mark.parametrize("kind", [[], {}, ["job.finished"], {"job.finished": 1}, 7, None, True])
+def test_a_kind_that_is_no_text_costs_its_line_and_not_the_worker(tmp_path, kind):
+    """A node may post whatever it likes, and the worker reads what it posted."""
+    write_event(tmp_path, JobFinished())
+    with open(tmp_path / "events.jsonl", "a") as journal:
+        journal.write(json.dumps({"kind": kind, "t": 1.0}) + "\n")
+    assert last_event(tmp_path, *OUTCOMES) == JobFinished()
+    assert events_in(tmp_path, *OUTCOMES) == [JobFinished()]
+
+
+@pytest.mark.parametrize("length", [10, 70_000, 3_000_000])
+def test_the_last_line_is_read_however_long(tmp_path, length):
+    write_event(tmp_path, JobStarted())
+    write_event(tmp_path, JobFailed("x" * length))
+    last = last_event(tmp_path, JobStarted, *OUTCOMES)
+    assert isinstance(last, JobFailed) and len(last.message) == length

@@ -118,6 +118,7 @@ def test_a_paused_study_stops_and_goes_on_and_others_do_not_notice(spool, job, t
         ("retries", 1.5),
         ("depends_on", "x"),
         ("depends_on", [1]),
+        ("depends_on", ["fit", "../queued"]),
         ("stall_timeout", 0),
         ("max_parallel", -1),
         ("cpus", 0),
@@ -127,6 +128,7 @@ def test_a_paused_study_stops_and_goes_on_and_others_do_not_notice(spool, job, t
         ("version", "two"),
         ("kind", 7),
         ("study", 3),
+        ("study", "../one"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_at_the_door(spool, setting, value):
@@ -152,15 +154,21 @@ def test_specs_of_other_versions_and_half_written_ones(spool, tmp_path):
     write_spec(spool, "lacks", json.dumps({"kind": "train", "corpus": "old", "domains": ["ones"]}))
     write_spec(spool, "half", '{"kind": "corpus", "corp')
     write_spec(spool, "list", "[1, 2]")
+    write_spec(spool, "deep", "[" * 100_000)
+    write_spec(spool, "waits", json.dumps({**old, "depends_on": ["../of nothing"]}))
+    write_spec(spool, "long", json.dumps({**old, "study": "s" * 300}))
     (spool.root / "incoming" / "torn.1234").mkdir()  # a submit that was killed: never a job
     with worker(spool):
-        until(lambda: all_ended(spool, "old", "newer", "lacks", "half", "list"))
+        until(lambda: all_ended(spool, "old", "newer", "lacks", "half", "list", "deep", "waits", "long"))
     assert last(spool, "old")["kind"] == "job.finished"
     for name, words in (
         ("newer", "version 99: this Mixdesk knows versions 1 to"),
         ("lacks", "its 'runs' is missing; it must be a list of objects"),
         ("half", "spec.json"),
         ("list", "[1, 2]"),
+        ("deep", "recursion"),
+        ("waits", "../of nothing"),
+        ("long", "a study's id"),
     ):
         assert last(spool, name)["kind"] == "job.failed" and words in last(spool, name)["message"], name
     assert JobSpec.read(old).retries == 2
