@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 Id = TypeVar("Id", bound=Hashable)
@@ -50,6 +50,18 @@ def told_apart(titles: Mapping[Id, str]) -> dict[Id, str]:
         taken.add(label)
         labels[one] = label
     return labels
+
+
+def beside(own: Collection[str], names: Sequence[str], what: str) -> list[str]:
+    """Columns for what people named, beside a table's own columns: a name that one of these has is followed by what it
+    is, else one would stand in the other's place. own: the table's; what: the names are of, such as "metric"."""
+    titles = list[str]()
+    for name in names:
+        title = name
+        while title in own or (title != name and title in names):
+            title += f" ({what})"
+        titles.append(title)
+    return titles
 
 
 def listed(names: Sequence[str], most: int = 12, *, between: str = ", ", count: int | None = None) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.short_names import listed, told_apart
+from engine.core.short_names import beside, listed, told_apart
 
 
 @given(st.dictionaries(st.text(max_size=3), st.sampled_from(["a", "b", "a (x)", "a (b)", "", "b (a)"]), max_size=8))
@@ -31,3 +31,17 @@ def test_a_title_that_is_there_once_stays_as_it_is():
 )
 def test_what_is_left_out_of_a_list_is_counted(names, options, told):
     assert listed(names, **options) == told
+
+
+@pytest.mark.parametrize(
+    ("own", "names", "titles"),
+    [
+        (("merge", "seconds"), ["code", "maths"], ["code", "maths"]),
+        (("merge", "seconds"), ["seconds", "maths"], ["seconds (metric)", "maths"]),
+        (("seconds",), ["seconds", "seconds (metric)"], ["seconds (metric) (metric)", "seconds (metric)"]),
+        (("seconds", "seconds (metric)"), ["seconds"], ["seconds (metric) (metric)"]),
+    ],
+)
+def test_no_column_stands_in_the_place_of_another(own, names, titles):
+    assert beside(own, names, "metric") == titles
+    assert len({*own, *titles}) == len(own) + len(titles)

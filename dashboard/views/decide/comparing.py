@@ -20,7 +20,7 @@ from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import named_as, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.core.short_names import told_apart
+from engine.core.short_names import beside, told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
 from engine.spec.objectives import Aggregate, Objective
@@ -127,11 +127,10 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
     """All numbers, each with its verdict."""
     aggregate = Aggregate.from_dict(found["aggregate"])
     read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
-    rows = {
-        f"{aggregate.title} [{read.unit}]": [],
-        **{f"{name} [{one.unit}]": [] for name, one in zip(names.metrics, own, strict=True)},
-    }
-    keys = list(rows)
+    total = f"{aggregate.title} [{read.unit}]"
+    titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
+    keys = [total, *beside((total,), titles, "metric")]
+    rows = {key: [] for key in keys}
     for row in found["rows"]:
         gap = row["difference"]
         rows[keys[0]].append(

@@ -30,7 +30,7 @@ from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.commands import COMMANDS
-from engine.core.short_names import counted
+from engine.core.short_names import beside, counted
 from engine.importing import run_table as run_file
 from engine.spec.merge import EXPERT
 from engine.spec.objectives import Aggregate
@@ -259,9 +259,9 @@ def columns_of(study: studies.Study, table: RunTable, names: Named) -> dict[str,
     for name, one, column in zip(names.metrics, read, table.losses.T, strict=True):
         metrics[f"{name} [{one.unit}]"] = (one.level(column), four)
     share = number(format="%.3f" if merges else "%.1f%%")
+    own = beside((*FACTS, "run", "key", "role", "state"), [part + name for name in names.coordinates], "coefficient")
     points = {
-        f"{part}{name}": ((1 if merges else 100) * column, share)
-        for name, column in zip(names.coordinates, table.weights.T, strict=True)
+        title: ((1 if merges else 100) * column, share) for title, column in zip(own, table.weights.T, strict=True)
     }
     formats = {"parameters": short, "tokens": short, "seconds": number(format="%.1f s")}
     facts = {name: (table.columns[name], formats.get(name)) for name in FACTS}

@@ -10,7 +10,7 @@ from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.core.short_names import told_apart
+from engine.core.short_names import beside, told_apart
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
 from engine.spec.objectives import Aggregate
@@ -123,15 +123,16 @@ def results_so_far(name: str) -> None:
     rows = reference_rows(moment) + [learned_row(one) for one in found]
     usual = next((row for row in rows if row["merge"] == USUAL), None)
     read, own = reading(aggregate.unit), [reading(one.unit) for one in study.objectives]
-    table = []
+    vs, table = f"vs. {USUAL}", []
+    titles = beside(("merge", aggregate.title, vs, "seconds", "saved as", "note"), study.metrics, "metric")
     for row in rows:
         value, half = aggregate.sign * aggregate.of(row["losses"]), ci_half_width(aggregate.error_of([row["errors"]]))
-        columns = zip(study.metrics, own, row["losses"], ci_half_width(row["errors"]), strict=True)
+        columns = zip(titles, own, row["losses"], ci_half_width(row["errors"]), strict=True)
         table.append(
             {
                 "merge": row["merge"],
                 aggregate.title: read.words(value, half),
-                f"vs. {USUAL}": "–" if usual is None or usual is row else against(aggregate, row, usual),
+                vs: "–" if usual is None or usual is row else against(aggregate, row, usual),
                 **{name: by.words(x, half) for name, by, x, half in columns},
                 "seconds": row["seconds"],
                 "saved as": row["saved"],

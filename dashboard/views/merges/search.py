@@ -26,7 +26,7 @@ from dashboard.views.shared.tables import signed
 from dashboard.views.shared.text import refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.core.short_names import told_apart
+from engine.core.short_names import beside, told_apart
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import SAME_POINT, ci_half_width
@@ -196,6 +196,7 @@ def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
     there += [(name, gap["baseline"], gap) for name, gap in found["differences"].items()]
     points = np.array([one["shares"] for _, one, _ in there])
     badges = places_in(state.store(), moment.study.id, points, moment.search["settings"]["fingerprint"])
+    titles = beside(("merge", "place"), moment.study.coordinates, "coefficient")
     for (name, one, gap), place in zip(there, badges, strict=True):
         apart = "–"
         if gap is not None:
@@ -208,10 +209,7 @@ def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
                 f"{aggregate.title}, predicted [{read.unit}]": level,
                 f"the best minus this [{read.gap_unit}]": apart,
                 "place": place,
-                **{
-                    coordinate: digits(x, ".3f")
-                    for coordinate, x in zip(moment.study.coordinates, one["shares"], strict=True)
-                },
+                **{title: digits(x, ".3f") for title, x in zip(titles, one["shares"], strict=True)},
             }
         )
     return pd.DataFrame(rows)
@@ -224,7 +222,7 @@ def table(
     read = reading(aggregate.unit)
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     other = None if best is None else reference_runs(measured, aggregate)[best]
-    rows = []
+    rows, titles = [], beside(("strategy", "surrogate", "merges", "seconds"), study.coordinates, "coefficient")
     for search in found:
         point, losses = (np.array(search["found"][key], float) for key in ("weights", "losses"))
         settings, own = search["settings"], error_at(measured, errors, point)
@@ -244,10 +242,10 @@ def table(
                 "seconds": search["found"]["seconds"],
                 f"{aggregate.title} of its best [{read.unit}]": level,
                 **gap,
-                **dict(zip(study.coordinates, point.tolist(), strict=True)),
+                **dict(zip(titles, point.tolist(), strict=True)),
             }
         )
-    shown = signed(rows, dict.fromkeys(study.coordinates, ".3f") | {"seconds": ".1f"})
+    shown = signed(rows, dict.fromkeys(titles, ".3f") | {"seconds": ".1f"})
     picked = st.dataframe(shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="found-merges")
     if chosen := picked.selection.rows:
         if st.button("Set faders to this merge", icon=":material/tune:"):

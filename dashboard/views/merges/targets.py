@@ -17,6 +17,7 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
+from engine.core.short_names import beside
 from engine.search.pool import Pool, Targets, meet_targets
 from engine.studies.merges.questions import measure_points
 from engine.studies.moments import Moment
@@ -71,16 +72,15 @@ def table(study: studies.Study, search: dict, pool: Pool, found: Targets) -> pd.
     rows, names = found.rows[:SHOWN], named_of(study)
     places = places_of(study, search, pool.points[rows])
     read = [reading(unit) for unit in names.units]
+    predicted = [f"{metric}, predicted [{by.unit}]" for metric, by in zip(names.metrics, read, strict=True)]
+    titles = beside(("probability", "place", *predicted), study.coordinates, "coefficient")
     return pd.DataFrame(
         [
             {
                 "probability": f"{found.chance[k]:.0%}",
                 "place": place,
-                **dict(zip(study.coordinates, (digits(x, ".3f") for x in pool.points[row]), strict=True)),
-                **{
-                    f"{metric}, predicted [{by.unit}]": by.words(value)
-                    for metric, by, value in zip(names.metrics, read, pool.mean[row], strict=True)
-                },
+                **dict(zip(titles, (digits(x, ".3f") for x in pool.points[row]), strict=True)),
+                **{title: by.words(x) for title, by, x in zip(predicted, read, pool.mean[row], strict=True)},
             }
             for k, (row, place) in enumerate(zip(rows, places, strict=True))
         ]

@@ -13,7 +13,7 @@ from dashboard.views.shared.refused import attempt, show_refusal
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
-from engine.core.short_names import counted, listed
+from engine.core.short_names import beside, counted, listed
 from engine.spec.objectives import Aggregate
 from engine.spec.rivals import RIVALS
 from engine.spec.statistics import ci_half_width
@@ -55,14 +55,14 @@ def section(study: studies.Study) -> None:
 
 def table(study: studies.Study, found: list[Standing]) -> None:
     """A row for each method, with the shares that it found."""
-    names = named_of(study)
+    titles = beside(("method", "runs", "how"), named_of(study).coordinates, "domain")
     rows = [
         {
             "method": one.rival.title,
             "runs": two_digits(one.found.runs if one.found else one.runs) if one.found or one.runs is not None else "–",
             **{
-                name: None if one.found is None else float(one.found.shares[place])
-                for place, name in enumerate(names.coordinates)
+                title: None if one.found is None else float(one.found.shares[place])
+                for place, title in enumerate(titles)
             },
             "how": one.why or one.rival.summary + experts_words(one),
         }
@@ -70,7 +70,7 @@ def table(study: studies.Study, found: list[Standing]) -> None:
     ]
     share = st.column_config.NumberColumn(format="percent")
     help_text = "What finding it takes, in runs of a proxy: reading a token is a third of training on it."
-    columns = {**dict.fromkeys(names.coordinates, share), "runs": st.column_config.TextColumn(help=help_text)}
+    columns = {**dict.fromkeys(titles, share), "runs": st.column_config.TextColumn(help=help_text)}
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
     if moved := [one.rival.title for one in found if one.found and one.found.moved > 0.005]:
         st.caption(f"The study's constraints moved what {plain(listed(moved, 4))} found by more than half a percent.")
