@@ -9,7 +9,7 @@ from engine.core.files import given_path
 from engine.core.settings_text import text_of
 from engine.core.shown import READS
 from engine.core.system import UNREADABLE, read_fault
-from engine.jobs.spec import renamed
+from engine.jobs.spec import JobSpec, renamed
 
 JOB = "the job's id (`jobs` shows it)"
 
@@ -44,11 +44,13 @@ def jobs(client, workspace, options):
 
 
 def submit(client, workspace, options):
+    """Queue a job, and wait for it where that is asked. Raises Problem for a file that holds no job's spec."""
     try:
         spec = json.loads(text_of(options.file), **READS)
     except UNREADABLE as error:
         raise Problem(f"Cannot read the spec {options.file}: {read_fault(error, 'Fix it.')}") from error
     if options.depends_on:
+        JobSpec.read(spec)
         spec = renamed(spec)
         spec["depends_on"] = [*spec.get("depends_on", []), *options.depends_on]
     result = client.call("submit_job", spec=spec, job_id=options.id)

@@ -71,4 +71,7 @@ def test_jobs_and_files_that_are_not_there(at, tmp_path, spec_file):
         assert "'nobody'" in at(command, "nobody")
     (tmp_path / "half.json").write_text('{"kind": "cor')
     assert "Cannot read the spec" in at("submit", str(tmp_path / "half.json"))
+    (tmp_path / "half.json").write_text("[1]")
+    assert "Cannot read the job's spec: it holds '[1]'" in at("submit", str(tmp_path / "half.json"), "--after", "one")
+    assert "Cannot use ['../one'] as a job's depends_on" in at("submit", spec_file("two", depends_on=["../one"]))
     assert "Cannot find the job 'x'" in at("job-priority", "x", "1")
