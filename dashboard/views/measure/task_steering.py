@@ -64,7 +64,7 @@ def together(study: studies.Study) -> None:
     st.subheader("How they move together", anchor=False)
     which = choose(st, "Metrics", {one: one for one in of}, "components-of", link="components")
     if (found := steering.directions(state.store(), study, of[which])) is None:
-        st.caption("This takes three runs that measured all of these metrics.")
+        st.caption("This takes two metrics that differ between runs, and three runs that measured all of them.")
         return
     names = [study.metrics[place] for place in of[which]]
     are_tasks = [study.objectives[place].task is not None for place in of[which]]
