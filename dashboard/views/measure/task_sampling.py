@@ -32,16 +32,17 @@ def ask_sampling(metrics: Sequence[str], usual: Sampling) -> dict[str, Any]:
 
 def ask_stops(usual: Sampling) -> list[str]:
     """The texts that end an answer: ends of lines, and what is typed in."""
+    titles = [LINES.get(text, text) for text in usual.stop]
     found: list[str] = st.multiselect(
         "Texts that end an answer",
-        list(dict.fromkeys([*LINES, *usual.stop])),
-        default=usual.stop,
-        format_func=lambda text: LINES.get(text, text),
+        list(dict.fromkeys([*LINES.values(), *titles])),
+        default=titles,
         accept_new_options=True,
         placeholder="none: choose, or type one",
         help="What a model writes is read up to the first of them. None: as many tokens as an answer may have.",
     )
-    return found
+    texts = {title: text for text, title in LINES.items()}
+    return [texts.get(title, title) for title in found]
 
 
 def ask_verifier(usual: Sampling) -> str:
