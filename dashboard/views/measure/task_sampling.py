@@ -33,9 +33,10 @@ def ask_sampling(metrics: Sequence[str], usual: Sampling) -> dict[str, Any]:
 def ask_stops(usual: Sampling) -> list[str]:
     """The texts that end an answer: ends of lines, and what is typed in."""
     titles = [LINES.get(text, text) for text in usual.stop]
+    ends = list(dict.fromkeys([*LINES.values(), *titles]))
     found: list[str] = st.multiselect(
         "Texts that end an answer",
-        list(dict.fromkeys([*LINES.values(), *titles])),
+        ends,
         default=titles,
         accept_new_options=True,
         placeholder="none: choose, or type one",
