@@ -95,16 +95,24 @@ def stopped_early(runs: Table, size: float, seed: int) -> tuple[float, float, in
     """One order: lost of the best mean loss in percent, tokens saved in percent, runs stopped."""
     counts, losses = curves_of(runs, size)
     order = np.random.default_rng(seed).permutation(len(losses))
-    final, whole, saved = losses[:, -1].mean(axis=1), list(order[:WHOLE]), []
-    for run in order[WHOLE:]:
-        for part in STOPS:
-            if hopeless(runs, counts, losses, run, np.array(whole), part):
-                saved.append(1 - counts[upto(counts, part)][-1] / counts[-1])
-                break
-        else:
-            whole.append(run)
+    final, (whole, stopped) = losses[:, -1].mean(axis=1), trained_and_stopped(runs, counts, losses, order)
+    saved = [1 - counts[upto(counts, part)][-1] / counts[-1] for part in stopped.values()]
     lost = final[whole].min() / final.min() - 1
     return 100 * lost, 100 * sum(saved) / len(losses), len(saved)
+
+
+def trained_and_stopped(
+    runs: Table, counts: np.ndarray, losses: np.ndarray, order: np.ndarray
+) -> tuple[list[int], dict[int, float]]:
+    """Of runs that come in an order: those that are trained whole, and the others with the part they are stopped at."""
+    whole, stopped = order[:WHOLE].tolist(), {}
+    for run in order[WHOLE:].tolist():
+        at = (part for part in STOPS if hopeless(runs, counts, losses, run, np.array(whole), part))
+        if (part := next(at, None)) is None:
+            whole.append(run)
+        else:
+            stopped[run] = part
+    return whole, stopped
 
 
 def hopeless(runs: Table, counts: np.ndarray, losses: np.ndarray, run: int, whole: np.ndarray, part: float) -> bool:

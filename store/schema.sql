@@ -66,7 +66,7 @@ CREATE TABLE IF NOT EXISTS runs (
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
     seed BIGINT,                   -- NULL: an imported run that does not tell
     job VARCHAR,
-    state VARCHAR NOT NULL,        -- planned | running | done | diverged | refused | failed | cancelled
+    state VARCHAR NOT NULL,        -- planned | running | done | diverged | refused | failed | cancelled | stopped (early)
     step INTEGER, steps INTEGER,
     losses DOUBLE[],               -- in the order and units of the study's metrics; NULL where one is missing
     losses_se DOUBLE[],            -- standard error over validation windows

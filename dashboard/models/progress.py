@@ -116,7 +116,7 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
 
 def unmeasured(study: studies.Study) -> str:
     """The runs that ended without a measurement, such as ", 1 refused"."""
-    states = ("refused", "diverged", "failed", "cancelled")
+    states = ("refused", "diverged", "failed", "cancelled", "stopped")
     return "".join(f", {study.counts[state]} {state}" for state in states if study.counts.get(state))
 
 

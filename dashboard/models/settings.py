@@ -38,6 +38,7 @@ LABELS = {
     "metrics": "metrics besides the loss",
     "tasks": "tasks",
     "flips": "negative flips counted",
+    "stop_hopeless": "hopeless runs stopped early",
     "surrogates": "surrogates compared",
     "trainer": "trainer",
     "size": "size of the runs",

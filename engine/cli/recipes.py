@@ -1,6 +1,7 @@
 """Commands about recipes: which formats there are for a mixture, its files, and those of a whole design."""
 
 import base64
+import json
 from pathlib import Path
 
 from engine.cli.files import new_output
@@ -27,6 +28,9 @@ def add(command) -> None:
     one.add_argument("--force", action="store_true", help="overwrite existing files")
     said = "write the planned runs of an external trainer's study in a loader's format, with a manifest"
     design_options(command("export-design", export_design, said, study=True), FORMATS)
+    rehearse_options(
+        command("rehearse", rehearse, "what a format's loader would make of a mixture", study=True), FORMATS
+    )
     point_of(command("formats", formats, "what each format counts, and what it cannot express", study=True))
 
 
@@ -55,6 +59,42 @@ def design_options(one, formats) -> None:
     )
     one.add_argument("--force", action="store_true", help="overwrite existing files")
     lengths_of(one)
+
+
+def rehearse_options(one, formats) -> None:
+    one.add_argument("--format", choices=tuple(formats), required=True, help="by whose rule")
+    one.add_argument("--context", type=int, default=4096, help="tokens of a sample (default: %(default)s)")
+    one.add_argument("--tokens", type=number_given, help="budget of the real training run (default: the study's)")
+    said = "JSON of {domain: [tokens of each document]} (default: those of the corpus)"
+    one.add_argument("--lengths", type=given_path, metavar="FILE", help=said)
+    one.add_argument("--seed", type=int, default=0, help="of what is drawn by chance (default: %(default)s)")
+    point_of(one)
+
+
+def rehearse(client, workspace, options):
+    """What a loader would do, as the command's answer."""
+    return client.call(
+        "rehearse",
+        name=options.study,
+        format=options.format,
+        context=options.context,
+        candidate=options.candidate,
+        tokens=options.tokens,
+        tokens_per_document=numbers(options.tokens_per_document) or None,
+        lengths=None if options.lengths is None else lengths_in(options.lengths),
+        seed=options.seed,
+    )
+
+
+def lengths_in(path: Path) -> dict[str, list[float]]:
+    """The lengths of documents in a file, by domain. Raises Problem for a file that holds none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read lengths from {str(path)!r}: {error}.") from error
+    if not isinstance(told, dict) or not all(isinstance(one, list) for one in told.values()):
+        raise Problem(f"Cannot read lengths from {str(path)!r}: it must be {{domain: [tokens of each document]}}.")
+    return told
 
 
 def formats(client, workspace, options):

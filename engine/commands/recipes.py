@@ -1,10 +1,10 @@
-"""Commands on recipes: the formats for a point, and its files; a design's planned runs as files."""
+"""Commands on recipes: the formats for a point, its files, their rehearsal; a design's planned runs as files."""
 
 import base64
 
 from engine import recipes
 from engine.recipes import Files
-from engine.review import designs
+from engine.review import designs, rehearsing
 from engine.review.recipe import lengths, recipe_of
 from store import studies
 from store.database import Store
@@ -63,4 +63,24 @@ def formats(
     return recipes.standing(made)
 
 
-COMMANDS = (export, formats, export_design)
+def rehearse(
+    store: Store,
+    name: str,
+    format: str,
+    context: int,
+    candidate: str = "best",
+    tokens: float | None = None,
+    tokens_per_document: dict[str, float] | None = None,
+    lengths: dict[str, list[float]] | None = None,
+    seed: int = 0,
+) -> dict:
+    """What a format's loader would make of a mixture: realised shares with intervals, passes, what is cut off.
+
+    context: tokens of a sample; lengths: tokens of a domain's documents (default: the corpus'); the rest as of export.
+    """
+    study = studies.get(store, name)
+    made = recipe_of(store, study, candidate, tokens, tokens_per_document=tokens_per_document)
+    return rehearsing.rehearsed(store, study, made, format, context, lengths, seed).to_dict()
+
+
+COMMANDS = (export, formats, export_design, rehearse)

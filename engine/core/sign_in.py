@@ -93,8 +93,14 @@ class Access:
                 f"Cannot let you in: {email!r} is not an address of ASCII letters around one @, and others can look "
                 "like another person's. Ask whoever runs this workspace for a role under such an address."
             )
-        verified = claims.get("email_verified")  # a text with some providers, such as Cognito
-        if verified is not True and verified != "true" and not self.unverified_emails:
+        verified, about = claims.get("email_verified"), claims.get("email")  # the first is of the second alone
+        if isinstance(about, str) and about.lower() != email.lower() and not self.unverified_emails:
+            raise Refused(
+                f"Cannot let you in: {email}, which the provider gives as {self.email_claim!r}, is not the address "
+                "that it calls verified or not. Ask whoever runs this workspace: email_claim in its access.toml "
+                "can name 'email', or unverified_emails say that the provider hands out these addresses itself."
+            )
+        if verified is not True and verified != "true" and not self.unverified_emails:  # a text with Cognito
             raise Refused(
                 f"Cannot let you in: the provider does not say that {email} is verified. Verify it there; or, where "
                 "the provider hands out its addresses itself, whoever runs this workspace can set unverified_emails."
@@ -111,7 +117,9 @@ class Access:
                 "Cannot let you in: you are in more groups than the provider sends. Ask whoever runs this workspace to "
                 "have it send only the groups that are assigned to this application."
             )
-        there = [claimed] if isinstance(claimed, str) else claimed if isinstance(claimed, list | dict) else []
+        if isinstance(claimed, dict):  # Zitadel's roles, each with what it is of; or flags
+            claimed = [name for name, held in claimed.items() if held not in (None, False, "false")]
+        there = [claimed] if isinstance(claimed, str) else claimed if isinstance(claimed, list) else []
         return tuple(sorted({group for group in there if isinstance(group, str) and group in self.groups}))
 
     @property

@@ -8,7 +8,7 @@ from engine.importing.aggregates import CALLED, how_of, of_history
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
-from engine.importing.names import REASONS, is_beside, is_spread, kind_of, measures, noise_of
+from engine.importing.names import REASONS, REMARK, is_beside, is_spread, kind_of, leaf, measures, noise_of
 from engine.importing.tables import Table, text_of
 
 READ = ("share", "metric", "key", "label", "seed", "size", "budget")
@@ -59,6 +59,8 @@ def _column(mapping: Mapping, shares: Shares, table: Table, name: str, is_first:
     if family := next((other for other in shares.others if name in other.columns), None):
         return Column(table.name, name, "other shares", f"plausible as a share too: {family.why}", ("share",))
     role, reason = left_out(table, name)
+    if role in ("seed", "size", "budget"):  # another column is that, or somebody said that none is
+        role, reason = "other", f"{reason}, and not read as that"
     also = ("metric",) if role == "training" or reason == MAY_MEASURE else ()
     return Column(table.name, name, role, reason, also)
 
@@ -102,7 +104,8 @@ def _of_another(name: str, names: set[str]) -> tuple[str, str] | None:
 def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:
     """A note on settings, and other columns of few values, that differ between the runs, which nothing models."""
     tables = [table for table in (weights, metrics) if table is not None]
-    roles = {one.column: one.role for one in columns if one.role in ("setting", "other")}
+    roles = {one.column: one.role for one in columns if one.role in ("setting", "other", "text")}
+    roles = {name: role for name, role in roles.items() if role != "text" or not REMARK.fullmatch(leaf(name))}
     counts = {name: len(set(table.keys(name))) for table in tables for name in roles if name in table.columns}
     varied = [
         f"{name} ({count} values)"

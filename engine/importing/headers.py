@@ -75,6 +75,18 @@ def _left_out(lines: list[int], name: str) -> str:
     return f"{span} of {name} {begin} with '{MARK}': left out as comments."
 
 
+def refuse_commented(rows: list[list[str]], places: list[int], name: str) -> None:
+    """Raise Problem for rows that begin as a comment does where most others do not: a run that somebody has taken out,
+    or one that is called so."""
+    marked = [place for row, place in zip(rows, places, strict=True) if row[0].lstrip().startswith(MARK)]
+    if marked and 2 * len(marked) <= len(rows):
+        lines = f"line {marked[0]}" if len(marked) == 1 else f"lines {listed(list(map(str, marked)), 6)}"
+        raise Problem(
+            f"Cannot import {lines} of {name}: '{MARK}' stands in front of the first cell, and not in most other rows. "
+            f"Remove what is a comment; where it belongs to a name, write that without '{MARK}'."
+        )
+
+
 def refuse_second_header(names: Sequence[str], rows: list[list[str]], places: list[int], name: str) -> None:
     """Raise Problem for lines under the header that hold no numbers where all lines below do: units, more names, or the
     names themselves under a title."""

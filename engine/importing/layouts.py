@@ -23,6 +23,7 @@ SUMMARY = re.compile(  # how rows are called that sum up the rows above them
 OF_TEXT = re.compile(r"(domain|source|data_?set|sub_?set|corpus|slice|category|lang(uage)?)s?(_?names?)?", re.I)
 PHASE = re.compile(r"(phase|stage)(_?(id|nr|no|number|index|name))?", re.I)  # a column of them, told by numbers too
 LISTED = 8  # steps that are offered
+DIGITS = ".15g"  # of them: tokens of two steps may differ in their tenth digit
 BUDGETS = "budgets"  # the answer that makes a run of each row
 PROGRESS = re.compile(r".*(seen|consumed|so_far)", re.I)  # in the name of tokens that a run counts as it goes on
 REDUCED = {one: CHOICES[one] for one in (BEST, SMOOTHED)}  # what else may count of a history than one of its rows
@@ -216,7 +217,7 @@ def steps_of(table: Table, step: str, rows: list[list[int]]) -> dict[str, str]:
     """Answers for the steps that all runs have, the latest first."""
     at = table.loose(step)
     common = sorted(set.intersection(*({float(at[place]) for place in places} for places in rows)))
-    return {f"{value:g}": f"the rows at {step} {value:g}" for value in common[::-1][:LISTED]}
+    return {f"{value:{DIGITS}}": f"the rows at {step} {value:{DIGITS}}" for value in common[::-1][:LISTED]}
 
 
 def at_step(table: Table, step: str | None, rows: list[list[int]], answer: str) -> Table:
@@ -226,7 +227,7 @@ def at_step(table: Table, step: str | None, rows: list[list[int]], answer: str) 
         return _reduced(table, rows, answer)
     if answer != LAST and step is not None:
         at = table.loose(step)
-        places = [next(place for place in one if f"{at[place]:g}" == answer) for one in rows]
+        places = [next(place for place in one if f"{at[place]:{DIGITS}}" == answer) for one in rows]
         return table.only(places, f"Of every run of {table.name}, the row at {step} {answer} counts.")
     columns = {name: [_last(cells, places) for places in rows] for name, cells in table.columns.items()}
     note = f"Of every run of {table.name}, the last value of each column counts."

@@ -29,6 +29,8 @@ SCORE = re.compile(
 )
 RATE = re.compile(r"(?<![a-z])(error|err|wer|cer|ece)(?![a-z])", re.I)
 NO_RATE = re.compile(r"(?<![a-z])(rewards?|elo|\w*log_?prob|log_?likelihood)(?![a-z])", re.I)  # of what goes up
+# Of scores that may be below 0.
+BELOW_0 = re.compile(r"(?<![a-z])(scores?|mcc|normali[sz]ed|adjusted|corrected|cent(er|re)ed|vs)(?![a-z])", re.I)
 # What turns a metric's direction round: neg_loss (scikit-learn), negative_log_likelihood, -loss.
 NEGATED = re.compile(r"(?<![a-z])(neg(ative|ated)?|minus)(?![a-z])|^\s*[-\u2212]", re.I)
 # Of losses and errors that may be below 0: what is left of them beyond another one.
@@ -204,9 +206,12 @@ def is_beside(name: str, whole: bool) -> bool:
 
 def impossible(metric: str) -> float:
     """The largest value that a metric cannot have, by its name: a loss of text is above 0, a perplexity above 1, an
-    error not below 0; minus infinity for all others."""
-    if not (found := LOSS.search(metric)) or NEGATED.search(metric) or BEYOND.search(metric):
+    error or an accuracy not below 0; minus infinity for all others."""
+    if NEGATED.search(metric) or BEYOND.search(metric):
         return -math.inf
+    if not (found := LOSS.search(metric)):
+        free = not SCORE.search(metric) or NO_RATE.search(metric) or BELOW_0.search(metric)
+        return -math.inf if free else -1e-12
     if re.match("ppl|perplexity", found[1], re.I):
         return 1.0
     return -1e-12 if re.match("err|rmse|mse|mae|wer|cer|brier|ece", found[1], re.I) else 0.0

@@ -186,12 +186,13 @@ def _far_off(mapping: Mapping, table: Table, values: np.ndarray) -> list[str]:
 
 
 def _too_low(mapping: Mapping, table: Table, values: np.ndarray) -> list[str]:
-    """A note on losses that no model has: text costs some bits, and no error is below 0."""
+    """A note on values that no model has: text costs some bits, and no error or accuracy is below 0."""
     notes = []
     for one, column in zip(mapping.objectives, values.T, strict=True):
         if low := np.flatnonzero(column <= impossible(one.metric)).tolist():
             rows = listed([f"{column[place]:.4g} in {table.row(place)}" for place in low], 4)
-            notes.append(f"No loss or error can be so low: {one.metric} is {rows}. Leave out what did not finish.")
+            kind = "score" if one.higher_is_better else "loss or error"
+            notes.append(f"No {kind} can be so low: {one.metric} is {rows}. Leave out what did not finish.")
     return notes
 
 

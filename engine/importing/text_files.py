@@ -15,7 +15,7 @@ from engine.core.json_lists import is_table, lists_in
 from engine.core.short_names import counted, listed
 from engine.core.shown import READS
 from engine.importing.harness import is_results
-from engine.importing.headers import MARK, refuse_second_header, separator_of, uncommented
+from engine.importing.headers import MARK, refuse_commented, refuse_second_header, separator_of, uncommented
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
 from engine.importing.names import kind_of, measures
 from engine.importing.tables import number_of, refuse_twice
@@ -75,6 +75,7 @@ def read_csv(text: str, name: str) -> Columns:
             raise Problem(
                 f"Cannot import {lines_of} of {name}: {have}, and the header names {len(names)} columns. {quote}"
             )
+    refuse_commented(found, places, name)
     return {one: [row[i] for row in found] for i, one in enumerate(names)}, places
 
 

@@ -265,6 +265,27 @@ class RunDiverged(Event):
 
 
 @dataclass(frozen=True)
+class RunStopped(Event):
+    """A run that ended early, as its final aggregate was predicted to be worse than the best. step, tokens: that it was
+    trained for, of `steps`; seconds, cpu_seconds: its part of the training's cost until then; message: why."""
+
+    kind = "run.stopped"
+    run: str
+    step: int
+    steps: int
+    tokens: int
+    seconds: float
+    cpu_seconds: float
+    message: str
+
+    def __post_init__(self) -> None:
+        """Raises Problem for what no table or page could hold."""
+        check_amounts(self, "tokens", "seconds", "cpu_seconds")
+        if not 0 < self.step <= self.steps < LARGEST_STEP:
+            raise Problem(f"Cannot read the event {self.kind}: step {self.step} of {self.steps} is invalid.")
+
+
+@dataclass(frozen=True)
 class RunRefused(Event):
     """A merge that its method refuses. message: why."""
 
@@ -306,7 +327,7 @@ class Result(Event):
 
 OUTCOMES = (JobFinished, JobFailed, JobCancelled)  # how a job ends
 ENDINGS = (*OUTCOMES, JobDied, JobPaused)  # how an attempt ends
-OVER = (RunFinished, RunDiverged, RunRefused)  # how a run ends
+OVER = (RunFinished, RunDiverged, RunRefused, RunStopped)  # how a run ends
 SHARED: tuple[type[Event], ...] = (
     JobStarted,
     JobProgress,
@@ -319,6 +340,7 @@ SHARED: tuple[type[Event], ...] = (
     RunFinished,
     RunDiverged,
     RunRefused,
+    RunStopped,
     RunsMeasured,
     RunsCompared,
 )

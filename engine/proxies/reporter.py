@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from engine.core.files import replacing
 from engine.core.workspace import within
 from engine.corpus import passages, windows
-from engine.jobs.events import RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
+from engine.jobs.events import RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted, RunStopped
 from engine.jobs.spool import Job
 from engine.metrics import LOSS, Text, asked_of, measured_by, names_of, task_values, values_of
 from engine.proxies.answering import StackModels
@@ -87,6 +87,23 @@ class Reporter:
             if diverged_at >= 0 and training.ids[g] not in self.over:
                 self.over.add(training.ids[g])
                 self.job.emit(RunDiverged(training.ids[g], diverged_at, losses[g]))
+
+    def stop(self, asked: dict[str, str]) -> None:
+        """End members early: {run: why}. Trunks stay, as their branches start again from them after a kill, and so do
+        members that are over."""
+        training = self.training
+        trunks = {run.trunk for run in training.runs}
+        gone = [training.ids[g] for g in self.living() if training.ids[g] in asked.keys() - trunks]
+        if not gone or training.step == training.last:  # one that is trained is measured
+            return
+        self.clock()
+        members, at = len(training.ids), (training.step, training.fidelity.steps, training.step * self.step_tokens)
+        for name in gone:
+            self.over.add(name)
+            cost = training.seconds / members, training.cpu_seconds / members
+            self.job.emit(RunStopped(name, *at, *cost, asked[name]))
+        if len(gone) < members:
+            training.leave(set(gone))
 
     def look(self) -> None:
         """Emit validation losses on a few windows, for curves during training."""

@@ -65,6 +65,10 @@ class Sampler:
                 for g in runs:
                     self.start[g, taken[g]] = kept[orders[seeds[g]][: taken[g].sum()]] * context
 
+    def take(self, rows: list[int]) -> None:
+        """Only these runs."""
+        self.domain, self.start = self.domain[rows], self.start[rows]
+
     def shares(self) -> np.ndarray:
         """The realised shares (G, D): the fraction of each run's tokens from each domain."""
         return np.stack([(self.domain == j).mean(1) for j in range(len(self.shards))], axis=1)

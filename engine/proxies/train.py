@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -24,12 +24,14 @@ from engine import corpus as corpora
 from engine.core.checks import or_null
 from engine.core.errors import Problem, Stopped
 from engine.core.files import clear_parts, replacing
-from engine.jobs.events import OVER, JobNote
+from engine.jobs import stops
+from engine.jobs.events import OVER, JobNote, RunStopped
 from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import asked_of, check_tasks, measured_by
 from engine.proxies.adam import KEYS, AdamW
+from engine.proxies.checkpoints import CHECKPOINTS, notes_of
 from engine.proxies.device import choose_device, halves, sized_to_memory
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack, saved_proxy, shrinking
@@ -126,6 +128,22 @@ class Training:
         """Every branch becomes a member, as a copy of its trunk's weights, moments and fate; returns their ids."""
         joined = [run.id for run in self.runs[len(self.ids) :]]
         source = [self.ids.index(run.trunk or run.id) for run in self.runs]
+        self.copy(source)
+        self.ids = [*self.ids, *joined]
+        return joined
+
+    @torch.no_grad()
+    def leave(self, gone: set[str]) -> None:
+        """Go on without these members, while at least one stays and no branch is to join."""
+        rows = [g for g, name in enumerate(self.ids) if name not in gone]
+        part = len(rows) / len(self.ids)
+        self.seconds, self.cpu_seconds = part * self.seconds, part * self.cpu_seconds
+        self.ids, self.runs, self.seeds = ([own[g] for g in rows] for own in (self.ids, self.runs, self.seeds))
+        self.sampler.take(rows)
+        self.copy(rows)
+
+    def copy(self, source: list[int]) -> None:
+        """Members become copies of these, of their weights, moments and fates; `seeds` has one of each already."""
         flat, moments = self.stack.flat, self.optimiser.state[self.stack.flat]
         self.take(Stack(self.fidelity, self.vocabulary, self.seeds, self.device))
         self.stack.flat.copy_(flat[source])
@@ -133,8 +151,7 @@ class Training:
         self.optimiser.state[self.stack.flat] = copied
         self.nats, self.bytes = self.nats[source], self.bytes[source]
         self.alive, self.diverged_at = self.alive[source], self.diverged_at[source]
-        self.ids, self.first = [*self.ids, *joined], -AHEAD
-        return joined
+        self.first = -AHEAD
 
     def trained(self, step: int) -> list[int]:
         """How many steps each run has been trained for itself before a step: a branch none that its trunk was."""
@@ -236,19 +253,6 @@ class Training:
         self.step, self.seconds, self.cpu_seconds = notes["step"], part * notes["seconds"], part * notes["cpu_seconds"]
 
 
-CHECKPOINTS = "checkpoint-*.safetensors"
-
-
-def notes_of(path: Path) -> dict | None:
-    """What a checkpoint says of itself: "step", "ids" and what it has cost; None for one that cannot be read."""
-    try:
-        with safe_open(path, "pt") as file:
-            found: dict = json.loads(file.metadata()["training"])
-            return found
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-        return None
-
-
 # The job -------------------------------------------------------------------------------------------------
 
 
@@ -289,9 +293,11 @@ def train_group(
 
     If it does not fit in the GPU's memory, as two halves one after the other.
     """
-    over = {event.run for event in read_events(job.folder, *OVER)}
+    ended = list(read_events(job.folder, *OVER))
+    over, gone = {event.run for event in ended}, {event.run for event in ended if isinstance(event, RunStopped)}
     if all(run.id in over for run in runs):
         return
+    runs = [run for run in runs if run.id not in gone]
     try:
         training = Training(fidelity, corpus, task.domains, runs, device, task.keep, task.fractions)
         if start is not None:
@@ -327,11 +333,14 @@ def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]
                 reporter.joined(training.join())
             training.advance()
             reporter.after_step()
+            if not training.waiting:
+                reporter.stop(stops.asked(job.folder))
             if time.monotonic() - saved > interval:
                 reporter.clock()
                 training.save(path)
                 saved = time.monotonic()
-        reporter.finish()
+        if reporter.living():
+            reporter.finish()
     except (Stopped, torch.OutOfMemoryError):  # its halves go on from there, too
         reporter.clock()
         if training.step:

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.checks import or_null
 from engine.core.errors import Problem
+from engine.recipes.rules import Rule
 from engine.space.baselines import epochs
 
 TOLERANCE = 1e-6  # between a share written and the recipe's
@@ -145,6 +146,22 @@ class Recipe:
         return (documents / documents.sum()).tolist()
 
     @property
+    def examples(self) -> list[int]:
+        """Whole documents (D,) that give these shares of tokens at the budget. Raises Problem where the budget or their
+        lengths are unknown, and for a domain in use that would have none."""
+        shares = np.array(self.document_shares)
+        if not self.target_tokens:
+            raise Problem("Cannot count examples without a target budget. Give the tokens of the real run.")
+        total = self.target_tokens / float(shares @ np.array(self.tokens_per_document))
+        found = np.rint(shares * total).astype(int).tolist()
+        if none := [self.domains[i] for i in self.used if not found[i]]:
+            raise Problem(
+                f"Of {self.target_tokens:,.0f} tokens {', '.join(none)} would have no whole example. Give a larger "
+                "target budget, or leave it out of the mixture."
+            )
+        return found
+
+    @property
     def used(self) -> list[int]:
         """The domains with a share above 0, by their places in the lists."""
         return [i for i, share in enumerate(self.shares) if share >= LEAST]
@@ -204,7 +221,7 @@ class Format(NamedTuple):
     weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express;
     checked: what tests have run on the files of this format; remarks: what its loader does with them, in sentences.
     stages(files) -> what `read` gives, for each phase, by independent code; None where the format knows no phases;
-    phases: what to know of a recipe that has some.
+    phases: what to know of a recipe that has some; rule: how its loader draws, None where none reads it as it is.
     """
 
     title: str
@@ -219,6 +236,7 @@ class Format(NamedTuple):
     remarks: tuple[str, ...] = ()
     stages: Callable[[Files], list[dict[str, float]]] | None = None
     phases: str = ONE_MIXTURE
+    rule: Rule | None = None
 
     def wanted(self, recipe: Recipe) -> dict[str, float]:
         """What the file must say. Raises Problem where it cannot be said."""

@@ -5,6 +5,7 @@ Its default stops with the first data set that runs out, which would cut the mix
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
+from engine.recipes.rules import ROWS
 
 NOTES = (
     "all_exhausted repeats sets until every one has been read to its end, which has nothing to do with the budget.",
@@ -50,4 +51,5 @@ FORMAT = Format(
     weights="document_shares",
     checked="by the loader of datasets itself",
     remarks=NOTES,
+    rule=ROWS,
 )

@@ -4,6 +4,7 @@ import yaml
 
 from engine.core.errors import Problem
 from engine.recipes.base import STEP_TOKENS, Files, Format, Recipe, comment, quoted
+from engine.recipes.rules import BLENDED
 
 BLOCK = (
     32768  # sequences: each domain gets a whole number of every block; 2048, Levanter's own, would drop small shares
@@ -75,4 +76,5 @@ FORMAT = Format(
     stages=read_stages,
     phases=f"train_weights is a list of [step, weights]. {STEPS}",
     remarks=(f"Levanter counts out blocks of {BLOCK:,} sequences: a share below 1/{BLOCK:,} gets none.",),
+    rule=BLENDED,
 )

@@ -3,6 +3,7 @@
 import ast
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
+from engine.recipes.rules import FIRST_OUT
 
 CODE = """
 
@@ -48,4 +49,5 @@ FORMAT = Format(
     "places",
     checked="by litdata's own loader",
     remarks=("A pass ends with the first domain that runs out; litgpt's trainer then starts the next.",),
+    rule=FIRST_OUT,
 )

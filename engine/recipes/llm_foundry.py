@@ -7,6 +7,7 @@ in tokens and a train_loader.
 import yaml
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
+from engine.recipes.rules import BLENDED
 
 NOTE = "Merge these keys into your training YAML, and put the rest of your train_loader beside each dataset."
 
@@ -62,4 +63,5 @@ FORMAT = Format(
     check=check,
     stages=read_stages,
     phases="The first phase is the train_loader, the others the schedule of the callback curriculum_learning.",
+    rule=BLENDED,
 )

@@ -7,6 +7,7 @@ import json
 
 from engine.core.errors import Problem
 from engine.recipes.base import Files, Format, Recipe
+from engine.recipes.rules import BLENDED
 
 NOTE = """
 Pass data_args.txt with --data-args-path, or per_split.json with --per-split-data-args-path. A path is the prefix of
@@ -54,4 +55,5 @@ FORMAT = Format(
     phases="Megatron-LM knows no phases: its files hold one mixture with the same totals, and the order is lost. "
     "Restarted with another blend it counts samples from the blend's beginning, and repeats or skips some.",
     checked="by megatron-core's own data sets",
+    rule=BLENDED,
 )

@@ -3,6 +3,7 @@
 import yaml
 
 from engine.recipes.base import STEP_TOKENS, Files, Format, Recipe, check_steps, comment, quoted, shown
+from engine.recipes.rules import BLENDED
 
 STEPS = f"Stages begin at steps of {STEP_TOKENS:,} tokens: where yours have others, change start_training_step."
 
@@ -47,4 +48,5 @@ FORMAT = Format(
     stages=read_stages,
     phases=f"A stage for each phase. {STEPS}",
     checked="by Megatron's blending, of which nanotron carries a copy; the rest by rule, not by the loader",
+    rule=BLENDED,
 )

@@ -2,6 +2,7 @@
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
+from engine.recipes.rules import BLENDED
 
 
 def write(recipe: Recipe) -> Files:
@@ -26,4 +27,5 @@ FORMAT = Format(
     "places",
     positive=True,
     checked="by megatron-core's own data sets, which both train from",
+    rule=BLENDED,
 )

@@ -7,6 +7,7 @@ import yaml
 
 from engine.core.sheets import as_text, as_typed
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
+from engine.recipes.rules import UNREPEATED
 
 
 def write(recipe: Recipe) -> Files:
@@ -45,4 +46,5 @@ FORMAT = Format(
     write,
     read,
     checked="by OLMo-core's own data sets, which Olmix hands its mix to; Olmix itself by rule, not by the loader",
+    rule=UNREPEATED,
 )

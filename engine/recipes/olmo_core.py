@@ -7,6 +7,7 @@ stage of OLMo-core's training has one list of sources.
 import yaml
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
+from engine.recipes.rules import UNREPEATED
 
 
 def write(recipe: Recipe) -> Files:
@@ -49,4 +50,5 @@ FORMAT = Format(
     phases="One file for each phase, with its part of the budget: start each stage from the last one's checkpoint, "
     "optimiser included, and with text that it has not read.",
     remarks=("OLMo-core takes whole sequences of every file: with many files of few sequences shares shift a little.",),
+    rule=UNREPEATED,
 )

@@ -4,6 +4,7 @@ import yaml
 
 from engine.core.errors import Problem
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
+from engine.recipes.rules import DRAWN
 
 
 def write(recipe: Recipe) -> Files:
@@ -39,4 +40,5 @@ FORMAT = Format(
     remarks=(
         "RegMix's script leaves out, with a line in its log, a domain that has fewer files than there are devices.",
     ),
+    rule=DRAWN,
 )

@@ -2,6 +2,7 @@
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
+from engine.recipes.rules import BLENDED
 
 CODE = """
 
@@ -32,4 +33,5 @@ FORMAT = Format(
     "samples packed to one length, so tokens",
     "places",
     checked="by mosaicml-streaming's own loader",
+    rule=BLENDED,
 )

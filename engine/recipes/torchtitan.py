@@ -5,6 +5,7 @@ Weights of unpacked children would count documents.
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
+from engine.recipes.rules import BLENDED
 
 NOTE = "It needs torchtitan's sources: the package of version 0.3.0 has no torchtitan.components.data."
 
@@ -39,4 +40,5 @@ FORMAT = Format(
     positive=True,
     checked="by grain's mix and packing, which torchtitan's classes call; those by rule, not by the loader",
     remarks=(NOTE,),
+    rule=BLENDED,
 )

@@ -63,11 +63,14 @@ class Crossed:
         found = linprog(np.eye(count + 1)[-1], rows, -self.least, bounds=[(0, None)] * (count + 1), options=sure)
         if found.status:
             raise Problem("Cannot keep the ratios of all groups: together they leave no mixture. Free some of them.")
-        clash = [self.names[row] for row in np.flatnonzero(found.ineqlin.marginals < -TOLERANCE) if self.names[row]]
+        against = np.flatnonzero(found.ineqlin.marginals < -TOLERANCE)
+        clash = [self.names[row] for row in against if self.names[row]]
+        tied = (self.rows[against].min(axis=1) < 0) & (self.rows[against].max(axis=1) > 0)
+        kept = " while groups keep their ratios" if tied.any() else ""
         clash = clash or [name for name in self.names if name.startswith(GROUP)]  # too near to tell which
         raise Problem(
-            f"Cannot keep these bounds together: {', '.join(dict.fromkeys(clash))}. Each of them would have to give "
-            f"way by {found.x[-1]:.2g} of the tokens. Widen some, until one mixture keeps all."
+            f"Cannot keep these bounds together{kept}: {', '.join(dict.fromkeys(clash))}. Each of them would have to "
+            f"give way by {found.x[-1]:.2g} of the tokens. Widen some, until one mixture keeps all."
         )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from engine.space.simplex import Simplex
 
 TOLERANCE = 1e-9  # of a sum or a bound, in shares
+FAR = 1e4  # where a point is whose nearest mixture gives a group all that it can have, but for less than 1 / FAR
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,20 @@ def check_groups(space: "Simplex") -> None:
             raise Problem(
                 f"Cannot keep the ratios {group.ratios} of the group {group.name!r}: give a number of at least 0 for "
                 f"each of {', '.join(group.members)}, not all 0."
+            )
+
+
+def check_tied(space: "Simplex") -> None:
+    """Raise Problem for a group whose ratios and the other constraints leave it no tokens, though its own bound does:
+    ratios that contradict those of another group, or a domain that may have none."""
+    for group in space.groups:
+        if group.ratios is None or group.upper == 0:
+            continue
+        own = np.isin(space.names, group.members)
+        if space.project(FAR * own[None])[0][own].sum() < 1 / FAR:
+            raise Problem(
+                f"Cannot keep the ratios of the group {group.name!r}: with the other constraints they leave it none of "
+                "the tokens. Let its ratios change, those of groups that share its domains, or the bounds of these."
             )
 
 

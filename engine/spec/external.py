@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 PROXIES, EXTERNAL = "proxies", "external"  # who trains a study's runs
 TRAINERS = (PROXIES, EXTERNAL)
 SIZE = ("parameters", "tokens")  # of every planned run
-OWN = ("metrics", "tasks", "flips", "dose_runs", "phases", "order_triples", "branches", "simulated_epoching")
+OWN = (
+    "metrics",
+    "tasks",
+    "flips",
+    "stop_hopeless",
+    "dose_runs",
+    "phases",
+    "order_triples",
+    "branches",
+    "simulated_epoching",
+)
 ONLY = ("size", "measures", "prior")  # settings of external studies alone
 SUM = 1e-3  # tolerance of the sum of a prior
 

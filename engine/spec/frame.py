@@ -10,9 +10,10 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.baselines import baselines, epoch_caps, natural, uniform
+from engine.space.groups import check_tied
 from engine.space.simplex import Simplex, Space
 from engine.spec.external import stated_prior
-from engine.spec.groups import group_of
+from engine.spec.groups import check_planned, group_of
 from engine.spec.merge import USUAL, MergeSpec, baselines_of, box_of
 from engine.spec.pools import Pools, check_counts, notes_on, pools_of
 from engine.spec.study import StudySpec, ends
@@ -79,6 +80,18 @@ def frame_of(
     largest = np.maximum(proxies.lower, spec.largest_share)
     design_space = limited(proxies, largest, f"the largest share of {spec.largest_share:g} in the design")
     return Frame(space, design_space, prior, prior_name, pools, budget, fixed)
+
+
+def new_frame(
+    spec: StudySpec, domains: list[str], corpus: dict[str, Any] | None, imported: dict[str, Any] | None = None
+) -> Frame:
+    """The frame of a study that begins, as `frame_of` gives it. Raises Problem for groups of which one would be read
+    otherwise than it was meant, too; studies that were planned before keep theirs."""
+    check_planned(spec.groups, domains)
+    frame = frame_of(spec, domains, corpus, imported)
+    if isinstance(frame.space, Simplex):
+        check_tied(frame.space)
+    return frame
 
 
 def known_baselines(spec: StudySpec, pools: Pools, budget: float) -> dict[str, np.ndarray]:

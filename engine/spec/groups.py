@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.checks import check, is_texts
+from engine.core.checks import check, is_number, is_texts
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.space.groups import Group
@@ -27,12 +27,39 @@ def check_group(group: Any, ends: tuple[float, float]) -> None:
         f"the domains of the group {name!r}",
         "a list of names, or of patterns such as */math",
     )
+    fine = isinstance(name, str) and 0 < len(name.strip()) <= 80
+    check(fine, name, "the name of a study's group", "1 to 80 characters")
     said = f"the share of the group {name!r}"
     check(0 <= ends[0] <= ends[1] <= 1, group.get("share"), said, "a share, or two that rise, from 0 to 1")
-    fine = group.get("ratios") in (None, "prior") or isinstance(group["ratios"], dict)
-    check(fine, group.get("ratios"), f"the ratios of the group {name!r}", '"prior", or a table of numbers by domain')
+    ratios = group.get("ratios")
+    numbers = isinstance(ratios, dict) and all(is_number(one, 0) for one in ratios.values())
+    fine = numbers or ratios is None or ratios == "prior"
+    check(fine, ratios, f"the ratios of the group {name!r}", '"prior", or a table of numbers of at least 0 by domain')
     fine = level is None or (isinstance(level, str) and 0 < len(level.strip()) <= 40)
     check(fine, level, f"the level of the group {name!r}", "a word, such as source or topic")
+
+
+def check_planned(groups: Sequence[dict[str, Any]], domains: Sequence[str]) -> None:
+    """Raise Problem for groups of a new study that would be read otherwise than they were meant: two of one name, one
+    level written in two ways, ratios that leave out a domain of the group or name another."""
+    names = [group["name"].strip() for group in groups]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise Problem(f"Cannot make two groups called {twice[0]!r}: give each a name of its own.")
+    levels: dict[str, str] = {}
+    for level in filter(None, (group.get("level") for group in groups)):
+        if (first := levels.setdefault(" ".join(level.split()).casefold(), level)) != level:
+            raise Problem(f"Cannot tell whether {level!r} and {first!r} are one level of groups: write both alike.")
+    for group in groups:
+        members = members_of(group, domains)
+        if isinstance(ratios := group.get("ratios"), dict) and set(ratios) != set(members):
+            without = [one for one in members if one not in ratios]
+            astray = [one for one in ratios if one not in members]
+            wrong = [f"there is no number for {listed(without)}"] if without else []
+            wrong += [f"there is one for {listed(astray)}, which it does not have"] if astray else []
+            raise Problem(
+                f"Cannot keep the ratios of the group {group['name']!r}: {' and '.join(wrong)}. Its domains are "
+                f"{listed(members)}: give a number for each, 0 for one that gets nothing, or let their ratios change."
+            )
 
 
 def members_of(group: dict[str, Any], domains: Sequence[str]) -> tuple[str, ...]:
@@ -49,8 +76,12 @@ def members_of(group: dict[str, Any], domains: Sequence[str]) -> tuple[str, ...]
 
 
 def lasting(groups: Sequence[dict[str, Any]], domains: Sequence[str]) -> tuple[dict[str, Any], ...]:
-    """The groups that still stand where a study's domains become others: all that they name is there."""
-    return tuple(group for group in groups if all(fitting(asked, domains) for asked in group["domains"]))
+    """The groups that still stand where a study's domains become others: all that they name is there, and each of their
+    domains has its ratio."""
+    there = [group for group in groups if all(fitting(asked, domains) for asked in group["domains"])]
+    tied = [group for group in there if isinstance(group.get("ratios"), dict)]
+    astray = [group for group in tied if set(group["ratios"]) != set(members_of(group, domains))]
+    return tuple(group for group in there if group not in astray)
 
 
 def group_of(group: dict[str, Any], ends: tuple[float, float], domains: Sequence[str], prior: np.ndarray) -> Group:

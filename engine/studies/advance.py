@@ -15,7 +15,7 @@ from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPla
 from engine.jobs.runs import PlannedRun
 from engine.league import FEWEST_RUNS
 from engine.spec.external import EXTERNAL, measured_in, text_given
-from engine.spec.frame import Frame, frame_of
+from engine.spec.frame import Frame, new_frame
 from engine.spec.objectives import check_weighed
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs, refits
@@ -28,6 +28,7 @@ from engine.studies.measured import for_fitting
 from engine.studies.overlap import overlap_jobs
 from engine.studies.questions import search_job
 from engine.studies.starts import check_fits
+from engine.studies.stopping import stop_hopeless
 from engine.studies.tasks import objectives_in
 from engine.studies.training import training_jobs
 from store import corpora, jobs, studies
@@ -46,6 +47,7 @@ def advance(store: Store) -> None:
             if not study.coordinates:
                 plan(store, study)
             else:
+                stop_hopeless(store, study)
                 count_flips_if_due(store, study)
                 fit_if_due(store, study)
                 search_if_due(store, study)
@@ -102,7 +104,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     check_fits(store, spec, manifest)
     external = spec.trainer == EXTERNAL
     domains = list(spec.domains) if spec.corpus is None else chosen_domains(spec, manifest)
-    frame = frame_of(spec, domains, manifest)
+    frame = new_frame(spec, domains, manifest)
     objectives = measured_in(spec, domains) if external else objectives_in(store, spec, domains, frame.prior_name)
     check_weighed(objectives, spec.priorities)
     rows = plan_runs(spec, study, frame)

@@ -14,7 +14,7 @@ from engine.corpus import shelf
 from engine.corpus.layouts import Scan, existing, of_folder
 from engine.corpus.shelf import Corpus
 from engine.corpus.spec import CorpusSpec
-from engine.corpus.texts import sources_of
+from engine.corpus.texts import scan_of, sources_of
 from engine.corpus.token_formats import Counted, How, counted
 from engine.jobs.decisions import CorpusPlanned
 from engine.jobs.housekeeping import CorpusMarked
@@ -32,7 +32,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> Asked:
     """Queue the building of a corpus (spec: see engine/corpus/build.py); the same one asked for twice is one.
 
     The name of a corpus whose build failed or was cancelled is free: it may be built from another spec. Raises Problem
-    when a corpus of that name exists, or is being built, with another spec.
+    when a corpus of that name exists, or is being built, with another spec, or of files that have changed since.
     """
     need("operator", "build a corpus")
     folder = store.workspace.corpus(name)
@@ -49,6 +49,8 @@ def build_corpus(store: Store, name: str, spec: dict) -> Asked:
             )
         if not is_same:
             store.write(CorpusPlanned(name, spec))
+        elif before is not None and before.state == "done":
+            _refuse_changed(asked, name, before, corpora.manifest(store, name))
         if before is None:
             job_id = f"corpus-{folder.name}"
         elif is_same:
@@ -116,6 +118,25 @@ def _digest_of(files: Mapping[str, bytes]) -> str:
     for name in sorted(files):
         whole.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
     return whole.hexdigest()[:16]
+
+
+def _refuse_changed(spec: CorpusSpec, name: str, job: JobRow, manifest: dict | None) -> None:
+    """Raise Problem where a corpus that was built would be read otherwise now: of more or other files."""
+    built, began = (manifest or {}).get("domains", {}), job.attempt_at or job.started_at or 0.0
+    now = scan_of(spec).domains  # of own data; what a tokenizer's tool or the hub has is not looked at again
+    changed = [
+        domain
+        for domain, files in now.items()
+        if len(files) != built.get(domain, {}).get("files", {}).get("found", len(files))
+        or any(file.path.stat().st_mtime > began for file in files if file.path.exists())
+    ]
+    other = set(now) ^ set(built) if now and built else set()
+    if built and (changed or other):
+        raise Problem(
+            f"Cannot build the corpus {name!r} again: since then there are other files of "
+            f"{listed(sorted({*changed, *other}), 6)}, and studies may rest on what was read before. Choose a new name "
+            "to read them as they are now."
+        )
 
 
 def _is_free(store: Store, name: str, job: JobRow | None) -> bool:

@@ -21,7 +21,7 @@ from engine.importing.questions import checked_answers
 from engine.jobs.decisions import StudyImported, StudyMetric
 from engine.jobs.runs import ImportedRun, run_id
 from engine.league import FEWEST_RUNS, with_members
-from engine.spec.frame import frame_of
+from engine.spec.frame import new_frame
 from engine.spec.objectives import aggregate
 from engine.spec.study import StudySpec
 from engine.studies import advance, fits, sizes
@@ -144,7 +144,7 @@ def import_runs(
     aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of unknown metrics
     files = [table.name for table in tables if table]
     event = _event(spec, reading, runs, files, available_tokens, prior)
-    frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises if the constraints leave no mixture
+    new_frame(spec, event["domains"], event["corpus"], event["imported"])  # raises if the constraints leave no mixture
     study = _named(name, event)
     already = _recorded(store, study, name, event)
     guesses = {"columns": mapping.to_dict(), **reading.to_dict(), "notes": list(runs.notes)}

@@ -25,11 +25,12 @@ from engine.jobs.events import (
     RunsMeasured,
     RunsProgress,
     RunsStarted,
+    RunStopped,
 )
 from engine.spec.kinds.train import TrainTask
 from store.events.bulk import Columns, Cursor, Handler, Origin, insert, update
 
-OVER = "('done', 'diverged', 'refused')"  # final states of runs
+OVER = "('done', 'diverged', 'refused', 'stopped')"  # final states of runs
 
 
 def job_started(cursor: Cursor, origin: Origin, e: JobStarted) -> None:
@@ -210,6 +211,15 @@ def run_refused(cursor: Cursor, origin: Origin, e: RunRefused) -> None:
     cursor.execute("UPDATE runs SET state = 'refused', message = ? WHERE id = ?", [e.message, e.run])
 
 
+def run_stopped(cursor: Cursor, origin: Origin, e: RunStopped) -> None:
+    """A run that ended early keeps its curve, and has no results."""
+    cursor.execute(
+        "UPDATE runs SET state = 'stopped', step = ?, steps = ?, tokens = ?, seconds = ?, cpu_seconds = ?, message = ? "
+        "WHERE id = ?",
+        [e.step, e.steps, e.tokens, e.seconds, e.cpu_seconds, e.message, e.run],
+    )
+
+
 EVENTS: dict[type[Event], Handler] = {
     JobStarted: job_started,
     JobDied: job_waits("queued"),
@@ -223,6 +233,7 @@ EVENTS: dict[type[Event], Handler] = {
     RunsEvaluated: runs_evaluated,
     RunDiverged: run_diverged,
     RunRefused: run_refused,
+    RunStopped: run_stopped,
     RunsMeasured: runs_measured,
     RunsCompared: runs_compared,
 }

@@ -35,3 +35,23 @@ def test_an_address_may_stand_inside_a_claim_as_groups_may(tmp_path):
     write_access(tmp_path, FINE.replace("[sign_in]", '[sign_in]\nemail_claim = "user.email"'))
     claims = signed_in(user={"email": "rob@example.org"}, email_verified=True)
     assert access.read(tmp_path).person(claims).name == "rob@example.org"
+
+
+def test_a_name_that_somebody_chose_is_not_verified_by_their_own_address(tmp_path):
+    """email_verified is of `email` alone (OpenID Connect Core 1.0, 5.1); a user name may be anybody's address."""
+    option = '[sign_in]\nemail_claim = "preferred_username"'
+    write_access(tmp_path, FINE.replace("[sign_in]", option))
+    claims = signed_in(email="eve@elsewhere.org", email_verified=True, preferred_username="olga@example.org")
+    with pytest.raises(Refused, match="'preferred_username', is not the address"):
+        access.read(tmp_path).person(claims)
+    assert access.read(tmp_path).person(claims | {"email": "Olga@example.org"}).role == "operator"
+    write_access(tmp_path, FINE.replace("[sign_in]", f"{option}\nunverified_emails = true"))
+    assert access.read(tmp_path).person(claims).role == "operator"
+
+
+def test_roles_of_an_object_that_are_not_held_are_none(tmp_path):
+    write_access(tmp_path, FINE + '\n[groups]\nadmins = "operator"\nreaders = "viewer"\n')
+    found = access.read(tmp_path)
+    for no in (False, None, "false"):
+        claims = signed_in(email="x@elsewhere.org", email_verified=True, groups={"admins": no, "readers": {"1": "x"}})
+        assert found.person(claims).role == "viewer"

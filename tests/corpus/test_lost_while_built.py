@@ -5,7 +5,9 @@ import gzip
 import itertools
 import json
 import lzma
+import os
 import random
+import time
 
 import pyarrow as pa
 import pytest
@@ -18,6 +20,7 @@ from engine.corpus.report import report
 from engine.jobs.decisions import CorpusPlanned
 from engine.jobs.events import JobFailed, JobFinished, JobStarted
 from engine.jobs.journal import write_event
+from engine.spec.kinds.corpus import CorpusBuilt
 from engine.studies.corpora import build_corpus
 from store import corpora
 from store.database import Store
@@ -160,6 +163,44 @@ def test_the_name_of_a_corpus_that_is_there_is_not_free(store, folder):
     with pytest.raises(Problem, match="Choose a new name"):
         build_corpus(store, "mine", {"source": {"type": "default"}})
     assert len([one for one in store.journal.folder.rglob("*.jsonl") if CorpusPlanned.kind in one.read_text()]) == 1
+
+
+def changed(folder, how):
+    """Files of a corpus after it was built."""
+    if how == "a file more":
+        (folder / "web").mkdir()
+        (folder / "web.jsonl").rename(folder / "web" / "web.jsonl")  # one domain still
+        (folder / "web" / "more.jsonl").write_text(lines(texts(3000)))
+    elif how == "a domain more":
+        (folder / "code.jsonl").write_text(lines(texts(2000)))
+    elif how == "a domain less":
+        (folder / "code.jsonl").unlink()
+    later = time.time() + 5
+    for path in folder.rglob("*.jsonl"):
+        if how == "other text" and path.name == "web.jsonl":
+            os.utime(path, (later, later))
+
+
+CHANGES = {"a file more": "web", "a domain more": "code", "a domain less": "code", "other text": "web", "nothing": None}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_corpus_of_files_that_changed_since_is_not_called_there_already(store, folder, how):
+    """It would be named done, without the text that was added."""
+    if how == "a domain less":
+        (folder / "code.jsonl").write_text(lines(texts(2000)))
+    source = {"source": {"type": "folder", "path": str(folder)}}
+    job = build_corpus(store, "mine", source).id
+    at = store.spool.find(job)
+    write_event(at, JobStarted())
+    write_event(at, CorpusBuilt("mine", built(folder)))
+    ended(store, job, JobFinished())
+    changed(folder, how)
+    if CHANGES[how] is None:
+        assert build_corpus(store, "mine", source) == (job, True)
+    else:
+        with pytest.raises(Problem, match=f"other files of {CHANGES[how]}, .* Choose a new name"):
+            build_corpus(store, "mine", source)
 
 
 # Domains inside a file --------------------------------------------------------------------------------------

@@ -94,3 +94,16 @@ def test_columns_of_objects_are_one_table(tmp_path):
     shares = [{one: run[one] for one in ("web", "code", "books")} for run in RUNS]
     value = {"weights": shares, "losses": [{"web": loss} for loss in LOSS.tolist()]}
     assert len(runs_of(written(tmp_path / "a.json", json.dumps(value))).keys) == len(RUNS)
+
+
+@pytest.mark.parametrize("mark", ["#", " # "])
+def test_a_run_that_was_commented_out_is_none_called_so(tmp_path, mark):
+    lines = BODY.splitlines()
+    lines[3] = mark + lines[3]
+    with pytest.raises(Problem, match=r"Cannot import line 5 of a\.csv: '#' stands in front of the first cell"):
+        reading(written(tmp_path / "a.csv", "\n".join([HEADER, *lines])))
+
+
+def test_runs_that_are_numbered_so_are_read(tmp_path):
+    path = written(tmp_path / "a.csv", "\n".join([HEADER, *(f"#{line}" for line in BODY.splitlines())]))
+    assert all(key.startswith("#") for key in runs_of(path).keys)

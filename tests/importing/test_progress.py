@@ -28,6 +28,14 @@ def test_a_history_by_tokens_is_asked_about_as_one(tmp_path, name, named):
     assert len(runs_of(path, answers={"steps": "budgets", "budget": "200000"}).keys) == RUNS
 
 
+@pytest.mark.parametrize("name", ["step", "tokens_seen"])
+def test_steps_that_differ_in_their_last_digits_are_told_apart(tmp_path, name):
+    rows = {**repeated(RUN, 2), **repeated(MIX, 2), name: [4_194_304_000, 4_194_308_096] * RUNS}
+    path = written(tmp_path / "a.csv", {**rows, "val_loss": LATER[: 2 * RUNS]})
+    for answer, place in (("4194304000", 0), ("4194308096", 1)):
+        assert runs_of(path, answers={"steps": answer}).values[:, 0].tolist() == LATER[: 2 * RUNS][place::2]
+
+
 def test_beside_a_step_tokens_are_asked_about_by_the_step_alone(tmp_path):
     rows = {**repeated(RUN, 3), "step": STEPS * RUNS, "tokens_seen": TOKENS, **repeated(MIX, 3), "val_loss": LATER}
     found = reading(written(tmp_path / "a.csv", rows))

@@ -3,6 +3,7 @@
 import pytest
 
 from engine.core.errors import Problem
+from engine.importing import read_runs
 from tests.importing.made import LOSS, MIX, RUN, RUNS, SHARES, under
 from tests.importing.reading import reading, runs_of, written
 
@@ -151,4 +152,33 @@ def test_a_loss_that_cannot_be_is_named(tmp_path, name, low):
 @pytest.mark.parametrize(("name", "fine"), [("word_error", 0.0), ("log_likelihood", -3.0), ("acc", 0.0), ("ppl", 1.1)])
 def test_a_score_or_an_error_of_nothing_can_be(tmp_path, name, fine):
     path = written(tmp_path / "runs.csv", {**RUN, **MIX, name: [fine, *LOSSES[1:]]})
-    assert not any(note.startswith("No loss or error") for note in runs_of(path).notes)
+    assert not any("can be so low" in note for note in runs_of(path).notes)
+
+
+@pytest.mark.parametrize("name", ["acc", "mmlu/exact_match", "win_rate", "pass@1"])
+def test_a_score_that_stands_for_a_missing_one_is_named(tmp_path, name):
+    path = written(tmp_path / "runs.csv", {**RUN, **MIX, name: [-1, *(loss / 10 for loss in LOSSES[1:])]})
+    assert any(note.startswith(f"No score can be so low: {name} is -1 in row 2") for note in runs_of(path).notes)
+
+
+@pytest.mark.parametrize("name", ["mcc", "normalized_acc", "reward", "acc_diff"])
+def test_a_score_below_0_can_be(tmp_path, name):
+    path = written(tmp_path / "runs.csv", {**RUN, **MIX, "val_loss": LOSSES, name: [-1, *LOSSES[1:]]})
+    assert not any("can be so low" in note for note in runs_of(path).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "given"),
+    [
+        ("tokenizer", ["bytes", "bpe"], {}),
+        ("optimizer_name", ["adam", "muon"], {}),
+        ("model_size", [10**6, 2 * 10**6], {"model_size": ""}),
+        ("n_tokens", [10**8, 2 * 10**8], {"n_tokens": ""}),
+    ],
+)
+def test_what_differs_between_runs_and_is_not_read_is_told(tmp_path, name, values, given):
+    """Also where somebody said that a column is no size: it is not listed as read."""
+    cells = [values[place % 2] for place in range(len(LOSSES))]
+    found = reading(written(tmp_path / "runs.csv", {**RUN, **MIX, name: cells, "val_loss": LOSSES}), **given)
+    assert not next(one for one in found.columns if one.column == name).read
+    assert any(f"nothing takes into account: {name} (2 values)" in note for note in read_runs(found).notes)

@@ -18,7 +18,7 @@ from store.database import Store
 from tests.support.external import DOMAINS, call, losses, planned, rows
 from tests.support.running import answer, said
 
-LENGTHS = dict.fromkeys(DOMAINS, 500.0)
+LENGTHS = dict.fromkeys(DOMAINS, 1.0)
 
 
 @pytest.fixture

@@ -53,6 +53,9 @@ VALUES = {
 }
 CHANGES = (*VALUES, "one less", "one more", "reversed", "negative")
 
+STOPPED = {"kind": "run.stopped", "step": 1, "steps": 4, "tokens": 5, "seconds": 1.0, "cpu_seconds": 1.0}
+STOPPED |= {"message": "It cannot be the best."}
+
 
 def complete(root: Path) -> Path:
     """Give the nasty workspace what it lacks."""
@@ -150,8 +153,7 @@ def measure(store: Store) -> None:
     runs = [run_id(MIXTURE, RUNS + n) for n in (1, 2, 3)]
     losses = dict(zip(studies.get(store, MIXTURE).metrics, [2.0, 2.1, 2.2, 0.5], strict=True))
     done = {
-        "losses": losses,
-        "losses_se": losses,
+        **{"losses": losses, "losses_se": losses},
         "tokens": 10,
         "shares": [1 / 3] * 3,
         "seconds": 1.0,
@@ -179,6 +181,7 @@ def measure(store: Store) -> None:
         {"kind": "run.finished", "run": runs[0], **done, **size},
         {"kind": "run.diverged", "run": runs[1], "step": 1},
         {"kind": "run.refused", "run": runs[2], "message": "It cannot be."},
+        STOPPED | {"run": runs[2]},
     )
     for job, end in (
         ("failing", {"kind": "job.failed", "message": "No."}),

@@ -52,6 +52,7 @@ def test_there_is_a_line_of_every_kind(told):
 OF_A_STUDY: dict[str, dict] = {
     "export": {"format": "csv"},
     "export_design": {"format": "csv"},
+    "rehearse": {"format": "megatron", "context": 128},
     "plan_runs": {"parameters": 1e6, "tokens": 1e8, "flops": 1e15},
 }
 PLAIN = ("show", "list_runs", "list_searches", "list_proposals", "list_candidates", "history", "ballot", "list_jobs")

@@ -12,6 +12,7 @@ from dashboard.charts import review as review_charts
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.decide.checkpoint import checkpoint
+from dashboard.views.decide.rehearsal import rehearsal
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.faders import linked_point
@@ -210,6 +211,8 @@ def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
     else:
         st.caption(plain(" ".join(formats[name]["notes"])))
         preview(export(recipe, name), stem)
+        if isinstance(recipe, Recipe):
+            rehearsal(study, recipe, name)
     with st.container(horizontal=True):
         st.download_button(
             "Every format (zip)",

@@ -215,13 +215,28 @@ def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[F
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     } | ask_switches(a, b, c, preset, preset_name)
     found = ask_repeats(a, b, c, start)
-    found["flips"] = c.checkbox(
+    found |= ask_extras(c, start) | ask_start(start)
+    return dataclasses.replace(preset, **changes), found
+
+
+def ask_extras(c, start: StudySpec) -> dict:
+    """What is counted beside the losses, and whether hopeless runs are trained to their end."""
+    flips = c.checkbox(
         "Count negative flips",
         start.flips,
         help="How many windows of text, and items of tasks, get worse than under the prior mixture beyond noise. "
         "Takes repeats. It counts only once you give it a priority or a limit.",
     )
-    return dataclasses.replace(preset, **changes), found | ask_start(start)
+    stops = c.checkbox(
+        "Stop hopeless runs early",
+        start.stop_hopeless,
+        help="Ends a run after a quarter or half of its steps where all of the 95% interval of its predicted end is "
+        "worse than the best finished run; the first 12 runs, baselines and repeats are trained whole. On language "
+        "models of 122 and 310 million weights this saved 48% of the tokens and lost .04% of the best loss, at most "
+        ".14%. Off by default: surrogates that lack bad mixtures miss a loss by .7% rather than .5%. Fewer runs that "
+        "cost as little leave them at .55%.",
+    )
+    return {"flips": flips, "stop_hopeless": stops}
 
 
 def ask_start(before: StudySpec) -> dict:

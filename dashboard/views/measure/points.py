@@ -15,7 +15,7 @@ from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
-from engine.spec.frame import frame_of
+from engine.spec.frame import frame_of, new_frame
 from engine.spec.study import StudySpec, plan_runs
 
 SHOWN = 128  # points of a preview
@@ -94,7 +94,7 @@ def preview(spec: StudySpec, domains: list[str], corpus: dict | None) -> None:
 def points_of(spec: str, domains: tuple[str, ...], corpus: str) -> np.ndarray:
     """(n, D) design points; spec and corpus as JSON, so that what does not change is not drawn again."""
     asked = StudySpec.from_dict(json.loads(spec))
-    frame = frame_of(asked, list(domains), json.loads(corpus))
+    frame = new_frame(asked, list(domains), json.loads(corpus))
     return np.array([run["weights"] for run in plan_runs(asked, "preview", frame) if run["role"] == "design"])
 
 

@@ -37,6 +37,7 @@ from engine.spec.objectives import Aggregate
 from engine.spec.statistics import first_lowest
 from engine.studies.jobs import cancel_job, retry
 from engine.studies.measured import points_measured
+from engine.studies.stopping import spared
 from store import jobs, studies
 
 MOST_JOBS = 12  # shown here; Jobs has more
@@ -76,8 +77,15 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
     table, names = run_table(store, study, aggregate), named_of(study)
     curves_so_far(study, table, names)
     if study.kind == "mixture":
+        stopped_early(study)
         predicted_ends(study, aggregate, names)
         since_start(study, aggregate, names)
+
+
+def stopped_early(study: studies.Study) -> None:
+    """How many runs were stopped early, and what that saved."""
+    if (saved := spared(state.store(), study)) is not None:
+        st.caption(f":material/content_cut: {saved.sentence}")
 
 
 def curves_so_far(study: studies.Study, table: RunTable, names: Named) -> None:
@@ -135,7 +143,8 @@ def imported_from(study: studies.Study) -> str:
 def label_of(table: RunTable, number: int) -> str:
     row = table.columns["number"].index(number)
     label = table.columns["label"][row]
-    return style.escape(f"run {number}, {label}" if label else f"run {number}")
+    ended = ", stopped early" if table.columns["state"][row] == "stopped" else ""
+    return style.escape((f"run {number}, {label}" if label else f"run {number}") + ended)
 
 
 def job_controls(study: studies.Study) -> None:

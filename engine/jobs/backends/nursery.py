@@ -44,6 +44,7 @@ class Nursery:
         self.turn = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
+        self.known = set[int]()  # jobs that the process of now forked: it cannot tell of those of an earlier one
 
     def start(self, argv: Sequence[str], env: dict[str, str], log: int, lock: int) -> int:
         """Fork a job with an environment, its output in `log`, holding `lock`; returns its process id.
@@ -61,12 +62,14 @@ class Nursery:
                     self.close()
                     if not again:
                         raise
-            return int(self.answer(channel))
+            self.known.add(pid := int(self.answer(channel)))
+            return pid
 
     def code(self, pid: int) -> int | None:
-        """The exit code of a job that it forked, None while it runs. Raises OSError if it has ended meanwhile."""
+        """The exit code of a job that it forked, None while it runs. Raises OSError if what forked it has ended
+        meanwhile, also where another process forks jobs now."""
         with self.turn:
-            if self.channel is None:
+            if self.channel is None or pid not in self.known:
                 raise ChildProcessError(f"The process that forked {pid} has ended.")
             socket.send_fds(self.channel, [json.dumps({"pid": pid}).encode()], [])
             found: int | None = self.answer(self.channel)
@@ -109,6 +112,7 @@ class Nursery:
         if self.process is not None:
             self.process.wait()
         self.channel = self.process = None
+        self.known.clear()
 
 
 def serve(channel: socket.socket, idle: float) -> None:

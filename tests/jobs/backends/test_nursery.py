@@ -79,6 +79,7 @@ def test_a_job_outlives_the_process_that_forked_it(local, job, tmp_path):
     until(lambda: read_events(folder) and read_events(folder)[-1]["kind"] == "job.finished")
     again, later = job("again", source={"type": "folder", "path": text})
     assert ended(local, later).code == 0 and read_events(again)[-1]["kind"] == "job.finished"
+    assert local.status(handle).state == "ended"  # not "running" for ever, as one that the new process does not know
 
 
 def test_it_ends_when_nobody_asks_and_is_started_again_for_the_next_job(local, job, tmp_path):
