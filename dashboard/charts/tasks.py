@@ -55,6 +55,8 @@ def components(names: list[str], are_tasks: list[bool], found: Components) -> go
         yaxis={"title": {"text": f"second direction, {parts[1]}"}, "range": [-1.05, 1.05]},
     )
     for name, label, task, (x, y) in zip(names, short_labels(names), are_tasks, found.loadings.T, strict=True):
+        if x == y == 0:  # it never varies, and would hide what stands in the middle
+            continue
         side = "left" if x > NEAR else "right" if x < -NEAR else "center"
         fig.add_scatter(
             x=[0, x],
