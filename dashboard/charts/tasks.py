@@ -9,6 +9,8 @@ from engine.analysis.readiness import Components
 from engine.spec.statistics import ci_half_width
 from engine.studies.score_forecasts import Forecast
 
+NEAR = 0.5  # of an edge: beyond it a label stands on the inner side of its point
+
 
 def scores(
     labels: list[str],
@@ -53,6 +55,9 @@ def components(names: list[str], are_tasks: list[bool], found: Components) -> go
         yaxis={"title": {"text": f"second direction, {parts[1]}"}, "range": [-1.05, 1.05]},
     )
     for name, label, task, (x, y) in zip(names, short_labels(names), are_tasks, found.loadings.T, strict=True):
+        if x == y == 0:  # it never varies, and would hide what stands in the middle
+            continue
+        side = "left" if x > NEAR else "right" if x < -NEAR else "center"
         fig.add_scatter(
             x=[0, x],
             y=[0, y],
@@ -60,7 +65,7 @@ def components(names: list[str], are_tasks: list[bool], found: Components) -> go
             line={"width": 1, "color": FAINT},
             marker={"size": [0, 9], "symbol": "circle" if task else "diamond", "color": INK},
             text=["", label],
-            textposition="top center",
+            textposition=f"{'bottom' if y > NEAR else 'top'} {side}",
             hovertemplate=f"{escape(name)}: %{{x:.2f}}, %{{y:.2f}}<extra></extra>",
         )
     return fig

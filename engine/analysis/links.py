@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.spec.statistics import ROUNDING
 
 FEWEST = 12  # runs that a link takes
 STEEPNESS = (np.log(0.2), np.log(12.0))  # logarithm per standard deviation of the runs' losses: from, to
@@ -55,7 +56,7 @@ def link(losses: np.ndarray, scores: np.ndarray, items: int, chance: float) -> L
     """
     known = np.isfinite(losses) & np.isfinite(scores)
     losses, scores = losses[known], np.clip(scores[known], 0, 1)
-    if len(losses) < FEWEST or not losses.std() > 0:
+    if len(losses) < FEWEST or not np.ptp(losses) > ROUNDING * np.abs(losses).max():
         raise Problem(
             f"Cannot link a score to a loss from {len(losses)} runs: {FEWEST} whose losses differ are the fewest."
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analysis.statistics import pooled_noise
+from engine.spec.statistics import ROUNDING
 
 STEER, GUARD = 0.6, 0.3  # lower bounds from which a metric may be an objective, and a limit
 FEWEST = 16  # repeats below which nothing is said
@@ -88,9 +89,10 @@ class Components:
 def components(values: np.ndarray) -> Components | None:
     """Of metrics over runs (R, M) without NaN: None with fewer than three runs or two metrics that vary."""
     spread = values.std(0) if len(values) else np.zeros(values.shape[1])
-    if len(values) < 3 or (spread > 0).sum() < 2:
+    varies = spread > ROUNDING * np.abs(values).max(0, initial=0)  # the mean of equal values may differ in its last bit
+    if len(values) < 3 or varies.sum() < 2:
         return None
-    unit = (values - values.mean(0)) / np.where(spread > 0, spread, 1.0)
+    unit = np.where(varies, values - values.mean(0), 0) / np.where(varies, spread, 1.0)
     _, sizes, rows = np.linalg.svd(unit, full_matrices=False)
     found = np.zeros((2, values.shape[1]))
     found[: len(rows[:2])] = rows[:2]

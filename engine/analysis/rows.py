@@ -152,8 +152,13 @@ def judge_metric_rows(losses: np.ndarray, effects: np.ndarray, shares: Shares, r
     """Leave out each metric in turn, but for so many runs, and predict its effects (K, M) from the others.
 
     losses (R, M) without NaN. The part that known metrics explain is the one with which left-out rows are predicted
-    best; with the part 0 only the runs themselves count.
+    best; with the part 0 only the runs themselves count. Raises Problem for fewer than 4 metrics, or runs.
     """
+    if losses.shape[1] <= FEWEST_KNOWN:
+        raise Problem(
+            f"Cannot judge what {runs} runs tell of a new metric: {FEWEST_KNOWN + 1} known metrics are the fewest, of "
+            f"which each is predicted by the others, and there are {losses.shape[1]}."
+        )
     told: dict[float, list[LeftOut]] = {part: [] for part in PARTS}
     rng = np.random.default_rng(0)
     for m in range(losses.shape[1]):

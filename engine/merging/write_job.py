@@ -10,13 +10,17 @@ from engine.jobs.spool import Job
 from engine.merging.config import from_dict, from_text
 from engine.merging.merge import merge
 from engine.merging.preflight import preflight
+from engine.metrics.evaluators import try_evaluators
 from engine.spec.kinds.merge_write import MergeWriteTask
 from engine.spec.kinds.preflight import PreflightTask
 from engine.spec.merge_point import references
 
 
 def check(job: Job) -> None:
-    """Run a PreflightTask: check all models of a study before anything is merged. Raises Problem with every refusal."""
+    """Run a PreflightTask: check all models of a study, and its evaluators on the base, before anything is merged.
+
+    Raises Problem with every refusal.
+    """
     task = job.task(PreflightTask)
     paths = references(job.workspace, task)
     result = {
@@ -33,6 +37,7 @@ def check(job: Job) -> None:
     write_json(report, found.to_dict())
     if found.refusals:
         raise Problem(" ".join(found.refusals))
+    try_evaluators(task.evaluators, job.workspace, Path(paths[0]), job.beat)
     if found.warnings:
         job.emit(JobNote(" ".join(found.warnings)))
 

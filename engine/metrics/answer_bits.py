@@ -33,6 +33,7 @@ def likelihood(scores: np.ndarray) -> np.ndarray:
 
 METRIC = ItemMetric(
     name="answer_bits",
+    says="How much the right answers surprise the model: it differs between models that only guess yet.",
     unit=BITS,
     higher_is_better=False,
     needs=("right answers", lambda task: True),

@@ -26,6 +26,7 @@ def best_sample(answers: Answers) -> list[list[str]]:
 
 METRIC = ItemMetric(
     name="best_of_n",
+    says="The verifier's score of the best of several written answers, from 0 to 1: the mean over items.",
     unit="fraction of items",
     higher_is_better=True,
     needs=("right answers", lambda task: True),

@@ -46,6 +46,7 @@ def guessed(task: EvalTask) -> float | None:
 NEEDS = ("choices", has_choices)
 METRIC = ItemMetric(
     name="accuracy",
+    says="The part of the items whose likeliest choice, read as a whole, is right.",
     unit="accuracy",
     higher_is_better=True,
     needs=NEEDS,
@@ -55,6 +56,7 @@ METRIC = ItemMetric(
 )
 PER_BYTE = ItemMetric(
     name="accuracy_per_byte",
+    says="The part of the items whose likeliest choice for its length in bytes is right.",
     unit="accuracy",
     higher_is_better=True,
     needs=NEEDS,

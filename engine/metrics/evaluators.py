@@ -11,7 +11,8 @@ measure a speed. What it prints goes to the job's log; it keeps its environment,
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,33 @@ def evaluated(
         return read(out, metrics, name)
     finally:
         out.unlink(missing_ok=True)
+
+
+def try_evaluators(
+    evaluators: Mapping[str, Mapping[str, str]], workspace: Path, base: Path, beat: Callable[[], None]
+) -> None:
+    """Ask each of a study's programs (engine.spec.merge.MergeSpec) for its metrics of a checkpoint that is there.
+
+    They get links to its files, in a folder of their own. Raises Problem if one fails, or tells something else.
+    """
+    for name, metrics in evaluators.items():
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Path(folder) / "checkpoint"
+            checkpoint.mkdir()
+            for file in base.resolve().iterdir():
+                (checkpoint / file.name).symlink_to(file.resolve())
+            try:
+                evaluated(name, list(metrics), workspace, checkpoint, beat)
+            except Problem as problem:
+                raise Problem(
+                    f"{problem} It was tried on the base, and nothing is merged before it tells its metrics of that: "
+                    "fix it, then retry this job."
+                ) from problem
+
+
+def programs_in(workspace: Path) -> list[str]:
+    """The names of the programs that can be evaluators, sorted."""
+    return programs.names_in(workspace, FOLDER)
 
 
 def read(out: Path, metrics: Sequence[str], name: str) -> tuple[list[float], list[float]]:

@@ -15,6 +15,7 @@ def matches(answers: Answers) -> np.ndarray:
 
 METRIC = ItemMetric(
     name="exact_match",
+    says="The part of the items to which the model writes a right answer, letter by letter.",
     unit="fraction of items",
     higher_is_better=True,
     needs=("right answers", lambda task: True),

@@ -137,13 +137,15 @@ def first(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ItemMetric:
-    """name: in files of tasks; unit; needs: what each item must have, in words, and whether it has it; score: of every
-    item, (G, I) or, where the value needs more than one number of each, (G, I, K), NaN for an item that was left out;
-    value: of the scores of kept items; chance: what guessing scores, None where that means nothing; answer: the texts
-    that it scores, [G][I], as pages show them; item: of the scores (G, I, K), how well each item was answered (G, I),
-    higher is better: what pages show of it, and what two models differ in."""
+    """name: in files of tasks; says: what its value is, in a sentence for whoever has never met it; unit; needs: what
+    each item must have, in words, and whether it has it; score: of every item, (G, I) or, where the value needs more
+    than one number of each, (G, I, K), NaN for an item that was left out; value: of the scores of kept items; chance:
+    what guessing scores, None where that means nothing; answer: the texts that it scores, [G][I], as pages show them;
+    item: of the scores (G, I, K), how well each item was answered (G, I), higher is better: what pages show of it, and
+    what two models differ in."""
 
     name: str
+    says: str
     unit: str
     higher_is_better: bool
     needs: tuple[str, Callable[[EvalTask], bool]]

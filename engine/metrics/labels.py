@@ -55,6 +55,7 @@ def hit(found: np.ndarray) -> np.ndarray:
 NEEDS = ("the same choices in every item", lambda task: bool(task.labels))
 MACRO_F1 = ItemMetric(
     name="macro_f1",
+    says="How well each label is found (F1), the mean over labels: one that is never said counts as 0.",
     unit="F1",
     higher_is_better=True,
     needs=NEEDS,
@@ -65,6 +66,7 @@ MACRO_F1 = ItemMetric(
 )
 CALIBRATION = ItemMetric(
     name="calibration_error",
+    says="How far the model's confidence in its answers lies from how often they are right.",
     unit="probability",
     higher_is_better=False,
     needs=NEEDS,

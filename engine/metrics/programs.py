@@ -71,6 +71,13 @@ def find(workspace: Path | None, folder: str, name: str) -> Path | None:
     return path if path is not None and path.is_file() and not path.is_symlink() else None
 
 
+def names_in(workspace: Path, folder: str) -> list[str]:
+    """The names of the programs in a folder, sorted."""
+    there = workspace / folder
+    names = (path.name for path in there.iterdir()) if there.is_dir() else ()
+    return sorted(name for name in names if find(workspace, folder, name))
+
+
 def run(
     program: Program,
     command: list[str],

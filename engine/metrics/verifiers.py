@@ -85,9 +85,7 @@ def check_verifier(name: str, workspace: Path) -> None:
 
 def programs_in(workspace: Path) -> list[str]:
     """The names of the programs that can be verifiers, sorted."""
-    folder = workspace / FOLDER
-    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
-    return sorted(name for name in names if programs.find(workspace, FOLDER, name))
+    return programs.names_in(workspace, FOLDER)
 
 
 def try_verifier(task: EvalTask, workspace: Path, beat: Callable[[], None] = lambda: None) -> float:

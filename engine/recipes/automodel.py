@@ -1,7 +1,7 @@
 """NeMo Automodel's YAML: its chat data set joins files without weights, so it reads one that a script has mixed."""
 
-from engine.recipes.base import Files, Format, Recipe, comment
-from engine.recipes.examples import MIXED, REMARKS, SCRIPT, counts_in, script
+from engine.recipes.base import Files, Recipe, comment
+from engine.recipes.examples import MIXED, SCRIPT, counting, counts_in, script
 from engine.recipes.rules import WHOLE
 
 YAML = f"""dataset:
@@ -16,14 +16,4 @@ def write(recipe: Recipe) -> Files:
     return {"automodel.yaml": comment(recipe) + YAML, SCRIPT: script(recipe)}
 
 
-FORMAT = Format(
-    "NeMo Automodel (instructions)",
-    write,
-    counts_in,
-    "examples",
-    "places",
-    weights="examples",
-    positive=True,
-    remarks=(*REMARKS, "Its lines hold messages, as its ChatDataset reads them."),
-    rule=WHOLE,
-)
+FORMAT = counting("NeMo Automodel", write, counts_in, WHOLE, "Its lines hold messages, as its ChatDataset reads them.")

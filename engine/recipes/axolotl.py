@@ -1,7 +1,7 @@
 """Axolotl's YAML: its sets have no weights, so it reads one file that a script has mixed."""
 
-from engine.recipes.base import Files, Format, Recipe, comment
-from engine.recipes.examples import MIXED, REMARKS, SCRIPT, counts_in, script
+from engine.recipes.base import Files, Recipe, comment
+from engine.recipes.examples import MIXED, SCRIPT, counting, counts_in, script
 from engine.recipes.rules import DROPPING
 
 YAML = f"""datasets:
@@ -17,14 +17,10 @@ def write(recipe: Recipe) -> Files:
     return {"axolotl.yaml": comment(recipe) + YAML, SCRIPT: script(recipe)}
 
 
-FORMAT = Format(
-    "Axolotl (instructions)",
+FORMAT = counting(
+    "Axolotl",
     write,
     counts_in,
-    "examples",
-    "places",
-    weights="examples",
-    positive=True,
-    remarks=(*REMARKS, "Add the rest of your configuration, such as the base model and num_epochs: 1."),
-    rule=DROPPING,
+    DROPPING,
+    "Add the rest of your configuration, such as the base model and num_epochs: 1.",
 )

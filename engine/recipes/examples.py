@@ -5,8 +5,11 @@ examples at the budget, by each set's mean length. Where a trainer can say no su
 script draws: every whole pass, the rest at random without repeats, all shuffled. It needs the standard library only.
 """
 
-from engine.recipes.base import Files, Recipe, comment, quoted
+from collections.abc import Callable
+
+from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
+from engine.recipes.rules import Rule
 
 SCRIPT = "mix_examples.py"
 MIXED = "mixture.jsonl"
@@ -37,6 +40,12 @@ def main(root: Path = Path("."), out: Path = Path("mixture.jsonl"), seed: int = 
 if __name__ == "__main__":
     main(*map(Path, sys.argv[1:3]))
 """
+
+
+def counting(title: str, write: Callable, read: Callable, rule: Rule, *remarks: str) -> Format:
+    """A format whose files hold numbers of examples; remarks: besides those of all such formats."""
+    told = {"unit": "examples", "keys": "places", "weights": "examples", "positive": True, "rule": rule}
+    return Format(f"{title} (instructions)", write, read, remarks=(*REMARKS, *remarks), **told)
 
 
 def script(recipe: Recipe) -> str:

@@ -7,8 +7,8 @@ import json
 
 import yaml
 
-from engine.recipes.base import Files, Format, Recipe, comment, quoted
-from engine.recipes.examples import REMARKS
+from engine.recipes.base import Files, Recipe, comment, quoted
+from engine.recipes.examples import counting
 from engine.recipes.rules import EXAMPLES
 
 
@@ -30,19 +30,12 @@ def read(files: Files) -> dict[str, float]:
     return {sets[name]["file_name"]: sets[name]["num_samples"] for name in asked["dataset"].split(",")}
 
 
-FORMAT = Format(
-    "LLaMA-Factory (instructions)",
+FORMAT = counting(
+    "LLaMA-Factory",
     write,
     read,
-    "examples",
-    "places",
-    weights="examples",
-    positive=True,
-    remarks=(
-        *REMARKS,
-        "Where a set is passed more than once, LLaMA-Factory draws the rest with replacement: some of its examples "
-        "come more often than others.",
-        "Add each set's columns and formatting in dataset_info.json, unless it is in Alpaca's form.",
-    ),
-    rule=EXAMPLES,
+    EXAMPLES,
+    "Where a set is passed more than once, LLaMA-Factory draws the rest with replacement: some of its examples come "
+    "more often than others.",
+    "Add each set's columns and formatting in dataset_info.json, unless it is in Alpaca's form.",
 )

@@ -2,8 +2,8 @@
 
 import shlex
 
-from engine.recipes.base import Files, Format, Recipe, comment
-from engine.recipes.examples import REMARKS
+from engine.recipes.base import Files, Recipe, comment
+from engine.recipes.examples import counting
 from engine.recipes.rules import DROPPING
 
 NAME = "ms_swift.sh"
@@ -23,14 +23,4 @@ def read(files: Files) -> dict[str, float]:
     return {place: int(count) for place, _, count in sets}
 
 
-FORMAT = Format(
-    "ms-swift (instructions)",
-    write,
-    read,
-    "examples",
-    "places",
-    weights="examples",
-    positive=True,
-    remarks=REMARKS,
-    rule=DROPPING,
-)
+FORMAT = counting("ms-swift", write, read, DROPPING)

@@ -2,8 +2,8 @@
 
 import yaml
 
-from engine.recipes.base import Files, Format, Recipe, comment, quoted
-from engine.recipes.examples import REMARKS
+from engine.recipes.base import Files, Recipe, comment, quoted
+from engine.recipes.examples import counting
 from engine.recipes.rules import EXAMPLES
 
 
@@ -18,14 +18,4 @@ def read(files: Files) -> dict[str, float]:
     return {place: int(count) for place, count in zip(words[0::2], words[1::2], strict=True)}
 
 
-FORMAT = Format(
-    "open-instruct (instructions)",
-    write,
-    read,
-    "examples",
-    "places",
-    weights="examples",
-    positive=True,
-    remarks=REMARKS,
-    rule=EXAMPLES,
-)
+FORMAT = counting("open-instruct", write, read, EXAMPLES)

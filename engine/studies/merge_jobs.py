@@ -65,7 +65,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     names = coordinates(merge, experts, layers)
     if merge.external:
         task = merging_of(spec, study, experts, names, domains)
-        check = PreflightTask(study=study, base=task.base, experts=task.experts)
+        check = PreflightTask(study=study, base=task.base, experts=task.experts, evaluators=merge.evaluators)
         rows, jobs = [], [{"job": f"{study}-preflight", "spec": check.spec(priority=priority_of(spec))}]
     else:
         rows, jobs = training(spec, study, domains, names, manifest)

@@ -58,3 +58,8 @@ def test_two_groups_of_tasks_are_two_directions():
     assert np.all(np.abs(found.loadings[0, :3]) > 0.5) and np.all(np.abs(found.loadings[1, 3:]) > 0.6)
     assert components(values[:2]) is None and components(np.ones((9, 3))) is None
     assert found.explained[0] == pytest.approx(0.6, abs=0.1)
+    for same in (0.4, 0.7, 1e9 / 3):  # the mean of equal numbers may differ from them in its last bit
+        assert components(np.hstack([one[:12], np.full((12, 1), same)])) is None
+        beside = components(np.hstack([values, np.full((80, 1), same)]))
+        assert np.all(beside.loadings[:, -1] == 0)
+        np.testing.assert_allclose(beside.explained, found.explained, rtol=1e-6)

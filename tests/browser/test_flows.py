@@ -91,7 +91,7 @@ def test_from_the_first_start_to_an_export(tab, tmp_path):
     with working(tmp_path / "workspace", demo=True) as page:
         page.show(tab)
         expect(tab.get_by_role("button", name="New study")).to_be_visible()
-        expect(tab.get_by_text("better than").first).to_be_visible(timeout=TRAINING)
+        expect(tab.get_by_text("natural mixture").first).to_be_visible(timeout=TRAINING)
         shares = exported_shares(tab, tmp_path)
         assert sum(shares) == pytest.approx(1, abs=1e-6) and min(shares) >= 0
 
@@ -120,7 +120,7 @@ def test_from_a_folder_of_ones_own_to_a_recipe(tab, tmp_path):
         form.get_by_role("button", name="Start").click()
         expect(tab.get_by_text("Mine").first).to_be_visible()
         go(tab, "Studies")
-        expect(tab.get_by_text("better than").first).to_be_visible(timeout=TRAINING)
+        expect(tab.get_by_text("natural mixture").first).to_be_visible(timeout=TRAINING)
         shares = exported_shares(tab, tmp_path)
         assert len(shares) == 3 and sum(shares) == pytest.approx(1, abs=1e-6)
 

@@ -12,8 +12,9 @@ from engine.core.workspace import Workspace
 from engine.jobs.events import JobFinished, JobStarted
 from engine.jobs.journal import write_event
 from engine.jobs.spool import Job
-from engine.merging.write_job import write
+from engine.merging.write_job import check, write
 from engine.spec.kinds.merge_write import MergeWriteTask
+from engine.spec.kinds.preflight import PreflightTask
 from store import jobs
 from store.database import Store
 from store.from_journals import rebuild
@@ -65,3 +66,21 @@ def test_what_the_preflight_refuses_is_refused_before_anything_is_written(store,
         done(store, folder)
     assert not (store.workspace.root / "exports" / "nothing").exists()
     assert [event["kind"] for event in read_events(folder)] == ["job.started"]
+
+
+def test_a_program_that_fails_on_the_base_is_refused_before_anything_is_merged(store):
+    root = store.workspace.root
+    (root / "checkpoints").mkdir(exist_ok=True)
+    family(root / "checkpoints")
+    (root / "evaluators").mkdir(exist_ok=True)
+    (root / "evaluators" / "own.py").write_text("raise SystemExit(3)")
+    paths = {name: f"checkpoints/{name}" for name in ("one", "two")}
+    told = {"own.py": {"score": "higher"}}
+    store.submit("first", PreflightTask(study="s", base="checkpoints/base", experts=paths, evaluators=told).spec())
+    folder = store.spool.find("first")
+    job = Job(folder, root, json.loads((folder / "spec.json").read_text()))
+    with pytest.raises(Problem, match=r"by the evaluator 'own.py': it ended with 3.*It was tried on the base"):
+        check(job)
+    works = f"open(__import__('sys').argv[4], 'w').write({json.dumps({'metrics': {'score': 1}})!r})"
+    (root / "evaluators" / "own.py").write_text(works)
+    check(job)

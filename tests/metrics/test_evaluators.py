@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import Problem, Stopped
 from engine.core.workspace import Workspace
-from engine.metrics.evaluators import evaluated
+from engine.metrics.evaluators import evaluated, programs_in, try_evaluators
 from engine.spec.merge import MergeSpec
 from store import runs, studies
 from store.database import Store
@@ -115,6 +115,21 @@ def test_what_a_program_does_wrong_is_said(tmp_path, text, words):
         evaluated("own.py", ["score"], tmp_path, checkpoint, lambda: None)
     assert words in str(refused.value)
     assert list(tmp_path.glob("*.json")) == []
+
+
+def test_programs_are_tried_on_the_base_whose_folder_stays_as_it_is(tmp_path):
+    base = tmp_path / "models" / "base"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
+    link = tmp_path / "base"
+    link.symlink_to(base)
+    reads = "; at = pathlib.Path(sys.argv[2]); (at / 'more').write_text((at / 'config.json').read_text())"
+    made(tmp_path, WRITES.format('{"metrics": {"score": 1}}') + reads)
+    try_evaluators({"own.py": {"score": "higher"}}, tmp_path, link, lambda: None)
+    assert [one.name for one in base.iterdir()] == ["config.json"]
+    with pytest.raises(Problem, match=r"told nothing of 'other'.*It was tried on the base, and nothing is merged"):
+        try_evaluators({"own.py": {"other": "higher"}}, tmp_path, link, lambda: None)
+    assert programs_in(tmp_path) == ["own.py"] and programs_in(tmp_path / "none") == []
 
 
 def test_numbers_and_errors_are_read(tmp_path):

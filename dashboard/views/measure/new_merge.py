@@ -12,8 +12,9 @@ from dashboard.views.shared.metrics import ask_metrics, ask_tasks
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
+from engine.metrics.evaluators import programs_in
 from engine.spec.fidelity import PRESETS, Fidelity
-from engine.spec.merge import MergeSpec, checkpoint, coordinates, layers_of
+from engine.spec.merge import HIGHER, LOWER, MergeSpec, checkpoint, coordinates, layers_of
 from engine.spec.merge_catalogue import card_of, catalogue
 from engine.spec.study import StudySpec
 from store import corpora, studies
@@ -84,6 +85,7 @@ def ask(start: StudySpec) -> tuple[StudySpec, list[str]]:
         "runs": int(runs),
         "seed": int(seed),
     }
+    merge = replace(merge, evaluators=ask_evaluators(start.merge.evaluators) if external else {})
     spec = replace(start, name=name, fidelity=fidelity, corpus=corpus, merge=merge, **measured)
     return spec, coordinates(merge, names, layers)
 
@@ -118,6 +120,36 @@ def ask_checkpoints(folders: list[str], start: MergeSpec) -> tuple[str, dict[str
         raise Problem("Cannot merge without experts. Choose at least one.")
     names = {folder: name for name, folder in start.experts.items()}
     return base, {names.get(one, one): one for one in experts}
+
+
+def ask_evaluators(start: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The programs of the workspace that measure each merge too, and what they tell; none is asked for where there is
+    none. Raises Problem for one whose metrics are not named, so it is the last that the form asks."""
+    known = list(dict.fromkeys([*programs_in(state.store().workspace.root), *start]))
+    if not known:
+        return {}
+    chosen = st.multiselect(
+        "Evaluators",
+        known,
+        list(start),
+        help="Programs in the folder evaluators/ of the workspace, which get each merge as a checkpoint and tell "
+        "metrics of it. They are tried on the base before anything is merged.",
+    )
+    found: dict[str, dict[str, str]] = {}
+    for name in chosen:
+        found[name] = {}
+        for place, way in zip(st.columns(2), (HIGHER, LOWER), strict=True):
+            usual = ", ".join(metric for metric, better in start.get(name, {}).items() if better == way)
+            typed = place.text_input(f"Metrics of {name}: {way} is better", usual, placeholder="by name: one, other")
+            told = {metric.strip(): way for metric in typed.split(",") if metric.strip()}
+            if both := found[name].keys() & told.keys():
+                raise Problem(f"Cannot tell which way {min(both)!r} is better: {name} has it in both fields.")
+            found[name] |= told
+        if not found[name]:
+            raise Problem(
+                f"Cannot measure by {name} yet: name the metrics that it tells, each in one of its two fields."
+            )
+    return found
 
 
 def ask_mixture(corpus: str, start: StudySpec) -> tuple[str, Fidelity]:
@@ -175,4 +207,4 @@ def ask_method(names: list[str], start: MergeSpec, **source) -> MergeSpec:
     tuned = {name: start.tuned.get(name, ends) if own else ends for name, ends in usual.items()}
     knobs = {name: value for name, value in start.knobs.items() if own and name not in tuned}
     by = "model" if by == "per expert" else "layer"
-    return replace(start, method=method, by=by, upper=float(upper), tuned=tuned, knobs=knobs, **source)
+    return replace(start, method=method, by=by, upper=float(upper), tuned=tuned, knobs=knobs, evaluators={}, **source)

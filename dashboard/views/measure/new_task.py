@@ -38,6 +38,8 @@ def form() -> None:
     found = looked_at(make) if source == FILE and make else None
     titles = told_apart({one: metric.title for one, metric in ITEM_METRICS.items()})
     metrics = st.multiselect("Scored by", list(titles), format_func=titles.get, help="Default: by what the items hold.")
+    for name in metrics:
+        st.caption(f"{titles[name]}: {ITEM_METRICS[name].says}")
     apart = found is not None and ask_apart(found, metrics)
     sampling = ask_sampling(metrics or (found.metrics if found else []), found.sampling if found else Sampling())
     private = source != RULE and st.checkbox(

@@ -12,7 +12,7 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.core.short_names import counted
+from engine.core.short_names import counted, listed
 from engine.spec.statistics import ci_half_width
 from engine.studies import score_forecasts, steering
 from engine.studies.measured import points_measured
@@ -64,11 +64,14 @@ def together(study: studies.Study) -> None:
     st.subheader("How they move together", anchor=False)
     which = choose(st, "Metrics", {one: one for one in of}, "components-of", link="components")
     if (found := steering.directions(state.store(), study, of[which])) is None:
-        st.caption("This takes three runs that measured all of these metrics.")
+        st.caption("This takes two metrics that differ between runs, and three runs that measured all of them.")
         return
+    moves = found.loadings.any(axis=0)
     names = [study.metrics[place] for place in of[which]]
     are_tasks = [study.objectives[place].task is not None for place in of[which]]
     plot(charts.components(names, are_tasks, found), key="components")
+    if still := [name for name, moved in zip(names, moves, strict=True) if not moved]:
+        st.caption(f"The same in all runs, so left out: {plain(listed(still))}.")
     said = {
         0: "No direction is more than chance: these metrics do not move together, so their mean follows none of them.",
         1: "One direction is more than chance: a mean of these metrics follows it.",

@@ -19,7 +19,9 @@ from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import counted
+from engine.metrics import ITEM_METRICS
 from engine.spec.kinds.overlap import TaskOverlap
+from engine.spec.objectives import Objective
 from engine.studies import task_scores, tasks
 from engine.studies.measured import aggregate_of
 from engine.studies.steering import warnings
@@ -87,13 +89,19 @@ def of_study(study: studies.Study, own: list[str]) -> None:
         plot(figure, key=f"scores-{title}")
         better = "Higher" if one.objective.higher_is_better else "Lower"
         st.caption(
-            f"{counted(int(known.sum()), 'run')}, {counted(one.objective.items or 0, 'item')}. {better} is better. "
-            f"Bars are 95% over items. {steering(one.readiness) if study.kind == 'mixture' else ''}"
+            f"{says(one.objective)}{counted(int(known.sum()), 'run')}, {counted(one.objective.items or 0, 'item')}. "
+            f"{better} is better. Bars are 95% over items. {steering(one.readiness) if study.kind == 'mixture' else ''}"
         )
         task_overlap.best_gain(one, there)
         task_steering.linked(study, one)
         task_steering.over_size(study, one)
     answers(study, task, found, there)
+
+
+def says(objective: Objective) -> str:
+    """What a score is, in a sentence and a blank after it; nothing of what only a harness' file names."""
+    found = [one.says for one in ITEM_METRICS.values() if one.label(str(objective.task)) == objective.metric]
+    return f"{found[0]} " if found else ""
 
 
 def answers(study: studies.Study, task: str, scored: list[task_scores.Scored], there: TaskOverlap | None) -> None:
@@ -105,8 +113,9 @@ def answers(study: studies.Study, task: str, scored: list[task_scores.Scored], t
         st.caption("This takes two finished runs.")
         return
     left, right = st.columns(2)
-    one = choose(left, "Run", {run: run for run in ids}, "answers-one", link="one", start=ids[0])
-    other = choose(right, "Compare with", {run: run for run in ids}, "answers-other", link="other", start=ids[1])
+    titles = titles_of(study, ids)
+    one = choose(left, "Run", titles, "answers-one", link="one", start=ids[0])
+    other = choose(right, "Compare with", titles, "answers-other", link="other", start=ids[1])
     for metric in scored if there is not None and there.standing else ():
         task_overlap.gain(metric, there, other, one)
     try:
@@ -128,6 +137,13 @@ def answers(study: studies.Study, task: str, scored: list[task_scores.Scored], t
         st.caption("Both runs have the same score on every item.")
         return
     st.dataframe(table_of(rows[:SHOWN], one, other), hide_index=True)
+
+
+def titles_of(study: studies.Study, ids: list[str]) -> dict[str, str]:
+    """Runs by id, as people read them: with the label that a run has, such as that of a baseline."""
+    rows = runs.table(state.store(), study.id).select(["id", "label"]).to_pylist()
+    labels = {row["id"]: row["label"] for row in rows if row["label"]}
+    return {run: f"{run} ({labels[run]})" if run in labels else run for run in ids}
 
 
 def table_of(items: list[task_scores.Answered], one: str, other: str) -> pd.DataFrame:

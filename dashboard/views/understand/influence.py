@@ -29,6 +29,11 @@ from store import studies
 
 ACTS = "influence"
 BY = {"predicted": "Predicted", "measured": "Measured by runs without"}
+ROWS = (
+    "Each known row is left out but for so many runs, and predicted as a combination of the others. Error: root mean "
+    "square, in that of the true effects; 1 is as good as saying that nothing has an effect. True effects are those of "
+    "the fit on all runs."
+)
 
 
 def render(name: str | None) -> None:
@@ -86,10 +91,10 @@ def caption(study: studies.Study, fit: Fit, found: Influences, how: str, pairs: 
     )
     trained = int((found.trained > 0).sum())
     rests = (
-        f"{fit.title} on {counted(len(fit.measured.ids), 'run')}."
+        f"± is 95%, of the prediction's mean: {fit.title} on {counted(len(fit.measured.ids), 'run')}."
         if how == "predicted"
-        else f"{trained} of {len(found.names)} are trained; intervals are of the noise between seeds, and nothing is "
-        "told without repeats."
+        else f"{trained} of {len(found.names)} are trained; ± is 95%, of the noise between seeds, and nothing is told "
+        "without repeats."
     )
     return f"{what} **?**: even the sign is uncertain (95%). {rests}"
 
@@ -164,14 +169,17 @@ def new_domain(study: studies.Study) -> None:
     if found.tells:
         st.success("These runs tell what this domain does to other metrics, as far as the intervals say.")
     else:
-        st.warning(
-            f"{counted(found.few, 'run')} with this domain cannot tell what it does to other metrics: "
-            f"{plain(found.why) or 'rows of other domains that were left out are predicted no better than trivially.'} "
-            "Train more runs with it.",
-            icon=":material/casino:",
-        )
+        st.warning(cannot_tell(found), icon=":material/casino:")
     st.dataframe(domain_table(study, found), hide_index=True)
     st.caption(domain_words(found))
+
+
+def cannot_tell(found: influence.NewDomain) -> str:
+    """Why the runs with a domain do not tell what it does, and what would help."""
+    said = f"It is not known what this domain does to other metrics, by {counted(found.few, 'run')} with it."
+    if found.judged is None:
+        return f"{said} {plain(found.why)}"
+    return f"{said} Rows of other domains that were left out are predicted no better than trivially: train more runs."
 
 
 def domain_table(study: studies.Study, found: influence.NewDomain) -> pd.DataFrame:
@@ -200,17 +208,18 @@ def domain_table(study: studies.Study, found: influence.NewDomain) -> pd.DataFra
 def domain_words(found: influence.NewDomain) -> str:
     """What the numbers are, and how they were judged."""
     words = (
-        f"Each metric with {found.share:.1%} of the domain minus the metric without it, from the runs that have it, "
-        "drawn towards what other domains do; its own loss is left out."
+        f"Each metric with {found.share:.1%} of the domain minus the metric without it, from the runs that have it; "
+        "its own loss is left out."
     )
     if (one := found.judged) is None:
-        return words
+        return f"{words} ± is how far these runs scatter alone."
     return (
-        f"{words} Judged by leaving each of {one.rows} other domains out, but for {counted(one.runs, 'run')} with it: "
-        f"error {digits(one.error, '.2f')} (root mean square, in that of the true effects), where saying that nothing "
-        f"has an effect has 1 and the mean of the other domains {digits(one.mean_error, '.2f')}; by those runs alone "
-        f"{digits(one.direct_error, '.2f')}. Better than both trivial answers in {one.better:.0%} of resamples of the "
-        "rows; 95% are asked for. Intervals are as wide as left-out rows took."
+        f"{words} Effects are drawn towards what other domains do. Judged by leaving each of {one.rows} other domains "
+        f"out, but for {counted(one.runs, 'run')} with it: error {digits(one.error, '.2f')} (root mean square, in that "
+        "of the true effects), where saying that nothing has an effect has 1 and the mean of the other domains "
+        f"{digits(one.mean_error, '.2f')}; by those runs alone {digits(one.direct_error, '.2f')}. Better than both "
+        f"trivial answers in {one.better:.0%} of resamples of the rows; 95% are asked for. Intervals are as wide as "
+        "left-out rows took."
     )
 
 
@@ -233,11 +242,10 @@ def trust(study: studies.Study, aggregate: Aggregate) -> None:
         ]
         if rows:
             st.dataframe(pd.DataFrame(rows), hide_index=True)
-    st.caption(
-        "Each known row is left out but for so many runs, and predicted as a combination of the others. Error: root "
-        "mean square, in that of the true effects; 1 is as good as saying that nothing has an effect. True effects "
-        "are those of the fit on all runs."
-    )
+    if not found.metrics and not found.domains:
+        st.caption("Nothing can be judged yet.")
+    else:
+        st.caption(ROWS)
     if found.combined is not None:
         combinations(study, found.combined, aggregate)
     for why in found.why:

@@ -182,3 +182,26 @@ def test_what_is_written_of_domains_and_metrics_is_read_or_refused():
     for wrong in ("a | b | more", "| b", "a | b | higher | c | d"):
         with pytest.raises(Problem, match="hellaswag"):
             measures_in(wrong)
+
+
+def test_evaluators_of_a_merge_study_are_asked_for_and_kept(domains):
+    root = state.store().workspace.root
+    for name in ("base", "one", "two"):
+        (root / "checkpoints" / name).mkdir(parents=True)
+        (root / "checkpoints" / name / "config.json").write_text("{}")
+    for name in ("judge.py", "speed.py"):
+        (root / "evaluators").mkdir(exist_ok=True)
+        (root / "evaluators" / name).write_text("")
+    told = {"judge.py": {"win": "higher", "refused": "lower"}}
+    merge = {"base": "base", "experts": {"one": "one", "two": "two"}, "evaluators": told}
+    spec = StudySpec.from_dict({"name": "M", "corpus": "alpha", "merge": merge, "runs": 20, "repeats": 0})
+    assert given_back(spec) == spec
+    app = AppTest.from_function(study_form, args=(json.dumps(spec.to_dict()),)).run(timeout=60)
+    next(one for one in app.multiselect if one.label == "Evaluators").set_value(["judge.py", "speed.py"]).run()
+    assert app.exception, "it does not say yet what speed.py tells"
+    fields = {one.label: one for one in app.text_input}
+    fields["Metrics of speed.py: higher is better"].set_value(" a second , total").run()
+    found = StudySpec.from_dict(json.loads(app.text[-1].value))
+    assert not app.exception and found.merge.evaluators == told | {
+        "speed.py": {"a second": "higher", "total": "higher"}
+    }

@@ -41,7 +41,7 @@ def script(given) -> None:
     form()
 
 
-def shown(rows: list[dict] | bytes) -> AppTest:
+def shown(rows: list[dict] | dict | bytes) -> AppTest:
     data = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
     return AppTest.from_function(script, args=(SimpleNamespace(getvalue=lambda: data),), default_timeout=60).run()
 
@@ -76,10 +76,22 @@ def test_how_answers_are_drawn_and_what_scores_them_is_chosen(owner):
     for label, value in (("Answers drawn (n)", 3), ("Temperature", 1.3), ("Tokens of an answer", 5)):
         next(one for one in found.number_input if one.label == label).set_value(value)
     found.run()
+    assert any("The verifier's score of the best of several" in one.value for one in found.caption)
+    (stops,) = [one for one in found.multiselect if one.label == "Texts that end an answer"]
+    assert stops.value == ["the end of a line"] and stops.options[:2] == ["the end of a line", "a blank line"]
+    stops.set_value(["a blank line"]).run()
     found.button[0].click().run()
     assert not found.exception, found.exception
     made = shelf.load(root, "my-task").sampling
     assert (made.verifier, made.samples, made.temperature, made.most_tokens) == ("judge.py", 3, 1.3, 5)
+    assert made.stop == ["\n\n"]
+
+
+def test_a_text_that_ends_an_answer_is_kept_and_said_where_a_right_one_holds_it(owner):
+    items = [{"input": f"{n}+1=", "target": f"{n + 1} END"} for n in range(3)]
+    found = shown({"name": "t", "stop_string": "END", "preferred_score": "exact_str_match", "examples": items})
+    (stops,) = [one for one in found.multiselect if one.label == "Texts that end an answer"]
+    assert stops.value == ["END"]
 
 
 def test_only_an_operator_names_a_program(owner):

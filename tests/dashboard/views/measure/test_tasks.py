@@ -78,6 +78,9 @@ def test_scores_stand_beside_chance_with_what_they_rest_on(owner, monkeypatch):
     said = texts(found)
     assert "40 items. Higher is better." in said and "40 items. Lower is better." in said
     assert "Whether the mixture steers it is not known" in said, "no mixture was trained twice"
+    assert "The part of the items whose likeliest choice" in said, "for whoever never met accuracy"
+    (one, other) = (found.selectbox(key=f"answers-{which}").options for which in ("one", "other"))
+    assert any(run.endswith(" (natural)") for run in one) and one == other
 
 
 def test_answers_of_two_runs_stand_side_by_side(owner):

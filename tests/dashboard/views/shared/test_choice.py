@@ -64,6 +64,7 @@ ONCE_EACH = {
     "words and numbers of our own": {
         *(
             "mine",
+            "ends",
             "[7, 30, 90, 365]",
             "states",
             "looks",

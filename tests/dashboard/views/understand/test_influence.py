@@ -5,11 +5,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.server import state
+from dashboard.views.understand.influence import cannot_tell, domain_words
+from engine.analysis.rows import Row, Shares, judge_metric_rows
+from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyMetric
 from engine.service.owner import Owner
 from engine.spec.objectives import BITS
+from engine.studies.influence import NewDomain
 from engine.studies.measured import frame_of_study
 from tests.analysis.test_left_out import METRICS, World, without
 from tests.support.measured_study import fit, measured_study
@@ -53,7 +57,8 @@ def drawn(view: str) -> tuple[AppTest, str]:
 
 def test_domains_are_predicted_and_measured(owner):
     found, said = drawn("Domains")
-    assert "minus the metric without the row's domain" in said and "on 32 runs" in said
+    assert "minus the metric without the row's domain" in said and "± is 95%, of the prediction's mean" in said
+    assert "on 32 runs" in said
     assert found.button(key="train-without-False").label == "Train the 4 mixtures without one domain"
     found.segmented_control(key="influence-by").set_value("measured").run()
     assert not found.exception
@@ -76,3 +81,12 @@ def test_trust_tells_of_rows_and_combinations(owner):
     found, said = drawn("Trust")
     assert "1 is as good as saying that nothing has an effect" in said
     assert any("runs of a new metric" in one.value for one in found.dataframe)
+
+
+def test_what_cannot_be_judged_names_its_own_cure():
+    row = Row(np.zeros(2), np.ones(2))
+    lacking = NewDomain(["a", "b"], 18, 0.1, row, row, None, "Two domains are too few.")
+    assert cannot_tell(lacking).endswith("by 18 runs with it. Two domains are too few.")
+    assert "drawn towards" not in domain_words(lacking)
+    with pytest.raises(Problem, match=r"4 known metrics are the fewest.*there are 3"):
+        judge_metric_rows(np.ones((9, 3)), np.ones((2, 3)), Shares(np.ones((9, 2)), np.ones((2, 2))), 4)
