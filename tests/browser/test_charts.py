@@ -37,7 +37,7 @@ def test_titles_of_axes_fit_windows_of_any_width(tab, page, path):
         tab.wait_for_function(f"{TITLES_CUT}.length === 0")
 
 
-TOO_WIDE = """[...document.querySelectorAll('.mixdesk-plot')].filter(plot =>
+TOO_WIDE = """[...document.querySelectorAll('.mixdesk-plot')].filter(plot => plot._fullLayout &&
     plot.querySelector('.svg-container').getBoundingClientRect().width > plot.clientWidth + 1).length"""
 
 

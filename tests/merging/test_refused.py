@@ -120,7 +120,7 @@ def rewrite(tensors, folder):
         (lambda t, f: (f / FILE).write_bytes((f / FILE).read_bytes()[:5000]), "truncated"),
         (lambda t, f: (f / FILE).write_bytes(struct.pack("<Q", 10**15) + b"{}"), "damaged"),
         (lambda t, f: (f / FILE).write_bytes(b""), "damaged"),
-        (lambda t, f: (f / FILE).rename(f / "pytorch_model.bin"), "is a pickle"),
+        (lambda t, f: (f / FILE).rename(f / "pytorch_model.bin"), "is a safetensors file"),
         (lambda t, f: (f / FILE).unlink(), "no .safetensors file"),
     ],
 )

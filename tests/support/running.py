@@ -215,6 +215,7 @@ def visit(tab, page: Page, path: str) -> None:
 
 def all_drawn(tab) -> None:
     """Have charts drawn that are out of sight, too, as for paper."""
+    settled(tab)  # a chart whose script is still on its way hears of no paper
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
 
 

@@ -268,7 +268,7 @@ def test_what_is_missing_or_named_alone(tmp_path):
     with pytest.raises(Problem, match="Name its base before it"):
         open_model(str(adapter))
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
-    with pytest.raises(Problem, match="is a pickle"):
+    with pytest.raises(Problem, match="is a safetensors file"):
         open_model(f"{base}+{adapter}")
     (adapter / "adapter_model.bin").rename(adapter / "adapters.safetensors")
     with pytest.raises(Problem, match=r"There is adapters\.safetensors. Save it as peft does"):
