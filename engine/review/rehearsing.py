@@ -54,6 +54,6 @@ def document_lengths(corpus: Corpus, domain: str) -> np.ndarray | None:
     end = corpus.manifest["tokenizer"].get("end")
     if not isinstance(end, int):
         return None
-    ids = np.asarray(corpus.train(domain)[:MOST_TOKENS]) % corpus.vocabulary
-    ends = np.flatnonzero(ids == end)
+    ids = corpus.train(domain)[:MOST_TOKENS]
+    ends = np.flatnonzero((ids % corpus.vocabulary if corpus.answers_only(domain) else ids) == end)
     return np.diff(ends, prepend=-1).astype(float) if len(ends) else None

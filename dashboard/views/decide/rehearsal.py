@@ -8,7 +8,7 @@ from dashboard.views.shared.refused import refusal
 from dashboard.views.shared.text import plain
 from engine.core.errors import Problem
 from engine.recipes import FORMATS, Recipe
-from engine.recipes.rehearsal import Rehearsal
+from engine.recipes.rehearsal import MOST_CONTEXT, Rehearsal
 from engine.review.rehearsing import rehearsed
 from store import studies
 
@@ -30,7 +30,7 @@ def rehearsal(study: studies.Study, recipe: Recipe, format: str) -> None:
     opened = st.toggle("Rehearse the loader", key=f"rehearse-{format}", help="What training would see, by its rule.")
     if not opened:
         return
-    context = st.number_input("Context, tokens", 1, 1 << 24, CONTEXT, key=f"rehearse-context-{format}")
+    context = st.number_input("Context, tokens", 1, MOST_CONTEXT, CONTEXT, key=f"rehearse-context-{format}")
     try:
         found = rehearsed(state.store(), study, recipe, format, int(context))
     except Problem as problem:
