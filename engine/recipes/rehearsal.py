@@ -27,7 +27,8 @@ MOST_CONTEXT = 1 << 24
 class Rehearsal:
     """What a loader would do.
 
-    rows: D of {"domain", "asked": share of tokens, "realised", "low", "high": its 95% interval, "tokens", "drawn":
+    rows: D of {"domain", "asked": share of tokens, "realised", "low", "high": its 95% interval, none where what is cut
+    or dropped is by a mean length alone, "tokens", "drawn":
     samples or documents, "passes", "repeats_after": tokens of training after which it begins again, "lost": share of
     its tokens that are cut off or dropped, "split": share of its documents that stand in several samples}; what is not
     known is None. unit: what is drawn; tokens: that are seen, of `budget`; ends, notes: sentences; plan: a hash of all
@@ -63,7 +64,13 @@ def rehearse(
     weights, total = planned(recipe, rule, context)
     counts = weights * total if rule.drawn else counted_out(weights, total)
     means = np.array([context if seen is None else seen.mean() for seen in units])
-    bounds = interval(rule, weights, total, counts, units, means, np.random.default_rng(seed))
+    guessed = rule.long in ("cut", "dropped") and not set(recipe.domains) <= set(lengths or {})
+    nothing: list[float | None] = [None] * len(recipe.domains)
+    bounds = (
+        (nothing, nothing)
+        if guessed
+        else interval(rule, weights, total, counts, units, means, np.random.default_rng(seed))
+    )
     reads = [context if units[i] is None else known[name].mean() for i, name in enumerate(recipe.domains)]
     tokens = counts * means
     if not tokens.sum():
@@ -73,8 +80,8 @@ def rehearse(
             "domain": name,
             "asked": recipe.shares[i],
             "realised": float(tokens[i] / tokens.sum()),
-            "low": float(bounds[0][i]),
-            "high": float(bounds[1][i]),
+            "low": bounds[0][i],
+            "high": bounds[1][i],
             "tokens": float(tokens[i]),
             "drawn": float(counts[i]),
             **passes(recipe, i, float(counts[i] * reads[i]), float(tokens.sum())),
@@ -165,8 +172,8 @@ def interval(
     units: list[np.ndarray | None],
     means: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The 95% interval of the realised shares (D,), (D,)."""
+) -> tuple[list[float], list[float]]:
+    """The 95% interval of the realised shares, D of each end."""
     drawn = (
         rng.multinomial(total, weights / weights.sum(), REPLICATES) if rule.drawn else np.tile(counts, (REPLICATES, 1))
     )
@@ -175,7 +182,8 @@ def interval(
     noise = rng.standard_normal((2, REPLICATES, len(weights)))
     tokens = np.maximum(drawn * (means + errors * noise[0]) + spread * noise[1], 0.0)
     shares = tokens / np.maximum(tokens.sum(axis=1, keepdims=True), 1e-300)
-    return np.quantile(shares, 0.025, axis=0), np.quantile(shares, 0.975, axis=0)
+    low, high = np.quantile(shares, [0.025, 0.975], axis=0).tolist()
+    return low, high
 
 
 def passes(recipe: Recipe, place: int, read: float, total: float) -> dict[str, float | None]:

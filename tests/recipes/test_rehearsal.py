@@ -114,6 +114,8 @@ def test_what_cannot_be_rehearsed_is_refused_and_what_is_not_known_is_said():
         rehearse(recipe(target_tokens=0.0), "megatron", CONTEXT)
     told = rehearse(recipe(), "hf_datasets", CONTEXT, {"web": np.array([400.0])})
     assert told.notes == ("Of code, chat only the mean length is known: how many are longer than the context is not.",)
+    assert {told.rows[0]["low"], told.rows[2]["high"]} == {None}, "what is cut is by means alone"
+    assert rehearse(recipe(target_tokens=8e5), "automodel", CONTEXT).rows[0]["low"] is not None, "nothing is cut there"
     unknown = rehearse(recipe(tokens_per_document=None, available_tokens=None), "megatron", CONTEXT)
     assert unknown.rows[0]["split"] is unknown.rows[0]["passes"] is None and unknown.notes
 

@@ -38,9 +38,11 @@ def rehearsal(study: studies.Study, recipe: Recipe, format: str) -> None:
         return
     st.dataframe(table(found), hide_index=True, column_config=COLUMNS)
     seen, asked = f"{found.tokens:,.0f}", f"{found.budget:,.0f}"
+    known = "Intervals are 95%, of what is drawn by chance and of the documents whose lengths are known."
+    if found.rows[0]["low"] is None:
+        known = "Realised shares are by mean lengths alone, so they have no interval: take them as a guess."
     st.caption(
-        f"{seen} of {asked} tokens are seen. {found.ends} Intervals are 95%, of what is drawn by chance and of the "
-        f"documents whose lengths are known. {plain(' '.join(found.notes))} Plan {found.plan}."
+        f"{seen} of {asked} tokens are seen. {found.ends} {known} {plain(' '.join(found.notes))} Plan {found.plan}."
     )
 
 
