@@ -19,8 +19,8 @@ from engine.jobs.decisions import JobPlanned, JobRetryAsked
 from engine.jobs.events import Event
 from engine.jobs.spool import Spool
 from store.events import apply
-from store.events.bulk import Cursor, insert
 from store.journal import JOB, SHOWN, Chunk, OwnerJournal, read_on
+from store.offsets import remember
 from store.opening import connect, gather_results, key_by_kind
 from store.rights import OWNER, UNPLANNED, Rights, rights_of
 
@@ -52,7 +52,8 @@ TURN_SECONDS = 0.0005
 class Store:
     """A workspace's database. Exactly one process may have it open; threads share one `Store`.
 
-    `version` counts commits: the key for caches of what was read from the store.
+    `version` counts commits: the key for caches of what was read from the store. What was read in several queries is of
+    one state of the tables where `is_still` says so of the version before the first.
     """
 
     def __init__(self, workspace: Workspace, file: Path | None = None):
@@ -61,6 +62,7 @@ class Store:
         self.file = file or workspace.root / "mixdesk.duckdb"
         self._writing, self._closing = threading.RLock(), False
         self._asked = set[duckdb.DuckDBPyConnection]()  # cursors of queries that run
+        self._committing = False  # a commit is seen by others before `version` tells of it
         self._inside, self._begun = 0, False  # blocks of `alone` in each other, and whether the outermost has written
         self._connection, self._lost = connect(self.file), False
         self.journal = OwnerJournal(workspace.root)
@@ -82,11 +84,15 @@ class Store:
             version, known = self._remembered = (self.version, {})
         if key not in known:
             answer = ask()
-            if version != self.version:  # something was written meanwhile: valid for this call, not cached
+            if not self.is_still(version):  # something was written meanwhile: valid for this call, not cached
                 return answer
             known[key] = answer
         found: Answer = known[key]
         return found
+
+    def is_still(self, version: int) -> bool:
+        """Whether nothing was written since the store had this version, and nothing is about to be seen."""
+        return not self._committing and self.version == version  # in this order: a commit counts before it is over
 
     def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Rows of a query, on a cursor of its own: safe from any thread."""
@@ -136,13 +142,15 @@ class Store:
                 except BaseException:
                     cursor.rollback()
                     raise
+                self._committing = True
                 cursor.commit()
+                self.version += 1
             except duckdb.FatalException:
                 self._lost = True
                 raise
             finally:
+                self._committing = False
                 cursor.close()
-            self.version += 1
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -329,22 +337,3 @@ def why(error: Exception) -> str:
     """Why an event could not be applied."""
     reason = str(error) if isinstance(error, Problem) else f"Cannot apply it: {type(error).__name__}: {error}"
     return reason[:SHOWN]
-
-
-def storable(text: str) -> str:
-    """Text without what no UTF-8 can hold: halves of surrogate pairs are written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def remember(cursor: Cursor, chunks: list[Chunk]) -> None:
-    """Write the journals' offsets and their corrupt lines."""
-    read_to = {chunk.key: chunk.read_to for chunk in chunks}
-    insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
-    if aside := [(chunk.name, one) for chunk in chunks for one in chunk.corrupt]:
-        columns = {
-            "journal": [name for name, _ in aside],
-            "read_from": [one.begins for _, one in aside],
-            "text": [storable(one.text) for _, one in aside],
-            "reason": [storable(one.reason) for _, one in aside],
-        }
-        insert(cursor, "corrupt_lines", columns, {})

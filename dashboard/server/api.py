@@ -24,12 +24,11 @@ from engine.commands import contract
 from engine.core import system
 from engine.core.errors import Conflict, Missing, Problem, TooLarge, Unavailable
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
-from engine.core.shown import bounded
+from engine.core.shown import bounded, storable
 from engine.jobs import journal_upload
 from engine.jobs.tokens import job_token
 from engine.service import api_tokens
 from engine.studies import imports
-from store.database import storable
 
 log = logging.getLogger("mixdesk.api")
 

@@ -118,3 +118,8 @@ def shown(value: object) -> str:
         text = short(str(value)) if digits < MOST else f"a whole number of about {digits:,} digits"
         return f"{text} ({TOO_LARGE})"
     return repr(value) if isinstance(value, Huge) else short(repr(value))
+
+
+def storable(text: str) -> str:
+    """Text without what no UTF-8 can hold: halves of surrogate pairs are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -189,7 +189,7 @@ def is_settled(store: Store, study: studies.Study) -> bool:
     """Whether nothing more will happen by itself: no job of the study waits or runs, and `advance` would queue none.
     Both at once: between two looks a fit may end and its search be queued, which neither of them sees."""
     version = store.version
-    return _is_settled(store, studies.get(store, study.id)) and store.version == version
+    return _is_settled(store, studies.get(store, study.id)) and store.is_still(version)
 
 
 def _is_settled(store: Store, study: studies.Study) -> bool:

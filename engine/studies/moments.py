@@ -100,7 +100,7 @@ def moment_of(
     for _ in range(TRIES):
         version = store.version
         found = _read(store, studies.get(store, study.id), aggregate, surrogate)
-        if store.version == version:
+        if store.is_still(version):
             break
     return found
 

@@ -24,8 +24,9 @@ def talk(*arguments: str, ask, **environment: str):
 
     async def session():
         async with (
-            stdio_client(StdioServerParameters(command=command[0], args=command[1:], **place)) as (read, write),
-            ClientSession(read, write) as client,
+            # by default it takes what standard error was where it was imported: in a test that reads it, no file
+            stdio_client(StdioServerParameters(command=command[0], args=command[1:], **place), sys.__stderr__) as ends,
+            ClientSession(*ends) as client,
         ):
             await client.initialize()
             return await ask(client)

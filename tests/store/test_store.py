@@ -201,6 +201,34 @@ def test_two_threads_write_and_nothing_is_lost(store):
     assert len(studies.all_studies(store)) == 40
 
 
+def test_what_is_read_while_a_commit_becomes_visible_is_not_kept(store, monkeypatch):
+    """Others see a commit before it is over: what they read of it is of no version yet."""
+    before, seen = store.version, []
+
+    class Slow:
+        """A cursor whose commit is looked at in the middle."""
+
+        def __init__(self, cursor):
+            self.cursor = cursor
+
+        def __getattr__(self, name):
+            return getattr(self.cursor, name)
+
+        def commit(self):
+            self.cursor.commit()
+            read = store.remembered("notes", lambda: store.rows("SELECT name FROM journals WHERE name = 'late'"))
+            seen.append((read, store.version == before, store.is_still(before)))
+
+    real = store._cursor
+    store.remembered("notes", lambda: [])  # what was known of this version
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_cursor", lambda: Slow(real()))
+        with store.transaction() as cursor:
+            cursor.execute("INSERT INTO journals VALUES ('late', 1)")
+    assert seen == [([], True, False)], "half of it would be mixed with what was known before"
+    assert store.remembered("notes", lambda: ["now"]) == ["now"] and store.is_still(store.version)
+
+
 def test_a_newer_workspace_is_refused_and_left_alone(workspace):
     (workspace.root / "version").write_text("99\n")
     with pytest.raises(Problem, match=r"version is '99'.*Update Mixdesk"):
