@@ -11,6 +11,7 @@ from engine.core.system import hold_standard_streams
 from engine.core.workspace import Workspace
 from engine.jobs import backends
 from engine.jobs.backends import Backend
+from engine.jobs.backends.cluster_file import DASHBOARD
 from engine.jobs.supervisor import Supervisor
 
 
@@ -25,7 +26,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--jobs", type=int, default=1000, help="jobs submitted to the cluster at once (default: %(default)s)"
     )
-    made.add_argument("--address", default="http://127.0.0.1:8265", help="ray: of its dashboard (default: %(default)s)")
+    made.add_argument(
+        "--cluster",
+        type=given_path,
+        metavar="FILE",
+        help="how jobs are asked for (default: the workspace's cluster.toml)",
+    )
+    made.add_argument("--address", default="", help=f"ray: of its dashboard (default: {DASHBOARD})")
     made.add_argument("--card-mb", type=int, default=0, help="ray: memory of one GPU; lets small jobs share a card")
     made.add_argument(
         "--slurm",

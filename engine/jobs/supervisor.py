@@ -18,13 +18,13 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, write_json, write_text
 from engine.jobs import logs
+from engine.jobs.attempts import deaths, got_further
 from engine.jobs.backends import Backend, Status
 from engine.jobs.devices import Lease, machine
 from engine.jobs.events import (
     ENDINGS,
     OUTCOMES,
     SHARED,
-    Event,
     JobCancelled,
     JobDied,
     JobFailed,
@@ -42,6 +42,7 @@ from engine.jobs.tokens import job_token
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between status files for the page
 KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
+REST_SECONDS = 10.0  # before a backend that took no job is asked again
 # Processes side by side have one thread each: two thread pools on two cores spin against each other. And glibc keeps
 # freed blocks for the next tensor: returning and refetching them page by page costs up to half of an evaluation.
 CHILD_ENVIRONMENT = {
@@ -75,6 +76,7 @@ class Supervisor:
         self.ending: dict[str, tuple[float, str]] = {}  # job -> when TERM was sent (monotonic), and why
         self.heartbeats: dict[str, tuple[int, float]] = {}  # job -> its last heartbeat, and when we saw it
         self.loud: dict[str, int] = {}  # job -> its log's length when it was last cut, bytes
+        self.rests: dict[str, float] = {}  # backend -> until when it is not asked (monotonic)
         self.reported, self.stopping = -REPORT_SECONDS, False
 
     def run(self) -> None:
@@ -115,7 +117,7 @@ class Supervisor:
         for folder, spec in self.queue.in_order():
             backend = self.cluster if self.cluster and runs_on_cluster(spec.kind) else self.local
             need = (backend.name, spec.cpus, spec.device, spec.gpu_memory_mb)
-            if need in refused or spec.study in full:
+            if need in refused or spec.study in full or time.monotonic() < self.rests.get(backend.name, 0):
                 continue
             outcome, other = self.queue.outcome(spec)
             if outcome == "failed":
@@ -157,6 +159,7 @@ class Supervisor:
                 handle = backend.submit(f"{folder.name}-{attempt}", argv, env, lease, folder / "log.txt", lock)
             except (OSError, Problem):
                 self.spool.move(folder, "queued")
+                self.rests[backend.name] = time.monotonic() + REST_SECONDS
                 raise
             lease = replace(lease, handle=handle)
             self.leases[folder.name], self.specs[folder.name] = lease, spec
@@ -268,7 +271,7 @@ class Supervisor:
         elif (folder / "cancel").exists():
             write_event(folder, JobCancelled("while it ran"))
             place = "ended"
-        elif isinstance(last, JobPaused) or reason in HELD_UP:
+        elif isinstance(last, JobPaused) or reason in HELD_UP or self.was_held_up(folder, lease, status):
             if not isinstance(last, JobPaused):
                 write_event(folder, JobPaused())
             place = "queued"
@@ -278,6 +281,10 @@ class Supervisor:
             place = self.after_a_death(folder)
         self.forget(folder.name)
         self.spool.move(folder, place)
+
+    def was_held_up(self, folder: Path, lease: Lease, status: Status) -> bool:
+        """Whether the cluster ended a job that got on: it was preempted, say, or its time was up. That is no death."""
+        return status.held_up and folder.name not in self.ending and got_further(folder, lease.begins)
 
     def forget(self, name: str) -> None:
         """Drop what is known of a job that is no longer active; its room is free again."""
@@ -292,7 +299,7 @@ class Supervisor:
 
     def after_a_death(self, folder: Path) -> str:
         """Retry a job, or give it up; returns the spool folder for it. The reasons are in its journal."""
-        died = [event.message for event in this_round(read_events(folder, JobDied, JobRequeued))]
+        died = deaths(folder)
         if len(died) <= self.specs[folder.name].retries:
             return "queued"
         count = f"{len(died)} times, last" if len(died) > 1 else "and may not be retried"
@@ -327,12 +334,6 @@ def changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def this_round(events: list[Event]) -> list[JobDied]:
-    """The deaths since the job was last queued again by a user."""
-    starts = [i for i, event in enumerate(events) if isinstance(event, JobRequeued)]
-    return [event for event in events[starts[-1] + 1 if starts else 0 :] if isinstance(event, JobDied)]
 
 
 def runs_on_cluster(kind: str) -> bool:

@@ -26,11 +26,13 @@ BACKENDS = {
 
 @dataclass(frozen=True)
 class Status:
-    """state: waiting | running | ended; code: the exit code where it is known; cause: of a failure, in words."""
+    """state: waiting | running | ended; code: the exit code where it is known; cause: of a failure, in words; held_up:
+    whether the cluster ended it for reasons of its own, so that it is to go on elsewhere."""
 
     state: str
     code: int | None = None
     cause: str = ""
+    held_up: bool = False
 
 
 class Backend(ABC):

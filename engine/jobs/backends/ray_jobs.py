@@ -8,6 +8,7 @@ import shlex
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from engine.core.errors import Problem
 from engine.jobs.backends import Backend, Status, cause_of, fraction_of_card
+from engine.jobs.backends.cluster_file import RayOptions, read_cluster
 from engine.jobs.devices import Lease
 from engine.jobs.spec import JobSpec
 
@@ -33,40 +35,47 @@ class Ray(Backend):
 
     name = "ray"
 
-    def __init__(self, slots: int, address: str, card_mb: int = 0):
+    def __init__(self, slots: int, options: RayOptions):
         """Raises Problem if no cluster answers."""
-        self.slots, self.address, self.card_mb = slots, address, card_mb
+        self.slots, self.options, self.address = slots, options, options.address
         self.known: dict[str | None, Any] = {}  # submission id -> Ray's JobDetails, as of `looked`
         self.looked = 0.0
         self.trouble: str | None = None
         try:
-            self.client = JobSubmissionClient(address)
+            self.client = JobSubmissionClient(self.address)
         except Exception as error:  # ConnectionError, RuntimeError and others, depending on the server
             raise Problem(
-                f"Cannot reach a Ray cluster at {address}: {first_line(error)}. Start one with `ray start --head`, "
-                "and give the address of its dashboard as --address."
+                f"Cannot reach a Ray cluster at {self.address}: {first_line(error)}. Start one with "
+                "`ray start --head`, and give the address of its dashboard as --address."
             ) from error
 
     @classmethod
     def from_options(cls, options: Namespace, root: Path) -> Self:
-        return cls(options.jobs, options.address, options.card_mb)
+        found = read_cluster(root, options.cluster, "ray").ray
+        given = {"address": options.address, "card_mb": options.card_mb}  # on the command line: over the file's
+        return cls(options.jobs, replace(found, **{name: value for name, value in given.items() if value}))
 
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Ray queues what has no room yet; `slots` bounds how many jobs it has."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
-        return {"cpus": need.cpus, "gpus": fraction_of_card(need, self.card_mb), "gpu_memory_mb": need.gpu_memory_mb}
+        return {
+            "cpus": need.cpus,
+            "gpus": fraction_of_card(need, self.options.card_mb),
+            "gpu_memory_mb": need.gpu_memory_mb,
+        }
 
     def submit(
         self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
     ) -> str:
         try:
             return self.client.submit_job(
-                entrypoint=shlex.join(argv),
+                entrypoint=entrypoint(self.options.setup, argv),
                 submission_id=name,
-                runtime_env={"env_vars": env},
+                runtime_env={"env_vars": env, **({"image_uri": self.options.image} if self.options.image else {})},
                 entrypoint_num_cpus=resources.cpus,
                 entrypoint_num_gpus=resources.gpus or None,
+                entrypoint_resources=self.options.resources or None,
             )
         except Exception as error:
             if "already exists" in str(error):
@@ -108,6 +117,12 @@ class Ray(Backend):
 
     def devices(self) -> dict[str, Any]:
         return {"slots": self.slots, "gpus": [], "trouble": self.trouble}
+
+
+def entrypoint(setup: Sequence[str], argv: Sequence[str]) -> str:
+    """The shell line that runs a command, after the lines before it."""
+    command = shlex.join(argv)
+    return shlex.join(["bash", "-c", "\n".join(["set -e", *setup, f"exec {command}"])]) if setup else command
 
 
 def first_line(error: object) -> str:

@@ -4,8 +4,11 @@ submitit's executor "local" runs the same path without Slurm: it is for trying o
 """
 
 import os
+import shlex
 import signal
 import subprocess
+import sys
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,17 +19,24 @@ import submitit
 
 from engine.core.errors import Problem
 from engine.jobs.backends import Backend, Status, cause_of, fraction_of_card
+from engine.jobs.backends.cluster_file import SlurmOptions, read_cluster
 from engine.jobs.devices import Lease
 from engine.jobs.spec import JobSpec
 
-DAY_MINUTES = 24 * 60
+DEFAULTS = SlurmOptions()
+LOOK_SECONDS = 1.0
 NOT_FOUND = 127  # the shells' exit code for a missing command
 PROC = Path("/proc")
-WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
+# Slurm's states of a job.
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "CONFIGURING", "RESV_DEL_HOLD", "SPECIAL_EXIT")
+RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "RESIZING", "SUSPENDED", "STOPPED")
+HELD_UP = ("PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "REVOKED")  # not the job's own failure
+FORGOTTEN = "nothing of it any more"
 
 
 def follow(argv: list[str], env: dict[str, str], log: str) -> int:
-    """On the node: run the command in a session of its own, pass TERM on (a second one as KILL); its exit code."""
+    """On the node: run the command in a session of its own; its exit code. TERM is passed on, a second one as KILL; and
+    what Slurm sends before the job's time is up is passed on as TERM, so that it keeps a checkpoint."""
     signals: list[int] = []
     with open(log, "ab", buffering=0) as output:
         try:
@@ -46,7 +56,8 @@ def follow(argv: list[str], env: dict[str, str], log: str) -> int:
         signals.append(number)
         os.killpg(child.pid, signal.SIGTERM if len(signals) == 1 else signal.SIGKILL)
 
-    signal.signal(signal.SIGTERM, pass_on)
+    for asked in (signal.SIGTERM, signal.SIGUSR2):  # the latter: submitit's own handler would give the job up
+        signal.signal(asked, pass_on)
     return child.wait()
 
 
@@ -55,24 +66,56 @@ class Slurm(Backend):
 
     name = "slurm"
 
-    def __init__(self, slots: int, folder: Path, settings: Sequence[str] = ()):
-        """settings: KEY=VALUE for submitit (slurm_partition=gpu, timeout_min=600), and cluster=local to try it out.
+    def __init__(
+        self,
+        slots: int,
+        folder: Path,
+        settings: Sequence[str] = (),
+        options: SlurmOptions = DEFAULTS,
+        python: str = sys.executable,
+    ):
+        """settings: KEY=VALUE for submitit, over the options; cluster=local tries it out without Slurm. python: the
+        interpreter of the nodes.
 
-        Raises Problem if there is no Slurm, or submitit lacks a parameter.
+        Raises Problem if there is no Slurm, or if submitit or Slurm do not know an option.
         """
-        self.slots, self.folder = slots, Path(folder)
+        self.slots, self.folder, self.options = slots, Path(folder), options
         values = dict(entry.partition("=")[::2] for entry in settings)
         self.cluster = values.pop("cluster", "slurm")
+        self.known: dict[str, str] = {}  # Slurm's job id -> its state, as of `looked`
+        self.looked = 0.0
+        self.trouble: str | None = None
+        own = {} if self.cluster == "local" else {"slurm_python": launcher(options, python)}
         try:
-            self.executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
+            self.executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster, **own)
             numbers = {key: number_or_text(value) for key, value in values.items()}
-            self.executor.update_parameters(**{"timeout_min": DAY_MINUTES, **numbers})
+            self.executor.update_parameters(**{**parameters(options), **numbers})
         except (RuntimeError, NameError, ValueError, TypeError) as error:
             raise Problem(f"Cannot run jobs on Slurm: {error}. Is this a login node? See docs/CLUSTER.md.") from error
+        if self.cluster != "local":
+            self.try_options()
 
     @classmethod
     def from_options(cls, options: Namespace, root: Path) -> Self:
-        return cls(options.jobs, root / "jobs" / "slurm", options.slurm)
+        found = read_cluster(root, options.cluster, "slurm").slurm
+        return cls(options.jobs, root / "jobs" / "slurm", options.slurm, found, options.python)
+
+    def try_options(self) -> None:
+        """Have Slurm look at the options, without a job. Raises Problem with its own words."""
+        self.executor.update_parameters(**self.asked(1, int(bool(self.options.gpu))))
+        own: Any = self.executor._executor
+        text = own._make_submission_file_text("true", "trial")
+        found = subprocess.run(["sbatch", "--test-only"], input=text, capture_output=True, text=True, check=False)
+        if found.returncode:
+            said = [line.removeprefix("sbatch: ") for line in found.stderr.splitlines() if not line.startswith("Try ")]
+            raise Problem(f"Cannot run jobs on Slurm with these options. Slurm says: {' '.join(said)[:300]}")
+
+    def asked(self, cpus: int, gpus: int) -> dict[str, Any]:
+        """What a job of so many cores and cards asks for, by submitit's names."""
+        if not gpus or not self.options.gpu or self.cluster == "local":
+            return {"cpus_per_task": cpus, "gpus_per_node": gpus}
+        of_type = {"gpus-per-node": f"{self.options.gpu}:{gpus}"}
+        return {"cpus_per_task": cpus, "slurm_additional_parameters": {**self.options.options, **of_type}}
 
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs it has."""
@@ -84,7 +127,7 @@ class Slurm(Backend):
         self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
     ) -> str:
         try:
-            self.executor.update_parameters(name=name, cpus_per_task=resources.cpus, gpus_per_node=int(resources.gpus))
+            self.executor.update_parameters(name=name, **self.asked(resources.cpus, int(resources.gpus)))
             return self.executor.submit(follow, list(argv), dict(env), str(log)).job_id
         except (submitit.core.utils.FailedJobError, RuntimeError) as error:
             raise Problem(f"Cannot submit a job to Slurm: {str(error)[:300]}") from error
@@ -95,18 +138,35 @@ class Slurm(Backend):
 
     def status(self, handle: str) -> Status:
         job = self.job(handle)
-        alive = self.cluster == "local" and is_controller(handle)  # checked first: it writes its result before it exits
-        if job.paths.result_pickle.exists():
-            if error := job.exception():
-                return Status("ended", cause=str(error).strip().split("\n")[-1])
-            code = job.result()
-            return Status("ended", code, cause_of(code))
         if self.cluster == "local":
-            return Status("running") if alive else Status("ended", cause="its process was gone")
-        state = job.state
-        if state in WAITING:
+            alive = is_controller(handle)  # checked first: it writes its result before it exits
+            if not alive and not job.paths.result_pickle.exists():
+                return Status("ended", cause="its process was gone")
+            return Status("running") if not job.paths.result_pickle.exists() else ended(job)
+        state = self.state(handle)
+        if state in WAITING:  # also where it ran before, and Slurm took its node away
             return Status("waiting")
-        return Status("running") if not job.done() else Status("ended", cause=f"Slurm says {state}")
+        if state in RUNNING or state is None:
+            return Status("running")
+        if job.paths.result_pickle.exists():
+            return ended(job)
+        return Status("ended", cause=f"Slurm says {state}", held_up=state in HELD_UP)
+
+    def state(self, handle: str) -> str | None:
+        """What Slurm says of a job; None where it does not answer: nothing says then that the job has ended.
+
+        All jobs are asked for at once, at most once in a while: `squeue` holds those that ended minutes ago, too, and
+        needs no accounting.
+        """
+        if handle not in self.known or time.monotonic() - self.looked > LOOK_SECONDS:
+            asked = ["squeue", "--me", "--states=all", "--noheader", "--format=%i %T"]
+            found = subprocess.run(asked, capture_output=True, text=True, check=False)
+            if found.returncode:
+                self.trouble = f"Slurm does not answer: {found.stderr.strip()[-200:]}"
+                return None
+            self.known = dict(line.split(None, 1) for line in found.stdout.splitlines() if " " in line.strip())
+            self.looked, self.trouble = time.monotonic(), None
+        return self.known.get(handle, FORGOTTEN)
 
     def cancel(self, handle: str, kill: bool = False) -> None:
         """scancel sends TERM, and KILL after Slurm's KillWait; with `kill` at once."""
@@ -117,10 +177,46 @@ class Slurm(Backend):
             subprocess.run(["scancel", *(["--signal=KILL"] if kill else []), handle], check=False)
 
     def logs(self, handle: str, log: Path) -> str:
-        return log.read_text(errors="replace") if log.exists() else ""
+        """The job's own output; before it had any, what sbatch's shell wrote: a setup line that failed, say."""
+        if log.exists() and log.stat().st_size:
+            return log.read_text(errors="replace")
+        own = self.job(handle).paths
+        return "".join(one.read_text(errors="replace") for one in (own.stderr, own.stdout) if one.exists())
 
     def devices(self) -> dict[str, Any]:
-        return {"slots": self.slots, "gpus": [], "trouble": None}
+        return {"slots": self.slots, "gpus": [], "trouble": self.trouble}
+
+
+def parameters(options: SlurmOptions) -> dict[str, Any]:
+    """The options by submitit's names; without those that are not given."""
+    container = options.container
+    pyxis = container and container.runtime == "pyxis"
+    mounts = [f"--container-mounts={','.join(container.mounts)}"] if container and container.mounts else []
+    return {
+        "timeout_min": options.time_minutes,
+        "slurm_signal_delay_s": options.grace_seconds,
+        "slurm_setup": ["set -e", *options.setup] if options.setup else None,
+        "slurm_srun_args": [f"--container-image={container.image}", *mounts] if container and pyxis else None,
+        "slurm_additional_parameters": options.options or None,
+        "slurm_mem": f"{options.memory_gb * 1024:.0f}M" if options.memory_gb else None,
+        **{f"slurm_{name}": getattr(options, name) or None for name in ("partition", "account", "qos", "constraint")},
+    }
+
+
+def launcher(options: SlurmOptions, python: str) -> str:
+    """The shell words that start Python on a node: by Apptainer where that is asked for."""
+    if options.container is None or options.container.runtime != "apptainer":
+        return shlex.quote(python)
+    mounts = [word for mount in options.container.mounts for word in ("--bind", mount)]
+    return shlex.join(["apptainer", "exec", "--nv", *mounts, options.container.image, python])
+
+
+def ended(job: Any) -> Status:
+    """The state of a job that left a result: its exit code, or why there is none."""
+    if error := job.exception():
+        return Status("ended", cause=str(error).strip().split("\n")[-1])
+    code = job.result()
+    return Status("ended", code, cause_of(code))
 
 
 def is_controller(handle: str) -> bool:

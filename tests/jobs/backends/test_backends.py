@@ -3,6 +3,7 @@ executor. First the interface, a command line; then whole training jobs through 
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,13 +13,14 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.jobs import backends
+from engine.jobs.backends.cluster_file import RayOptions
 from engine.jobs.decisions import PlannedJob, RunsAdded, StudyCreated, StudyPlanned
 from engine.jobs.devices import Lease
 from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Spool
 from engine.spec.study import StudySpec
-from tests.support.clusters import RayCluster
+from tests.support.clusters import RayCluster, SlurmCluster
 from tests.support.running import Page, until
 from tests.support.working import corpus_job, kinds, last, place, read_events, small_text, training_job, worker
 
@@ -49,28 +51,58 @@ def ray_cluster():
     cluster.stop()
 
 
-@pytest.fixture(params=list(backends.BACKENDS))
+@pytest.fixture(scope="session")
+def slurm_cluster():
+    cluster = SlurmCluster()
+    yield cluster
+    cluster.stop()
+
+
+HAS_SLURM = all(shutil.which(name) for name in SlurmCluster.needs)
+REAL_SLURM = pytest.param(
+    "slurm",
+    id="slurm on a node",
+    marks=[pytest.mark.soak, pytest.mark.skipif(not HAS_SLURM, reason="needs root and Debian's slurm-wlm")],
+)
+
+
+@pytest.fixture(params=[*backends.BACKENDS, REAL_SLURM])
 def backend_name(request) -> str:
     return request.param
 
 
 @pytest.fixture
-def options(backend_name, request) -> list[str]:
+def real_slurm(request, monkeypatch):
+    """The one-node cluster, for a test that its parameter or its own fixtures name; else None."""
+    if "slurm on a node" not in request.node.name:
+        return None
+    cluster = request.getfixturevalue("slurm_cluster")
+    monkeypatch.setenv("SLURM_CONF", str(cluster.file))
+    return cluster
+
+
+@pytest.fixture
+def options(backend_name, request, real_slurm) -> list[str]:
     """What the worker is told about the backend."""
     if backend_name == "ray":
         address = request.getfixturevalue("ray_cluster").address
         return ["--backend", "ray", "--address", address, "--card-mb", "16000"]
-    return ["--backend", backend_name, *(["--slurm", "cluster=local"] if backend_name == "slurm" else [])]
+    return [
+        "--backend",
+        backend_name,
+        *(["--slurm", "cluster=local"] if backend_name == "slurm" and not real_slurm else []),
+    ]
 
 
 @pytest.fixture
-def make(backend_name, tmp_path, request):
+def make(backend_name, tmp_path, request, real_slurm):
     """Makes the backend, as often as one likes: each is like that of a new worker."""
     if backend_name == "ray":
         cluster = request.getfixturevalue("ray_cluster")
-        return lambda: backends.make("ray", slots=4, address=cluster.address, card_mb=16000)
+        return lambda: backends.make("ray", slots=4, options=RayOptions(cluster.address, 16000))
     if backend_name == "slurm":
-        return lambda: backends.make("slurm", slots=4, folder=tmp_path / "slurm", settings=["cluster=local"])
+        settings = [] if real_slurm else ["cluster=local"]
+        return lambda: backends.make("slurm", slots=4, folder=tmp_path / "slurm", settings=settings)
     return lambda: backends.make(backend_name, slots=4)
 
 
@@ -260,6 +292,6 @@ def test_an_unknown_backend_and_a_cluster_that_is_not_there():
     with pytest.raises(Problem, match=r"the backends are local, .*slurm"):
         backends.make("kubernetes")
     with pytest.raises(Problem, match="Cannot reach a Ray cluster at"):
-        backends.make("ray", slots=1, address="http://127.0.0.1:9")
+        backends.make("ray", slots=1, options=RayOptions("http://127.0.0.1:9"))
     with pytest.raises(Problem, match="Cannot run jobs on Slurm"):
         backends.make("slurm", slots=1, folder=Path("/tmp"), settings=["slurm_partition=gpu"])
