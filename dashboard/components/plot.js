@@ -184,9 +184,13 @@ function inkNumbers(host) {
   }
 }
 
+// The end of a scale that is the best: it must stand out most, from either ground.
+const best = (style) => (inkOn(ground(style)) === "#fff" ? "#a5f0f7" : "#0b3d4a");
+
 // A figure with the page's colours where it names them, as style.py does.
 function read(figure, style) {
-  return JSON.parse(figure.replace(/"var\((--st-[a-z-]+)\)"/g, (_, name) => `"${style.getPropertyValue(name).trim()}"`));
+  const colour = (name) => (name === "--mixdesk-best" ? best(style) : style.getPropertyValue(name).trim());
+  return JSON.parse(figure.replace(/"var\((--(?:st|mixdesk)-[a-z-]+)\)"/g, (_, name) => `"${colour(name)}"`));
 }
 
 function listen(host, setStateValue) {

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -71,7 +72,7 @@ def new_study(start: StudySpec = FRESH) -> None:
 def form(start: StudySpec) -> None:
     """The form of a study of proxies, with what it costs and the button that starts it. Raises Problem for settings
     that do not fit together."""
-    spec, manifest = ask(start)
+    spec, manifest, show_points = ask(start)
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
     cost(spec, vocabulary, roles_of(spec, manifest))
@@ -84,6 +85,7 @@ def form(start: StudySpec) -> None:
             "than 100."
         )
     start_button(spec)
+    show_points()  # last: while the browser draws a chart it reads nothing else
 
 
 def roles_of(spec: StudySpec, manifest: dict | None) -> dict[str, int]:
@@ -140,9 +142,9 @@ def minutes_of(price: Cost) -> str:
     return "unknown" if price.minutes is None else f"about {duration(60 * price.minutes)}"
 
 
-def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
-    """The form, with another study's settings at first. Returns the study's settings and the corpus' manifest, None
-    while that is not built."""
+def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
+    """The form, with another study's settings at first. Returns the study's settings, the corpus' manifest, None while
+    that is not built, and what draws the design's points in their tab."""
     store = state.store()
     left, right = st.columns(2)
     name = left.text_input("Name", start.name, max_chars=80)
@@ -178,8 +180,12 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
         spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
         if manifest is not None:
             check_fits(store, spec, manifest)
-        preview(spec, domains, manifest)
-    return spec, manifest
+
+    def show_points() -> None:
+        with design_tab:
+            preview(spec, domains, manifest)
+
+    return spec, manifest, show_points
 
 
 def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[Fidelity, dict]:
