@@ -163,7 +163,7 @@ class Surface:
     std: np.ndarray
 
 
-def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int], resolution: int = 25) -> Surface:
+def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int], resolution: int) -> Surface:
     """Predictions over the triangle in which three domains divide what they hold at `at` (D,); the others
     stay put.
 

@@ -28,6 +28,7 @@ TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
 
 
 MOST = 20  # rows and columns of numbers: more cannot be read, and take a second to draw
+FINE, COARSE = 25, 15  # steps along an edge of a triangle: at each point every metric is predicted
 
 
 def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
@@ -127,7 +128,7 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
         st.info("Choose three domains.")
         return
     places = tuple(names.coordinates.index(name) for name in three)
-    surface = explain.ternary(fit.surrogate, at, places)
+    surface = explain.ternary(fit.surrogate, at, places, FINE if len(names.metrics) <= MOST else COARSE)
     title, mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
     held = fit.measured.weights[:, places]
     shown = held[held.sum(axis=1) > 0.5]
