@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -43,6 +44,7 @@ from store import corpora
 
 SCHEDULES, ACTIVATIONS, BATCHES = ["cosine", "wsd", "constant"], ["swiglu", "gelu"], ["mixed", "unmixed"]
 RANDOM = "random weights"
+OF_PROXIES = ("repeats", "repeat_mixtures", "seed", "common_random_numbers", "flips", "stop_hopeless", "start")
 FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
 TRAINERS = {PROXIES: "Mixdesk, on proxies", EXTERNAL: "your own trainer"}
 
@@ -162,7 +164,7 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
     first = next(name for name, one in sizes.items() if one == start.fidelity)
     preset_name = right.select_slider("Proxy size and budget", list(sizes), value=first)
     measures = {"metrics": ask_metrics(start.metrics), "tasks": ask_tasks(start.tasks)}
-    tabs = st.tabs(["Design", "Constraints and target", "Proxies", "Phases"])
+    tabs = st.tabs(["Design", "Constraints and target", "Proxies", "Phases"], on_change="rerun")
     design_tab, limits_tab, proxy_tab, phases_tab = tabs
     with phases_tab:
         phases = ask_phases(start, domains)
@@ -170,9 +172,12 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
     if phases["phases"] and not start.phases:
         preset = dataclasses.replace(preset, schedule="wsd")
     with proxy_tab:
-        fidelity, proxies = ask_proxies(preset, preset_name, start)
+        fidelity, proxies = preset, {name: getattr(start, name) for name in OF_PROXIES}
+        if is_drawn(proxy_tab, "proxies"):
+            fidelity, proxies = ask_proxies(preset, preset_name, start)
     with limits_tab:
-        limits = ask_target(domains, manifest, start if start is not FRESH else None) | ask_bounds(domains, start)
+        tables, before = is_drawn(limits_tab, "limits"), start if start is not FRESH else None
+        limits = ask_target(domains, manifest, before, tables) | ask_bounds(domains, start, tables)
     with design_tab:
         design = ask_design(start)
         chosen = () if domains == there else tuple(domains)
@@ -186,6 +191,15 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
             preview(spec, domains, manifest)
 
     return spec, manifest, show_points
+
+
+def is_drawn(tab: Any, name: str) -> bool:
+    """Whether what stands in a tab is drawn: once somebody has opened it. Until then it would hold what it starts with,
+    and a browser takes as long for it as for all else."""
+    opened = st.session_state.setdefault("tabs-of-new-study", set())
+    if tab.open:
+        opened.add(name)
+    return name in opened
 
 
 def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[Fidelity, dict]:

@@ -13,15 +13,15 @@ from engine.spec.study import StudySpec
 PROPOSED = 8  # dose runs: 6 to 12 serve a study
 
 
-def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | None = None) -> dict:
+def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | None = None, tables: bool = True) -> dict:
     """The real run that the study is for, and which losses count. start: the study whose answers stand there at first;
-    None: what a new study proposes."""
+    None: what a new study proposes; tables: as of `ask_bounds`."""
     a, b = st.columns(2)
     before = start or StudySpec(name="new", fidelity=None)
     found = ask_budget(a, b, before)
     known = 0
     if manifest is not None and domains:
-        found["available_tokens"] = ask_counts(domains, manifest, before)
+        found["available_tokens"] = ask_counts(domains, manifest, before, tables)
         text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
         known = len(domains) - len(text.unknown)
     found |= ask_repetition(b, known if found["target_tokens"] else 0, start)
@@ -77,8 +77,10 @@ def ask_priorities(domains: list[str], before: StudySpec, control: list[str] | N
     return {"priorities": counted | dict.fromkeys(uncounted, 0.0), "relative": relative}
 
 
-def ask_counts(domains: list[str], manifest: dict, start: StudySpec) -> dict[str, float]:
+def ask_counts(domains: list[str], manifest: dict, start: StudySpec, tables: bool = True) -> dict[str, float]:
     """Tokens of each domain that the real run can draw on, where that is not what was read."""
+    if not tables:
+        return {name: float(start.available_tokens[name]) for name in domains if name in start.available_tokens}
     st.caption(
         "How much text the real run has of each domain. Proxies read the corpus; where that is only a sample, give the "
         "real count, and the natural mixture, UniMax, epochs, caps and exports follow it."
