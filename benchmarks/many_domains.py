@@ -2,8 +2,8 @@
 
 Its corpus is built from made-up text, its runs are planned by Mixdesk, and their journals are written here by a
 synthetic law with noise in place of training: a loss of each of the 64 domains, and a curve. Leaderboard and search are
-jobs as always, of three surrogates: all of them would take an hour on two busy cores. `python -m benchmarks.pages FOLDER
-wide` says how long a person waits there.
+jobs as always, of three surrogates: all of them would take an hour on two busy cores. `python -m benchmarks.pages
+FOLDER wide` says how long a person waits there.
 """
 
 import json

@@ -148,15 +148,8 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
     """The form, with another study's settings at first. Returns the study's settings, the corpus' manifest, None while
     that is not built, and what draws the design's points in their tab."""
     store = state.store()
-    left, right = st.columns(2)
-    name = left.text_input("Name", start.name, max_chars=80)
-    known = corpora.names(store) or ["default"]
-    place = known.index(start.corpus) if start.corpus in known else 0
-    corpus = right.selectbox("Corpus", known, place, help="Built on the page Corpus.")
-    manifest = corpora.manifest(store, corpus)
+    name, corpus, manifest, domains = ask_text(start)
     there = list(manifest["domains"]) if manifest else []
-    own = [domain for domain in there if domain in start.domains] or there
-    domains = st.multiselect("Domains", there, default=own) if there else []
     left, right = st.columns(2)
     most = max(512, start.runs)
     runs = left.slider("Mixtures to train", 8, most, start.runs, help="One proxy per mixture of the design.")
@@ -191,6 +184,20 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
             preview(spec, domains, manifest)
 
     return spec, manifest, show_points
+
+
+def ask_text(start: StudySpec) -> tuple[str, str, dict | None, list[str]]:
+    """The study's name, its corpus with the manifest, and the domains of it."""
+    store = state.store()
+    left, right = st.columns(2)
+    name = left.text_input("Name", start.name, max_chars=80)
+    known = corpora.names(store) or ["default"]
+    place = known.index(start.corpus) if start.corpus in known else 0
+    corpus = right.selectbox("Corpus", known, place, help="Built on the page Corpus.")
+    manifest = corpora.manifest(store, corpus)
+    there = list(manifest["domains"]) if manifest else []
+    own = [domain for domain in there if domain in start.domains] or there
+    return name, corpus, manifest, st.multiselect("Domains", there, default=own) if there else []
 
 
 def is_drawn(tab: Any, name: str) -> bool:
