@@ -337,6 +337,7 @@ print(size, peak)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read where Linux tells them")
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+@pytest.mark.slow
 def test_a_text_that_rows_refer_to_stands_in_memory_once(tmp_path, name):
     """1.8 GB of text, of one text of 30 MB."""
     table = pa.table({"text": referred("x" * 30_000_000)})

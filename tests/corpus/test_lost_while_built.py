@@ -100,6 +100,7 @@ EMPTY = {"content.jsonl": '{"content": "no text"}\n' * 99, "blank.jsonl": "\n\n"
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.slow
 def test_every_domain_without_text_is_named_and_fails_the_build(folder, processes):
     for name, found in EMPTY.items():
         (folder / name).write_text(found)

@@ -206,6 +206,7 @@ def test_checkpoints_come_where_they_are_asked_for(busy, tmp_path):
     assert "jobs/queued/two-train/checkpoint-two-1.safetensors" in names_in(archive)
 
 
+@pytest.mark.slow
 def test_a_backup_under_writes_is_a_moment_of_it(store, tmp_path):
     """While studies are planned, run and end, each archive holds a state that was: a study in it has its jobs, a
     finished job its losses."""

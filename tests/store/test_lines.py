@@ -4,6 +4,8 @@ import ast
 import json
 import tracemalloc
 
+import pytest
+
 from engine.jobs.decisions import InboxRead
 from engine.jobs.events import JobStarted, RunFinished
 from engine.jobs.journal import LONGEST, read_events
@@ -65,6 +67,7 @@ def test_a_long_torn_line_that_is_cut_off_hides_nothing(store):
     assert studies.get(store, "demo").done == 1
 
 
+@pytest.mark.slow
 def test_a_line_of_gigabytes_is_set_aside_by_place_and_length(store):
     """Not one byte more is held of it than of any other; a hole in the file stands for its bytes."""
     planned(store)

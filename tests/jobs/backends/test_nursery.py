@@ -82,6 +82,7 @@ def test_a_job_outlives_the_process_that_forked_it(local, job, tmp_path):
     assert local.status(handle).state == "ended"  # not "running" for ever, as one that the new process does not know
 
 
+@pytest.mark.slow
 def test_it_ends_when_nobody_asks_and_is_started_again_for_the_next_job(local, job, tmp_path):
     local.nursery.idle = 0.05
     nowhere = {"type": "folder", "path": str(tmp_path / "nowhere")}
@@ -101,6 +102,7 @@ def test_it_ends_with_its_worker(local, job, tmp_path):
     assert local.nursery.process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_no_kind_of_job_starts_a_thread_by_its_imports():
     """A fork takes only one thread along: a lock that another held would stay locked in every job. Arrow's allocator
     has one, which it stops and starts around forks by itself."""
