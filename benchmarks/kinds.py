@@ -4,7 +4,8 @@ For each kind a corpus is built of prose (docstrings of installed packages), of 
 two controls: other prose of the same source, and noise (random letters). Proxies of one recipe are trained on prose
 alone, and on 70% prose with 30% of each added domain, of other prose, and of noise, from five seeds each. Effect: the
 loss with the added domain minus the loss without, on validation text of the kind, in bits per byte, with its standard
-error over seeds; of tasks, the same in their own unit. Writes benchmarks/results/kinds.json and kinds.md; with names of kinds, only their rows.
+error over seeds; of tasks, the same in their own unit. Writes benchmarks/results/kinds.json and kinds.md; with names of
+kinds, only their rows.
 """
 
 import json

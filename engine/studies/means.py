@@ -39,8 +39,8 @@ class Mean:
             return UNKNOWN
         if self.alphabets and self.kind == "merge":
             return (
-                f"{apart[0].upper()}{apart[1:]}, where a byte is not the same: this plain mean is mostly that of the domain "
-                "whose bytes say most. Priorities weigh it otherwise."
+                f"{apart[0].upper()}{apart[1:]}, where a byte is not the same: this plain mean is mostly that of the "
+                "domain whose bytes say most. Priorities weigh it otherwise."
             )
         if not self.relative:
             return None

@@ -206,7 +206,7 @@ def test_completions():
         (lines({"prompt": "a", "answer": "b"}, {"prompt": "a"}), "row 2 has no right answer"),
         (
             lines({"prompt": "a", "answer": ""}, {"prompt": "a", "answer": "b"}),
-            "row 1 has no right answer; its answer is empty",
+            "no right answer; its answer is empty",
         ),
         (lines({"prompt": "a", "choices": ["x", "y"], "answer": 7}, {}), "row 2 has none of prompt"),
         (lines(*[{"prompt": "a", "choices": ["x", "y"], "answer": 7}] * 2), "answer 7 of row 1 is none of its choices"),
