@@ -299,8 +299,8 @@ def written(rows: list[dict], left: list[str]) -> str:
     for row in rows:
         if row["added"] in CONTROLS:
             continue
-        beside = [row, *(control[row["kind"], row["measured"], name] for name in CONTROLS)]
-        told = " | ".join(f"{one['effect']:+.3f} ± {one['error']:.3f}" for one in beside)
+        beside = [row, *(control.get((row["kind"], row["measured"], name)) for name in CONTROLS)]
+        told = " | ".join(f"{one['effect']:+.3f} ± {one['error']:.3f}" if one else "not measured" for one in beside)
         lines.append(f"| {row['kind']} | {row['added']} | {row['measured']} | {row['without']:.3f} | {told} |")
     told = [f"Not run, as packages are missing: {', '.join(left)}."] if left else []
     return "\n".join([*lines, "", *told]).rstrip() + "\n"

@@ -15,10 +15,10 @@ CHARACTERS = 100_000  # of a domain that are looked at
 FEWEST = 0.2  # of the characters, blanks aside, that are letters or stand in a sequence: fewer name no alphabet
 SCRIPTS = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana", "FULLWIDTH": "Latin", "MATHEMATICAL": "Latin"}
 ATOMS, MARKS = "BCNOPSFIbcnops", r"0-9()=#\["
-# What stands between blanks and is no word. Bases come first: they are letters of proteins, too. Groups are atomic, so
-# that no text takes longer than its length.
+BASE, SEQUENCE, MOSTLY = re.compile(f"[{BASES}{MASKED}]"), 16, 0.8  # of so many characters: others are gaps, or unknown
+# What stands between blanks and is no word, but for bases, which come first: they are letters of proteins, too. Groups
+# are atomic, so that no text takes longer than its length.
 FIELDS = {
-    "DNA": re.compile(f"[{BASES}{MASKED}]{{16,}}"),
     "SELFIES": re.compile(rf"(?=\[)(?>(?:{SELFIES}){{3,}})"),
     "SMILES": re.compile(rf"(?=[^{MARKS}]*[{MARKS}])(?=(?:[^{ATOMS}]*[{ATOMS}]){{3}})(?=.{{6}})(?>(?:{SMILES})+)"),
     "protein": re.compile("[ACDEFGHIKLMNPQRSTVWYX*]{25,}"),
@@ -54,8 +54,7 @@ def written_in(text: str) -> Counter[str]:
             words.update(re.split(r'[\s,;"]+', line))
     letters = Counter[str]()
     for word, times in words.items():
-        field = next((name for name, pattern in FIELDS.items() if pattern.fullmatch(word)), None)
-        if field is not None:
+        if (field := field_of(word)) is not None:
             counts[field] += times * len(word)
         else:
             letters.update({letter: times * count for letter, count in Counter(word).items()})
@@ -63,6 +62,13 @@ def written_in(text: str) -> Counter[str]:
         if letter.isalpha():
             counts[script_of(letter)] += times
     return counts
+
+
+def field_of(word: str) -> str | None:
+    """The alphabet of a field that writes what stands between two blanks; None if it may be a word."""
+    if len(word) >= SEQUENCE and len(BASE.findall(word)) >= MOSTLY * len(word):
+        return "DNA"
+    return next((name for name, pattern in FIELDS.items() if pattern.fullmatch(word)), None)
 
 
 def script_of(letter: str) -> str:

@@ -35,6 +35,7 @@ def main(text: str) -> str | None:
         ("\n".join(f">read {n}\n{one}" for n, one in enumerate(BASES)), "DNA"),
         ("\n".join(" ".join(one[i : i + 3] for i in range(0, 60, 3)) for one in BASES), "DNA"),
         ("\n".join(one.replace("T", "U") for one in BASES), "DNA"),
+        ("\n".join(f"{one[:30]}--RYN{one[30:]}-x" for one in BASES), "DNA"),
         ("\n".join(MOLECULES), "SMILES"),
         ("smiles,solubility\n" + "\n".join(f"{one},-1.5" for one in MOLECULES), "SMILES"),
         ("\n".join(["[C][C][N][Branch1][C][C][C]", "[C][=C][C][=C][C][=C][Ring1][=Branch1]"] * 30), "SELFIES"),
