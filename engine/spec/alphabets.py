@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from engine.core.short_names import listed
 
 APART = 0.5  # of the letters that two domains do not have in common: then their alphabets differ
@@ -21,7 +23,7 @@ def differing(domains: Sequence[str], facts: Mapping[str, Any]) -> dict[str, lis
     """
     parts = {name: (facts.get(name) or {}).get("alphabets") or {} for name in domains}
     parts = {name: own for name, own in parts.items() if own}
-    if not any(distance(one, other) > APART for one in parts.values() for other in parts.values()):
+    if not parts or apart(list(parts.values())) <= APART:
         return {}
     found: dict[str, list[str]] = {}
     for name, own in parts.items():
@@ -29,9 +31,11 @@ def differing(domains: Sequence[str], facts: Mapping[str, Any]) -> dict[str, lis
     return found
 
 
-def distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """The part of the letters of two domains that they do not have in common, 0 to 1."""
-    return sum(abs(one.get(name, 0.0) - other.get(name, 0.0)) for name in {*one, *other}) / 2
+def apart(parts: Sequence[Mapping[str, float]]) -> float:
+    """The largest part of their letters that two domains do not have in common, 0 to 1."""
+    names = sorted({name for own in parts for name in own})
+    table = np.array([[own.get(name, 0.0) for name in names] for own in parts])
+    return float(np.abs(table[:, None] - table[None]).sum(axis=2).max() / 2)
 
 
 def in_words(found: Mapping[str, Sequence[str]]) -> str:
