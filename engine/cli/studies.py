@@ -22,6 +22,9 @@ def add(command) -> None:
         "--available-tokens", type=given_path, metavar="FILE", help="CSV or JSON: domain, available tokens"
     )
     one.add_argument("--target-tokens", type=number_given, help="budget of the real run (default: as before)")
+    said = "make a study's means relative to the natural mixture, or plain (default: as the scripts of its domains are)"
+    one = command("mean", choose_mean, said, study=True)
+    one.add_argument("--relative", action=BooleanOptionalAction, help="divide each loss by the natural mixture's first")
     one = command("list", list_studies, "list the studies")
     one.add_argument("--archived", action="store_true", help="list archived studies, too")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
@@ -56,6 +59,10 @@ def give_text(client, workspace, options):
     given = {} if options.available_tokens is None else numbers_in(options.available_tokens)
     target = options.target_tokens
     return client.call("give_text", name=options.study, available_tokens=given, target_tokens=target)
+
+
+def choose_mean(client, workspace, options):
+    return client.call("choose_mean", name=options.study, relative=options.relative)
 
 
 def list_studies(client, workspace, options):

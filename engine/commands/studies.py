@@ -186,6 +186,20 @@ def resume(store: Store, name: str) -> dict:
     return {"study": name, "state": "active"}
 
 
+@takes("operator", "choose how means are formed")
+def choose_mean(store: Store, name: str, relative: bool | None = None) -> dict:
+    """Make a study's means relative to the natural mixture, or plain; null: as the scripts of its domains are. It is
+    searched again."""
+    found = studies.get(store, name)
+    lifecycle.choose_mean(store, found, relative)
+    changed = studies.get(store, found.id)
+    return {
+        "study": found.id,
+        "relative": relative,
+        "aggregate": aggregate_of(store, changed).to_dict() if changed.coordinates else None,
+    }
+
+
 @takes("operator", "label a study")
 def label_study(
     store: Store,
@@ -260,6 +274,7 @@ COMMANDS = (
     list_runs,
     start,
     give_text,
+    choose_mean,
     cancel,
     pause,
     resume,

@@ -20,6 +20,8 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         sha256            {"train", "valid"} of the shards
         conversations     of domains that hold some: how many a template wrote; and their
         answers           {"train", "valid"}: bytes that are predicted
+        alphabets         {script or alphabet: its part of the letters} of what is predicted; empty: too few letters,
+                          null: tokens of which nothing is known (manifests of before lack it)
     }}
     skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of them, if not all
     noticed       [{"domain", "path", "reason"}] of files that are read all the same, at most 100 per domain
@@ -41,6 +43,7 @@ from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
 from engine.corpus import contents, dedup, packages, sources
+from engine.corpus.alphabets import alphabets_of
 from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
@@ -223,7 +226,13 @@ def write_domains(
             side: write_shard(folder / domain.name / f"{side}.bin", domain.part, chosen, tokenizer, tell)
             for side, chosen in (("train", domain.train), ("valid", domain.valid))
         }
-        facts.append({**domain_facts(domain, shards), "examples": examples(domain, tokenizer)})
+        facts.append(
+            {
+                **domain_facts(domain, shards),
+                "examples": examples(domain, tokenizer),
+                "alphabets": None if isinstance(tokenizer, Ids) else alphabets_of(predicted_of(domain, tokenizer)),
+            }
+        )
     progress(WRITING, 1.0, "measuring leaks")
     found = leaks(*([getattr(domain, what) for domain in domains] for what in ("part", "train", "valid")))
     return [{**fact, "leak": leak} for fact, leak in zip(facts, found, strict=True)]
@@ -283,6 +292,19 @@ def texts_of(domain: Domain) -> Iterator[str]:
     chosen = np.flatnonzero(domain.train)
     for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
         yield domain.part.document(index).decode("utf-8", "replace")
+
+
+def predicted_of(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> Iterator[str]:
+    """The training text of a domain that counts, document by document: of conversations the answers."""
+    part = domain.part
+    for index in np.flatnonzero(domain.train):
+        if part.is_tokens:
+            yield tokenizer.decode(np.frombuffer(part.document(index), WIDE))
+            continue
+        data = bytearray(part.document(index))
+        for first, last in part.context_of(index):
+            data[first:last] = b"\n" * (last - first)
+        yield data.decode("utf-8", "replace")
 
 
 def examples(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> list[str]:

@@ -266,7 +266,7 @@ def test_a_run_may_bring_its_samples_along(store, ids):
         ({"sums": [{"prompt": "a", "answer": "b"}]}, "item 1 of 'sums' by .*: its 'score' is missing"),
         ({"sums": [{"prompt": "a", "answer": "b", "score": "1"}]}, "its 'score' is '1', and must be a number"),
         ({"sums": [{"doc_id": 1}]}, "KeyError.*An item is a line"),
-        ({"sums": [line(0, "4")]}, "'sums' has 1 items|it has 1 items"),
+        ({"sums": [line(0, "4")]}, "'sums' has 1 item|it has 1 item,"),
     ],
 )
 def test_samples_that_cannot_be_read_add_nothing(store, ids, samples, words):

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.views.shared.counts import edited_counts
 from dashboard.views.shared.text import plain
 from engine.core.short_names import listed
+from engine.spec.alphabets import differing, in_words, is_known
 from engine.spec.frame import Frame
 from engine.spec.pools import SOURCES, pools_of
 from engine.spec.repetition import DOSES, is_matched, kept_fractions
@@ -28,7 +29,7 @@ def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | Non
     if manifest is None:
         return found
     control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
-    return found | ask_priorities(domains, before, control if start is None else None)
+    return found | ask_priorities(domains, before, manifest["domains"], control if start is None else None)
 
 
 def ask_budget(a, b, before: StudySpec) -> dict:
@@ -55,10 +56,13 @@ def ask_budget(a, b, before: StudySpec) -> dict:
     }
 
 
-def ask_priorities(domains: list[str], before: StudySpec, control: list[str] | None = None) -> dict:
+def ask_priorities(
+    domains: list[str], before: StudySpec, facts: dict | None = None, control: list[str] | None = None
+) -> dict:
     """Which losses count, and whether their mean is one of losses relative to the natural mixture's.
 
-    control: those that do not at first; None: those of the study before.
+    facts: of a corpus' domains, which tell their scripts and alphabets; None where there is none here. control: those
+    that do not count at first; None: those of the study before.
     """
     zeros = [name for name in domains if before.priorities.get(name) == 0]
     uncounted = st.multiselect(
@@ -68,13 +72,31 @@ def ask_priorities(domains: list[str], before: StudySpec, control: list[str] | N
         help="Their losses get priority 0. Priorities can be changed later.",
     )
     counted = {name: value for name, value in before.priorities.items() if value}
+    scored = [name for name in domains if name not in uncounted]
+    return {"priorities": counted | dict.fromkeys(uncounted, 0.0), "relative": ask_mean(scored, before, facts or {})}
+
+
+def ask_mean(scored: list[str], before: StudySpec, facts: dict) -> bool | None:
+    """Whether losses are divided by those of the natural mixture; None where that follows from the domains' letters, or
+    nobody knows yet."""
+    apart = differing(scored, facts)
+    usual = bool(apart) if before.relative is None else before.relative
     relative = st.checkbox(
         "Losses relative to the natural mixture",
-        before.relative,
+        usual,
         help="Each loss is divided by the one at the natural mixture before the mean: for domains of several "
         "scripts or alphabets, where a byte is not the same everywhere.",
     )
-    return {"priorities": counted | dict.fromkeys(uncounted, 0.0), "relative": relative}
+    if apart:
+        st.caption(
+            f"The domains are of different scripts or alphabets ({plain(in_words(apart))}), where a byte is not the "
+            "same: a plain mean is mostly that of the domain whose bytes say most."
+        )
+    elif not is_known(scored, facts):
+        st.caption(
+            "Whether the domains are of one script or alphabet is not known here. Where they are not, choose it."
+        )
+    return before.relative if relative == usual else relative
 
 
 def ask_counts(domains: list[str], manifest: dict, start: StudySpec, tables: bool = True) -> dict[str, float]:
