@@ -1,7 +1,7 @@
 """The watched folder: results of planned runs that arrive as files in the workspace's folder `results`.
 
 A file is taken once it has been the same for two looks, so one that is still being copied waits. It goes into `taken`,
-or, with the reason beside it, into `refused`; nothing is lost. Only the owner looks.
+with what was left out of it beside it, or, with the reason, into `refused`; nothing is lost. Only the owner looks.
 """
 
 import os
@@ -47,17 +47,20 @@ class ResultsFolder:
 
     def take_one(self, store: Store, path: Path) -> None:
         """Submit what a file holds, and move it away."""
+        notes: list[str] = []
         try:
             if path.stat().st_size > MOST_BYTES:
                 raise Problem(f"Cannot read {path.name}: it has more than {MOST_BYTES >> 20} MiB. Send it in parts.")
             for study, runs in by_study(store, runs_in(path.read_text("utf-8", "replace"), path.name)).items():
                 for first in range(0, len(runs), MOST):
-                    submit_runs(store, study, runs[first : first + MOST])
+                    notes += submit_runs(store, study, runs[first : first + MOST])["notes"]
         except Problem as problem:
             target = self.move(path, REFUSED)
             write_text(target.with_name(f"{target.name}.why.txt"), f"{problem}\n")
         else:
-            self.move(path, TAKEN)
+            target = self.move(path, TAKEN)
+            if notes:
+                write_text(target.with_name(f"{target.name}.notes.txt"), "\n".join(dict.fromkeys(notes)) + "\n")
 
     def move(self, path: Path, where: str) -> Path:
         """Move a file into a folder of the folder; one of that name that is there already stays."""

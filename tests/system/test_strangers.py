@@ -247,6 +247,7 @@ def test_a_request_with_a_key_is_done_once(client):
     assert found == [first] * 4 and count(client, "Once") == 1
     other = post(client, "start", {"spec": {**START["spec"], "name": "Other"}}, **key)
     assert other.status_code == 409 and count(client, "Other") == 0
+    assert not idempotency._running, "what nobody waits for is not kept"
     again = {"result": {**first["result"], "already_there": True}}
     assert post(client, "start", START).json() == again and count(client, "Once") == 1, "the same study is one"
 
