@@ -220,8 +220,8 @@ class Report:
                 )
         if self.given.get("losses") and told and max(told.values()) * UNLIKE < size:
             self.notes.append(
-                f"The curve of {self.slot.id} ends at {max(told.values()):,} of {size:,.0f} planned tokens: it is kept as "
-                "it stands. Tokens are told in ones."
+                f"The curve of {self.slot.id} ends at {max(told.values()):,} of {size:,.0f} planned tokens: it is kept "
+                "as it stands. Tokens are told in ones."
             )
 
     def _domain_places(self) -> list[str] | None:
