@@ -111,12 +111,14 @@ class Supervisor:
 
     def fill(self) -> None:
         """Start jobs in the queue's order. A job without room does not block one that needs less, and one that cannot
-        be started blocks its backend until the next pass, in which others come first."""
-        refused, full, down = set[object](), set[str | None](), set[str]()
+        be started only lets its backend rest, after which others come first."""
+        refused, full = set[object](), set[str | None]()
         for folder, spec in self.queue.in_order():
             backend = self.cluster if self.cluster and runs_on_cluster(spec.kind) else self.local
             need = (backend.name, spec.cpus, spec.device, spec.gpu_memory_mb)
-            if need in refused or spec.study in full or backend.name in down or self.troubles.waits(folder.name):
+            if need in refused or spec.study in full or self.troubles.rests(backend.name):
+                continue
+            if self.troubles.waits(folder.name):
                 continue
             taken = list(self.leases.values())
             with self.troubles.of(folder.name):
@@ -133,7 +135,7 @@ class Supervisor:
                 else:
                     self.start(folder, spec, backend, place)
             if self.troubles.waits(folder.name):
-                down.add(backend.name)
+                self.troubles.rest(backend.name)
 
     def give_up(self, folder: Path, other: str) -> None:
         """End a job whose dependency failed."""

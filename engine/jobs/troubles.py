@@ -7,8 +7,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 
 WAIT_SECONDS = 10.0  # until a job that could not be started is tried again
+REST_SECONDS = 1.0  # of its backend, which may be what fails: then no more is asked of it than that
+NAMED = 3  # jobs in a sentence
 EVERYBODY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
@@ -17,6 +20,7 @@ class Troubles:
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[str, float]] = {}  # job -> what is wrong, when it was last tried (monotonic)
+        self.resting: dict[str, float] = {}  # backend -> when it last started none (monotonic)
 
     @contextmanager
     def of(self, job: str) -> Iterator[None]:
@@ -28,7 +32,7 @@ class Troubles:
             if isinstance(error, OSError) and error.errno in EVERYBODY:
                 raise
             said = words(error)
-            if self.known.get(job, ("",))[0] != said:
+            if said not in {what for what, _ in self.known.values()}:
                 tell(f"cannot handle job {job}: {said}. Other jobs go on, and it is tried again", error)
             self.known[job] = said, time.monotonic()
         else:
@@ -38,13 +42,24 @@ class Troubles:
         """Whether a job failed so lately that others come first."""
         return job in self.known and time.monotonic() - self.known[job][1] < WAIT_SECONDS
 
+    def rest(self, backend: str) -> None:
+        """Ask nothing of a backend for a moment."""
+        self.resting[backend] = time.monotonic()
+
+    def rests(self, backend: str) -> bool:
+        """Whether a backend has just failed to start a job."""
+        return backend in self.resting and time.monotonic() - self.resting[backend] < REST_SECONDS
+
     def keep(self, jobs: Collection[str]) -> None:
         """Forget the troubles of all other jobs."""
         self.known = {job: what for job, what in self.known.items() if job in jobs}
 
     def told(self) -> list[str]:
-        """A sentence for each job, for the page."""
-        return [f"Job {job} cannot be handled: {said}. It is tried again." for job, (said, _) in self.known.items()]
+        """A sentence for each thing that is wrong, for the page."""
+        jobs: dict[str, list[str]] = {}
+        for job, (said, _) in self.known.items():
+            jobs.setdefault(said, []).append(job)
+        return [f"Cannot handle {listed(names, NAMED)}: {said}. It is tried again." for said, names in jobs.items()]
 
 
 def words(error: Exception) -> str:

@@ -320,7 +320,7 @@ def test_a_job_that_cannot_be_watched_keeps_no_other_from_its_end(spool, job, ca
     assert capsys.readouterr().out.count("cannot handle job bad: [Errno 21] Is a directory") == 1
     supervisor.report()
     (trouble,) = json.loads((spool.root / "devices.json").read_text())["troubles"]
-    assert "Job bad cannot be handled" in trouble
+    assert "Cannot handle bad: [Errno 21] Is a directory" in trouble
 
 
 def test_a_job_that_cannot_be_started_waits_while_others_have_their_turn(spool, job):
@@ -350,6 +350,14 @@ def test_a_worker_outlives_its_own_mistakes(spool, job, capsys):
     supervisor.step = step
     supervisor.run()
     assert len(passes) == 3 and capsys.readouterr().out.count("worker: TypeError: a mistake") == 1
+    for name in "abcde":  # a cluster that is down fails all of them: that is one trouble
+        with supervisor.troubles.of(name):
+            raise Problem("Cannot submit a job to Slurm: no answer.")
+    assert supervisor.troubles.told() == [
+        "Cannot handle a, b, c and 2 more: Cannot submit a job to Slurm: no answer. It is tried again."
+    ]
+    assert capsys.readouterr().out.count("Slurm") == 1
+    supervisor.troubles.keep([])
     with pytest.raises(OSError), supervisor.troubles.of("any"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not supervisor.troubles.known
