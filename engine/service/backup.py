@@ -132,7 +132,7 @@ def _jobs(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO | None]
 
 def _opened(folder: Path) -> Iterator[tuple[PurePosixPath, BinaryIO | None]]:
     """The regular files under a folder, without half-written ones (whose names begin with a dot); None for a link, and
-    for what cannot be read.
+    for a file that is unreadable.
 
     They are reached through the folder's descriptor, so all of them are found although it is renamed meanwhile.
     """

@@ -30,8 +30,8 @@ def differences(
     found = [f"config.json of {path} says {one}. Copy it again if a file is missing." for one in said]
     if factors := [name for name in shapes if FACTORS.search(name)]:
         found.append(
-            f"{path} holds LoRA factors beside its weights, such as {factors[0]!r}: a merge takes each by itself, and "
-            "products of merged factors are no merged products."
+            f"{path} holds LoRA factors beside its weights, such as {factors[0]!r}: a merge takes each by itself, "
+            "and the product of merged factors is another matrix than the merged product."
         )
     return found
 

@@ -28,7 +28,7 @@ def without(end: str) -> dict:
         (WHOLE, {"num_hidden_layers": 3}, False, "3 layers, and model.layers has layer 3 too"),
         (without("lm_head"), {}, False, "no tensor is one"),
         (WHOLE, {"vocab_size": 9}, False, "vocab_size 9, and model.embed_tokens.weight has 8 rows"),
-        (WHOLE | PEOPLED, {}, False, "products of merged factors"),
+        (WHOLE | PEOPLED, {}, False, "the product of merged factors"),
         (
             without(".3.") | EYES,
             {"text_config": {"num_hidden_layers": 4}},
