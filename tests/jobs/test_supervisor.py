@@ -330,6 +330,5 @@ def test_a_new_worker_can_cancel_a_job_whose_handle_was_never_noted(spool, job, 
         (folder / "lease.json").write_text(json.dumps({**lease, "handle": ""}))
         with worker(spool):
             spool.cancel("corpus-1")
-            os.kill(pid, signal.SIGCONT)
             until(lambda: place(spool, "corpus-1") == "ended", 30)
     assert kinds(spool, "corpus-1")[-1] == "job.cancelled"
