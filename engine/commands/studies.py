@@ -28,6 +28,15 @@ def list_studies(store: Store, archived: bool = False) -> list[dict]:
     return [summary(one) for one in sorted(found, key=lambda one: not one.pinned)]
 
 
+def list_set_aside(store: Store) -> dict:
+    """Lines of journals that could not be read or applied: how many there are, and the first, with the reasons."""
+    names = ("journal", "byte", "text", "reason")
+    return {
+        "count": runs.corrupt_count(store),
+        "lines": [dict(zip(names, line, strict=True)) for line in runs.corrupt_lines(store)],
+    }
+
+
 def summary(found: studies.Study) -> dict:
     """One study as an item of a list."""
     return {
@@ -270,6 +279,7 @@ def list_searches(store: Store, name: str) -> list[dict]:
 
 COMMANDS = (
     list_studies,
+    list_set_aside,
     show,
     list_runs,
     start,

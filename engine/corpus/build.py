@@ -46,13 +46,13 @@ from engine.corpus import contents, dedup, packages, sources
 from engine.corpus.alphabets import alphabets_of
 from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
-from engine.corpus.parts import Part, read_part
+from engine.corpus.parts import SIDES, Part, read_part
 from engine.corpus.report import left_out
 from engine.corpus.rules import seen, train_rule
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
-from engine.corpus.splits import split
+from engine.corpus.splits import split, why_little
 from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, size_of, sources_of
 from engine.corpus.token_formats.base import WIDE
 from engine.corpus.tokenizers import BytePairs, Bytes, Ids, from_file, only_ids, raw_bytes, train_bpe
@@ -171,13 +171,14 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
     ready, faults = [], {}
     for (name, part), same, alike in zip(parts.items(), np.split(exact, edges), np.split(near, edges), strict=True):
         try:
-            train, valid = split(name, part, ~(same | alike))
+            train, valid = split(name, part, kept := ~(same | alike))
         except Problem as problem:
-            faults[name] = str(problem)
+            faults[name] = " ".join(filter(None, [str(problem), why_little(part, kept)]))
             continue
         ready.append(Domain(name, part, int(same.sum()), int(alike.sum()), train, valid))
     if not default:
         refuse(faults, spec)
+    tell_unsplit(ready)
     missing = [f"{name}: {why}" for name, why in faults.items()]
     if len(ready) < FEWEST_DOMAINS:
         raise Problem(
@@ -185,6 +186,17 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
             f"Left out: {' '.join(missing)} Raise cap_mb, or install requirements.txt."
         )
     return ready, missing
+
+
+def tell_unsplit(domains: list[Domain]) -> None:
+    """Note the domains of which no text came as validation, where some did of others: their own text validates."""
+    came = [bool((domain.part.sides == SIDES["valid"]).any()) for domain in domains]
+    for domain, has_own in zip(domains, came, strict=True):
+        if any(came) and not has_own:
+            part = domain.part.sizes[domain.valid].sum() / domain.part.sizes[domain.train | domain.valid].sum()
+            domain.part.tally.notice(
+                domain.name, f"no text of it came as validation, as that of others: {part:.0%} of its own validates"
+            )
 
 
 def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs | Ids:

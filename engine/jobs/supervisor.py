@@ -24,7 +24,6 @@ from engine.jobs.events import (
     ENDINGS,
     OUTCOMES,
     SHARED,
-    Event,
     JobCancelled,
     JobDied,
     JobFailed,
@@ -33,11 +32,12 @@ from engine.jobs.events import (
     JobStarted,
 )
 from engine.jobs.journal import FILE, cut_torn_tail, last_event, read_events, write_event
-from engine.jobs.kinds import KINDS, kind_of
+from engine.jobs.kinds import runs_on_cluster
 from engine.jobs.queue import Queue, read_settings
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import HEARTBEAT, Spool, try_lock
 from engine.jobs.tokens import job_token
+from engine.jobs.troubles import Troubles, tell, words
 
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between status files for the page
@@ -69,7 +69,7 @@ class Supervisor:
     ):
         self.spool, self.local, self.cluster, self.url, self.python = Spool(workspace), local, cluster, url, python
         self.backends = {backend.name: backend for backend in (local, cluster) if backend}
-        self.queue = Queue(self.spool)
+        self.queue, self.troubles = Queue(self.spool), Troubles()
         self.leases: dict[str, Lease] = {}  # of the active jobs
         self.specs: dict[str, JobSpec] = {}
         self.ending: dict[str, tuple[float, str]] = {}  # job -> when TERM was sent (monotonic), and why
@@ -84,25 +84,25 @@ class Supervisor:
             try:
                 self.step()
                 trouble = None
-            except (OSError, Problem) as error:  # e.g. a full disk: running jobs go on; try again
-                if str(error) != trouble:
-                    trouble = str(error)
-                    print(f"worker: {trouble}. Free disk space, or fix what it names; trying again.", flush=True)
+            except Exception as error:  # e.g. a full disk: running jobs go on; try again
+                if (said := words(error)) != trouble:
+                    trouble = said
+                    tell(f"{trouble}. Free disk space, or fix what it names; trying again", error)
             time.sleep(POLL_SECONDS)
         deadline = time.monotonic() + KILL_AFTER_SECONDS + 1
         while self.spool.folders("active") and time.monotonic() < deadline:
-            for folder in self.spool.folders("active"):
-                self.watch(folder)
+            self.watch_all(self.spool.folders("active"))
             time.sleep(0.1)
 
     def step(self) -> None:
         """One pass: watch the active jobs, then fill the free room."""
         active = self.spool.folders("active")
-        for name in self.leases.keys() - {folder.name for folder in active}:
+        names = {folder.name for folder in active}
+        for name in self.leases.keys() - names:
             self.forget(name)  # somebody retried it before it was filed away
-        for folder in active:
-            self.watch(folder)
+        self.watch_all(active)
         self.fill()
+        self.troubles.keep(names | self.queue.specs.keys())
         if time.monotonic() - self.reported >= REPORT_SECONDS:
             self.reported = time.monotonic()
             self.report()
@@ -110,26 +110,32 @@ class Supervisor:
     # Starting ------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Start jobs in the queue's order. A job without room does not block one that needs less."""
-        refused, full = set(), set()
+        """Start jobs in the queue's order. A job without room does not block one that needs less, and one that cannot
+        be started only lets its backend rest, after which others come first."""
+        refused, full = set[object](), set[str | None]()
         for folder, spec in self.queue.in_order():
             backend = self.cluster if self.cluster and runs_on_cluster(spec.kind) else self.local
             need = (backend.name, spec.cpus, spec.device, spec.gpu_memory_mb)
-            if need in refused or spec.study in full:
+            if need in refused or spec.study in full or self.troubles.rests(backend.name):
                 continue
-            outcome, other = self.queue.outcome(spec)
-            if outcome == "failed":
-                self.give_up(folder, other)
-            if outcome != "done":
+            if self.troubles.waits(folder.name):
                 continue
             taken = list(self.leases.values())
-            if spec.max_parallel and sum(lease.study == spec.study for lease in taken) >= spec.max_parallel:
-                full.add(spec.study)
-                continue
-            if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
-                refused.add(need)
-            else:
-                self.start(folder, spec, backend, place)
+            with self.troubles.of(folder.name):
+                outcome, other = self.queue.outcome(spec)
+                if outcome == "failed":
+                    self.give_up(folder, other)
+                if outcome != "done":
+                    continue
+                if spec.max_parallel and sum(lease.study == spec.study for lease in taken) >= spec.max_parallel:
+                    full.add(spec.study)
+                    continue
+                if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
+                    refused.add(need)
+                else:
+                    self.start(folder, spec, backend, place)
+            if self.troubles.waits(folder.name):
+                self.troubles.rest(backend.name)
 
     def give_up(self, folder: Path, other: str) -> None:
         """End a job whose dependency failed."""
@@ -147,15 +153,15 @@ class Supervisor:
         with try_lock(folder) as lock:
             if lock is None:
                 return  # its last process still runs; `watch` handles it
-            cut_torn_tail(folder)
-            attempt = uuid.uuid4().hex[:12]
-            begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
-            lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
-            write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can read it
-            argv, env = self.command(folder, lease)
             try:
+                cut_torn_tail(folder)
+                attempt = uuid.uuid4().hex[:12]
+                begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
+                lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
+                write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can read it
+                argv, env = self.command(folder, lease)
                 handle = backend.submit(f"{folder.name}-{attempt}", argv, env, lease, folder / "log.txt", lock)
-            except (OSError, Problem):
+            except Exception:
                 self.spool.move(folder, "queued")
                 raise
             lease = replace(lease, handle=handle)
@@ -178,6 +184,12 @@ class Supervisor:
         return [self.python, "-m", *argv], env
 
     # Watching ------------------------------------------------------------------------------------------------
+
+    def watch_all(self, active: list[Path]) -> None:
+        """Watch each of these jobs, whatever goes wrong with another."""
+        for folder in active:
+            with self.troubles.of(folder.name):
+                self.watch(folder)
 
     def watch(self, folder: Path) -> None:
         """Stop a job that should stop, and move an ended one away."""
@@ -217,8 +229,8 @@ class Supervisor:
             self.specs[name] = read_settings(folder)
         if name not in self.leases or not self.leases[name].handle:
             try:
-                lease = Lease.from_dict(json.loads((folder / "lease.json").read_text()))
-            except (OSError, ValueError, TypeError, RecursionError):
+                lease = Lease.read(json.loads((folder / "lease.json").read_text()), "the lease")
+            except (OSError, ValueError, RecursionError, Problem):
                 lease = Lease(name, self.specs[name].study)
             begun = last_event(folder, JobStarted, *ENDINGS, JobRequeued)
             if not lease.handle and lease.backend == "local" and isinstance(begun, JobStarted) and begun.pid:
@@ -292,7 +304,9 @@ class Supervisor:
 
     def after_a_death(self, folder: Path) -> str:
         """Retry a job, or give it up; returns the spool folder for it. The reasons are in its journal."""
-        died = [event.message for event in this_round(read_events(folder, JobDied, JobRequeued))]
+        died: list[str | None] = []  # since a user last queued it again
+        for event in read_events(folder, JobDied, JobRequeued):
+            died = [*died, event.message] if isinstance(event, JobDied) else []
         if len(died) <= self.specs[folder.name].retries:
             return "queued"
         count = f"{len(died)} times, last" if len(died) > 1 else "and may not be retried"
@@ -310,6 +324,7 @@ class Supervisor:
             troubles.append(f"Jobs run on {name}, and this worker cannot see them: start it with --backend {name}.")
         for name, size in self.loud.items():
             troubles.append(f"Job {name} does not stop printing: its log was cut at {size >> 20:,} MB.")
+        troubles += self.troubles.told()
         word = {
             "t": time.time(),
             "slots": {name: found["slots"] for name, found in shown.items()},
@@ -327,17 +342,6 @@ def changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def this_round(events: list[Event]) -> list[JobDied]:
-    """The deaths since the job was last queued again by a user."""
-    starts = [i for i, event in enumerate(events) if isinstance(event, JobRequeued)]
-    return [event for event in events[starts[-1] + 1 if starts else 0 :] if isinstance(event, JobDied)]
-
-
-def runs_on_cluster(kind: str) -> bool:
-    """Whether jobs of a kind run on the cluster. Unknown kinds fail on this machine, where the log is."""
-    return kind in KINDS and kind_of(kind).on_cluster
 
 
 def search_path() -> str:

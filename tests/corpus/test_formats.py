@@ -70,6 +70,7 @@ def test_one_object_over_several_lines_is_a_record(tmp_path):
         ({"v": 1, "d": {"a": [{"text": "a"}], "b": [{"text": "b"}]}}, "further in, under 'd.a', 'd.b'"),
         ({"rows": {"train": ["a"]}}, "no text in 'text'; its fields: 'rows'"),
         ({"text": {"0": "a", "1": "b"}}, "as where pandas writes a table by its columns"),
+        ({"text": {"x": "a"}}, "'text' holds no text but dict"),
         ({"id": 1, "spans": [{"from": 3}], "content": "a"}, "no text in 'text'; its fields: 'id', 'spans', 'content'"),
     ],
 )

@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 
+from engine.commands import COMMANDS
 from engine.jobs.decisions import InboxRead
 from engine.jobs.events import JobStarted, RunFinished
 from engine.jobs.journal import LONGEST, read_events
@@ -250,3 +251,12 @@ def test_nothing_is_written_row_by_row():
         for loop in ast.walk(ast.parse(path.read_text())):
             if isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("e."):
                 assert "execute" not in ast.unparse(loop), f"{path.name}:{loop.lineno}"
+
+
+def test_who_has_no_page_sees_which_lines_and_why(store):
+    planned(store)
+    with journal_of(store, "demo-train") as journal:
+        journal.write(b"garbage\n")
+    store.ingest()
+    told = COMMANDS["list_set_aside"](store)
+    assert told["count"] == 1 and told["lines"][0]["text"] == "garbage" and "not a JSON" in told["lines"][0]["reason"]

@@ -63,7 +63,7 @@ def render(current: str | None) -> None:
     order = organise.ask_order(found)
     live(lambda: all_cards(current, *order))
     if count := runs.corrupt_count(state.store()):
-        title = f"{count:,} journal lines could not be read and were set aside"
+        title = f"Lines of journals that could not be read and were set aside: {count:,}"
         with st.expander(title, icon=":material/report:", key="set-aside"):
             lines = runs.corrupt_lines(state.store())
             for journal, offset, text, reason in lines:

@@ -113,3 +113,19 @@ def test_no_kind_of_job_starts_a_thread_by_its_imports():
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     others = [name for name in done.stdout.split() if not name.startswith("jemalloc")]
     assert len(others) == 1, done.stdout + done.stderr
+
+
+def test_one_that_does_not_answer_is_replaced(local, job, tmp_path):
+    """Stopped, or stuck in an import: its worker would watch no job for as long."""
+    nowhere = {"type": "folder", "path": str(tmp_path / "nowhere")}
+    _, first = job("first", source=nowhere)
+    ended(local, first)
+    stopped, local.nursery.patience = local.nursery.process, 0.2
+    os.kill(stopped.pid, signal.SIGSTOP)
+    assert local.status(first).state == "ended" and stopped.returncode == -signal.SIGKILL
+    local.nursery.patience = nursery.ANSWER_SECONDS
+    folder, second = job("second", source=nowhere)
+    assert ended(local, second).code == 1 and read_events(folder)[-1]["kind"] == "job.failed"
+    os.kill(local.nursery.process.pid, signal.SIGSTOP)
+    local.nursery.close(0.1)  # at the worker's end, too
+    assert local.nursery.process is None
