@@ -1,10 +1,11 @@
 """Kinds of data beside prose: what adding each does to its own loss: `OMP_NUM_THREADS=1 python -m benchmarks.kinds`.
 
 For each kind a corpus is built of prose (docstrings of installed packages), of one or more domains of the kind, and of
-noise (random letters, the control). Proxies of one recipe are trained on prose alone, on 70% prose with 30% of each
-added domain, and on 70% prose with 30% noise, from five seeds each. Effect: the loss with the added domain minus the
-loss without, on validation text of the kind, in bits per byte, with its standard error over seeds; of tasks, the same
-in their own unit. Writes benchmarks/results/kinds.json and kinds.md; with names of kinds, only their rows.
+two controls: other prose of the same source, and noise (random letters). Proxies of one recipe are trained on prose
+alone, and on 70% prose with 30% of each added domain, of other prose, and of noise, from five seeds each. Effect: the
+loss with the added domain minus the loss without, on validation text of the kind, in bits per byte, with its standard
+error over seeds; of tasks, the same in their own unit. Writes benchmarks/results/kinds.json and kinds.md; with names of
+kinds, only their rows.
 """
 
 import json
@@ -38,7 +39,8 @@ COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.kinds"
 RESULTS = Path(__file__).parent / "results"
 SEEDS, ADDED = 5, 0.3
 RECIPE = Fidelity(width=32, context=128, batch=8, tokens=200_000, eval_tokens=8_192)
-PROSE, NOISE = "prose", "noise"
+PROSE, MORE, NOISE = "prose", "other-prose", "noise"
+CONTROLS = (MORE, NOISE)
 BYTES = 300_000  # of text for each domain
 Lines = Iterator[str] | list[str]
 
@@ -57,13 +59,14 @@ class Kind:
     tasks: Callable[[random.Random], list[EvalTask]] = field(default=lambda rng: [])
 
 
-def prose() -> list[str]:
-    """Sentences of docstrings, as in the default corpus."""
+def prose(part: int = 0) -> list[str]:
+    """Sentences of docstrings, as in the default corpus; part: which BYTES of them."""
     found, size = [], 0
     for document in sources.documents("docs", Tally()):
-        found.append(document.data.decode())
         size += len(document.data)
-        if size > BYTES:
+        if size > part * BYTES:
+            found.append(document.data.decode())
+        if size > (part + 1) * BYTES:
             break
     return found
 
@@ -233,7 +236,8 @@ def missing(kind: Kind) -> list[str]:
 def build(kind: Kind, folder: Path) -> tuple[corpora.Corpus, list[str]]:
     """The corpus of a kind, and the names of its added domains."""
     added = kind.make(random.Random(1))
-    for name, lines in {PROSE: prose(), NOISE: noise(random.Random(2)), **added}.items():
+    controls = {PROSE: prose(), MORE: prose(1), NOISE: noise(random.Random(2))}
+    for name, lines in {**controls, **added}.items():
         records = lines[0].startswith('{"instruction"')
         (folder / f"{name}.{'jsonl' if records else 'txt'}").write_text("\n".join(lines) + "\n", "utf-8")
     source = {"type": "folder", "path": str(folder), "template": kind.template}
@@ -242,8 +246,8 @@ def build(kind: Kind, folder: Path) -> tuple[corpora.Corpus, list[str]]:
 
 
 def train(kind: Kind, corpus: corpora.Corpus, added: list[str], tasks: list[EvalTask]) -> tuple[list[str], np.ndarray]:
-    """Names of what is measured, and values (mixtures, seeds, metrics): prose alone, with each domain, with noise."""
-    domains = [PROSE, *added, NOISE]
+    """Names of what is measured, and values (mixtures, seeds, metrics): prose alone, with each domain and control."""
+    domains = [PROSE, *added, *CONTROLS]
     mixtures = [[1.0] + [0.0] * (len(domains) - 1)]
     for place in range(1, len(domains)):
         mixtures.append([1 - ADDED, *(ADDED * float(place == one) for one in range(1, len(domains)))])
@@ -264,12 +268,12 @@ def train(kind: Kind, corpus: corpora.Corpus, added: list[str], tasks: list[Eval
 
 
 def effects(kind: Kind) -> list[dict]:
-    """A row for each added domain, noise included, and each thing measured."""
+    """A row for each added domain, controls included, and each thing measured."""
     with tempfile.TemporaryDirectory() as folder:
         corpus, added = build(kind, Path(folder))
         names, values = train(kind, corpus, added, kind.tasks(random.Random(3)))
     rows = []
-    for place, name in enumerate([*added, NOISE], 1):
+    for place, name in enumerate([*added, *CONTROLS], 1):
         change = values[place] - values[0]  # (seeds, metrics), from the same initial weights
         for metric, own in zip(names, change.T, strict=True):
             rows.append(
@@ -287,16 +291,17 @@ def effects(kind: Kind) -> list[dict]:
 
 
 def written(rows: list[dict], left: list[str]) -> str:
-    lines = ["| kind | added, 30% | measured on | without | effect | control |", "|---|---|---|---|---|---|"]
-    control = {(row["kind"], row["measured"]): row for row in rows if row["added"] == NOISE}
+    lines = [
+        "| kind | added, 30% | measured on | without | effect | other prose | noise |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    control = {(row["kind"], row["measured"], row["added"]): row for row in rows if row["added"] in CONTROLS}
     for row in rows:
-        if row["added"] == NOISE:
+        if row["added"] in CONTROLS:
             continue
-        other = control[row["kind"], row["measured"]]
-        lines.append(
-            f"| {row['kind']} | {row['added']} | {row['measured']} | {row['without']:.3f} | {row['effect']:+.3f} ± "
-            f"{row['error']:.3f} | {other['effect']:+.3f} ± {other['error']:.3f} |"
-        )
+        beside = [row, *(control.get((row["kind"], row["measured"], name)) for name in CONTROLS)]
+        told = " | ".join(f"{one['effect']:+.3f} ± {one['error']:.3f}" if one else "not measured" for one in beside)
+        lines.append(f"| {row['kind']} | {row['added']} | {row['measured']} | {row['without']:.3f} | {told} |")
     told = [f"Not run, as packages are missing: {', '.join(left)}."] if left else []
     return "\n".join([*lines, "", *told]).rstrip() + "\n"
 

@@ -9,7 +9,7 @@ the cores, so these are upper bounds; beside them stands the CPU time that the s
 which hardly depends on the load. Without a GPU, Chromium draws WebGL in software: parallel coordinates (New study,
 Runs) then hold its main thread for .6 to .9 s, and frames that wait behind them are late. The 95th percentile is of
 each kind of interaction by itself, by the nearest rank, so that fast and frequent ones do not cover for slow ones.
-Writes results/pages.json and .md.
+Writes results/pages.json and .md; of a study of 64 domains (benchmarks/many_domains.py makes one) pages_64.json, .md.
 """
 
 import base64
@@ -276,7 +276,7 @@ def report(found: dict) -> str:
 def main() -> None:
     folder, study = (*sys.argv[1:], *("workspace", "demo")[len(sys.argv) - 1 :])
     found = {
-        "command": "python -m benchmarks.pages",
+        "command": f"python -m benchmarks.pages WORKSPACE {study}",
         "machine": processor(),
         "date": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(),
@@ -287,8 +287,9 @@ def main() -> None:
         with playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser:
             found |= measure(Path(folder).resolve(), study, browser) | {"load": os.getloadavg()}
     results = ROOT / "benchmarks" / "results"
-    (results / "pages.json").write_text(json.dumps(found, indent=1) + "\n")
-    (results / "pages.md").write_text(report(found))
+    name = f"pages_{found['domains']}" if found["domains"] >= MANY else "pages"
+    (results / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (results / f"{name}.md").write_text(report(found))
     print(report(found))
 
 

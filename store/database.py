@@ -22,7 +22,7 @@ from store.events import apply
 from store.journal import JOB, SHOWN, Chunk, OwnerJournal, read_on
 from store.offsets import remember
 from store.opening import connect, gather_results, key_by_kind
-from store.rights import OWNER, UNPLANNED, Rights, rights_of
+from store.rights import CHANGING, OWNER, UNPLANNED, Rights, rights_of
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # Errors of `apply` for a malformed event. A full disk is not among them: that is retried.
@@ -308,6 +308,8 @@ class Store:
         with self.transaction() as cursor:
             remember(cursor, apply.apply(cursor, chunks))
         self._read_to |= {chunk.key: chunk.read_to for chunk in chunks}
+        if any(isinstance(line.event, CHANGING) for chunk in chunks for line in chunk.lines):
+            self._rights.clear()
 
     def stop_reading(self) -> None:
         """Let a read of the journals end after the part that it is at; the next start reads on."""

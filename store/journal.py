@@ -17,6 +17,7 @@ from store.rights import Rights
 DEEPEST = 64  # lists and objects within each other; pages read what is stored from deep inside their own calls
 JOB = "job/"  # begins the key of a job's journal
 SAID = 10_000  # characters kept of a text that a job says, which every page about it may show
+WHOLE = "template"  # of a corpus, which its manifest repeats as it was given
 SHOWN = 2000  # characters kept of a corrupt line
 
 
@@ -164,16 +165,22 @@ def line_in(raw: bytes, rights: Rights) -> Line:
     kind = values.get("kind")
     if isinstance(kind, str) and kind not in rights.kinds and kind in event_kinds():
         raise Problem(f"Cannot take an event of kind {kind!r} from this journal: it is not its writer's to say.")
-    if rights.runs is not None:
-        values = {name: shortened(value) if isinstance(value, str) else value for name, value in values.items()}
+    if rights.runs is not None and len(raw) > SAID:
+        values = shortened(values)
     line = line_of(values, rights.kinds)
     rights.check(line.event)
     return line
 
 
-def shortened(text: str) -> str:
-    """A job's text as it is, or its beginning and how long it is."""
-    return text if len(text) <= SAID else f"{text[:SAID]} [cut off: it has {len(text):,} characters]"
+def shortened(value: Any) -> Any:
+    """What a job says as it is, or, of texts that are too long, at any depth, the beginning and how long it is."""
+    if isinstance(value, str) and len(value) > SAID:
+        return f"{value[:SAID]} [cut off: it has {len(value):,} characters]"
+    if isinstance(value, dict):
+        return {name: one if name == WHOLE else shortened(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shortened(one) if isinstance(one, str | dict | list) else one for one in value]
+    return value
 
 
 def check_letters(values: dict[str, Any]) -> None:

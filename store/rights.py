@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.core.errors import Problem
-from engine.jobs.decisions import DECISIONS
+from engine.jobs.decisions import DECISIONS, RunsAdded, StudyPlanned
 from engine.jobs.events import SHARED, Event, RunsCompared, RunsMeasured
+from engine.jobs.housekeeping import StudyDeleted
 from engine.jobs.journal import LONGEST
 from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.runs import run_id
 from store.events.bulk import Cursor
 
 Kinds = dict[str, type[Event]]
+CHANGING = (StudyPlanned, RunsAdded, StudyDeleted)  # decisions after which rights are looked up again
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,23 @@ OWNER = Rights(named(DECISIONS), longest=256 << 20)  # an import of ten million 
 
 
 def rights_of(cursor: Cursor, jobs: list[str]) -> dict[str, Rights]:
-    """The rights of the journals of these jobs, without those that are not planned."""
+    """The rights of the journals of these jobs, without those that are not planned.
+
+    A job that chooses its runs was given none: it tells of each once, by what it measured, and never again.
+    """
     runs: dict[str, list[str]] = {}
     for job, run in cursor.execute("SELECT job, id FROM runs WHERE job IN (SELECT unnest(?))", [jobs]).fetchall():
         runs.setdefault(job, []).append(run)
     planned = "SELECT id, kind, study, spec ->> 'corpus' FROM jobs WHERE id IN (SELECT unnest(?))"
     return {
-        job: Rights(kinds_of(kind), frozenset(runs.get(job, ())), study, corpus)
+        job: Rights(kinds_of(kind), frozenset(() if chooses(kind) else runs.get(job, ())), study, corpus)
         for job, kind, study, corpus in cursor.execute(planned, [jobs]).fetchall()
     }
+
+
+def chooses(job_kind: str) -> bool:
+    """Whether jobs of a kind measure runs that nobody planned for them."""
+    return job_kind in KINDS and kind_of(job_kind).chooses
 
 
 def kinds_of(job_kind: str) -> Kinds:

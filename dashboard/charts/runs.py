@@ -7,7 +7,7 @@ from dashboard.charts.style import (
     GOOD,
     INK,
     LEVELS,
-    LOSS_SCALE,
+    LINES_SCALE,
     MANY,
     TEXT,
     dash,
@@ -106,7 +106,7 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
         if axis.get("brush"):
             one["constraintrange"] = axis["brush"]
         dimensions.append(one)
-    scale = oriented(LOSS_SCALE, better)
+    scale = oriented(LINES_SCALE, better)
     bar = {"title": {"text": escape(title), "side": "top"}, "thickness": 10, "orientation": "h"}
     bar |= {"y": -0.09, "yanchor": "top", "x": 0, "xanchor": "left", "len": 1}  # beside the axes it would squeeze them
     # Of many axes the ends alone are labelled: ticks would run into the next axis. Ticks that are named one by one make

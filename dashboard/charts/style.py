@@ -14,13 +14,14 @@ import plotly.graph_objects as go
 LABEL = 20  # characters of a line of a name beside a chart
 MANY = 10  # domains or metrics from which on charts are laid out for many
 INK, FAINT, GRID = "#8a8279", "rgba(138,130,121,0.35)", "rgba(138,130,121,0.18)"
-TEXT, GROUND = "var(--st-text-color)", "var(--st-background-color)"  # plot.js puts in the page's own
+TEXT, GROUND, BEST = "var(--st-text-color)", "var(--st-background-color)", "var(--mixdesk-best)"  # plot.js has them
 LEVELS = "levels"  # in a figure's `meta`: which of its axes have losses themselves, not differences (units.py)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of lines, so that none needs its colour
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")  # of points, to the same end
 GOOD, BAD = "#0c8599", "#d9480f"  # lower and higher loss
 DIVERGING = [[0, GOOD], [0.5, "rgba(138,130,121,0.06)"], [1, BAD]]
-LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]
+LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]  # of areas
+LINES_SCALE = [[0, BEST], *LOSS_SCALE[1:]]  # of lines: the best ones must stand out from either ground
 AXIS = {
     "gridcolor": GRID,
     "zerolinecolor": FAINT,

@@ -76,6 +76,14 @@ export function between(desk, from, to, part) {
   return way.map((v, j) => (desk.locked[j] ? v : open > 1e-9 ? (v * left) / open : left / count));
 }
 
+// How far the desk stands on the way from one scene (0) to another (1); null where it is elsewhere.
+function wayBetween(desk, from, to) {
+  const [start, end] = [0, 1].map((part) => between(desk, from, to, part));
+  const way = end.map((v, j) => v - start[j]), length = way.reduce((sum, v) => sum + v * v, 0);
+  const part = length && clamp(way.reduce((sum, v, j) => sum + v * (desk.values[j] - start[j]), 0) / length, 0, 1);
+  return same(between(desk, from, to, part), desk.values) ? part : null;
+}
+
 const TOPS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
 
 // The end of a simplex' tracks: the least of a few round shares that leaves room above what must be seen.

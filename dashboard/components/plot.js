@@ -184,9 +184,13 @@ function inkNumbers(host) {
   }
 }
 
+// The end of a scale that is the best: it must stand out most, from either ground.
+const best = (style) => (inkOn(ground(style)) === "#fff" ? "#a5f0f7" : "#0b3d4a");
+
 // A figure with the page's colours where it names them, as style.py does.
 function read(figure, style) {
-  return JSON.parse(figure.replace(/"var\((--st-[a-z-]+)\)"/g, (_, name) => `"${style.getPropertyValue(name).trim()}"`));
+  const colour = (name) => (name === "--mixdesk-best" ? best(style) : style.getPropertyValue(name).trim());
+  return JSON.parse(figure.replace(/"var\((--(?:st|mixdesk)-[a-z-]+)\)"/g, (_, name) => `"${colour(name)}"`));
 }
 
 function listen(host, setStateValue) {
@@ -241,10 +245,24 @@ function watchPlace(host, told) {
   addEventListener("beforeprint", paper);
 }
 
+const RUNNING = '[data-testid="stApp"][data-test-script-state="running"]', LONGEST = 250; // milliseconds
+
+// Act once the browser has read the page's answer, or after LONGEST: while it draws a chart it reads nothing else. At
+// once where no answer is on its way.
+function onceRead(host, act) {
+  if (host.waits) return;
+  const from = performance.now();
+  const look = () => {
+    host.waits = document.querySelector(RUNNING) !== null && performance.now() < from + LONGEST;
+    if (host.waits) setTimeout(look, 10);
+    else act();
+  };
+  look();
+}
+
 // Draw what the host is to show, unless it is drawn or out of sight: then once it comes near.
 function show(host, Plotly, setStateValue) {
-  host.toggleAttribute("data-out-of-sight", !host.near);
-  if (!host.near || host.drawn === host.wanted) return;
+  if (!host.near || host.drawn === host.wanted || !host.isConnected) return;
   const first = host.drawn === undefined;
   host.drawn = host.wanted;
   draw(host, Plotly, first);
@@ -266,11 +284,13 @@ export default function ({ data, parentElement, setStateValue }) {
       if (gone) return;
       const known = host.wanted !== undefined;
       host.wanted = data.figure;
-      if (known && host.near !== undefined) show(host, Plotly, setStateValue);
+      const shown = () => onceRead(host, () => show(host, Plotly, setStateValue));
+      if (known && host.near !== undefined) shown();
       if (known) return;
       watchPlace(host, (near) => {
         host.near = near;
-        show(host, Plotly, setStateValue);
+        host.toggleAttribute("data-out-of-sight", !near);
+        shown();
       });
     },
     () => { host.textContent = "The chart script did not load. Reload the page."; },

@@ -37,6 +37,7 @@ function buildScenes(foot, desk, does) {
     undo.disabled = desk.past.length < 2;
     redo.disabled = !desk.future.length;
     fader.hidden = !desk.scenes.A || !desk.scenes.B;
+    if (!fader.hidden) range.value = wayBetween(desk, desk.scenes.A, desk.scenes.B) ?? range.value;
     buttons.forEach((button, place) => {
       const name = SCENES[place], kept = desk.scenes[name];
       const words = kept ? `Go to scene ${name}` : `Keep this position as scene ${name}`;

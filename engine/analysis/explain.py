@@ -12,7 +12,7 @@ from engine.core.errors import Problem
 from engine.space.simplex import Simplex
 from engine.spec.statistics import TIED, ci_half_width, ordered
 from engine.surrogates.base import Surrogate
-from engine.surrogates.prediction import difference_std
+from engine.surrogates.prediction import differences_std
 
 STEP = 0.1  # fraction of the tokens that `influence` moves
 MEASURED = 0.005  # nearer than this to a run, a mixture counts as that run
@@ -22,12 +22,13 @@ FARTHEST = 0.95  # quantile of the runs' own gaps up to which a mixture counts a
 
 @dataclass(frozen=True)
 class Influence:
-    """effect, std (D, M): change of each loss when domain j gains step[j] of the tokens; step (D,), at most
-    0.1.
+    """domains (K,): which; effect, std (K, M): change of each loss when one of them gains its step of the tokens; step
+    (K,), at most 0.1.
 
-    certain (D, M): the sign is sure: the 95% interval does not reach 0.
+    certain (K, M): the sign is sure: the 95% interval does not reach 0.
     """
 
+    domains: np.ndarray
     effect: np.ndarray
     std: np.ndarray
     step: np.ndarray
@@ -38,19 +39,23 @@ class Influence:
         return certain
 
 
-def influence(surrogate: Surrogate, at: np.ndarray, space: Simplex, giver: int | None = None) -> Influence:
+def influence(
+    surrogate: Surrogate, at: np.ndarray, space: Simplex, giver: int | None = None, most: int = 20
+) -> Influence:
     """The effect of moving up to 0.1 of the tokens to each domain in turn, taken from the others in
     proportion, or from the domain `giver` alone.
 
-    at (D,). The step is as long as the bounds allow; a domain at its bound has step 0 and no effect.
+    at (D,). The step is as long as the bounds allow; a domain at its bound has step 0 and no effect. Of more than
+    `most` domains those with the largest effects are taken, added up over the metrics.
     """
     at = np.asarray(at, float)
     step = np.array([_longest_step(at, j, space, giver) for j in range(len(at))])
     moved = np.stack([with_share(at, j, at[j] + step[j], giver) for j in range(len(at))])
     mean = surrogate.mean(np.concatenate([at[None], moved]))
-    std = np.stack([difference_std(surrogate, point, at, noise=False) for point in moved])
-    still = step[:, None] < 1e-9
-    return Influence(np.where(still, 0, mean[1:] - mean[0]), np.where(still, 0, std), step)
+    effect = np.where(step[:, None] < 1e-9, 0, mean[1:] - mean[0])
+    domains = np.sort(ordered(-np.abs(effect).sum(axis=1))[:most])
+    std = differences_std(surrogate, moved[domains], at, noise=False)
+    return Influence(domains, effect[domains], np.where(step[domains, None] < 1e-9, 0, std), step[domains])
 
 
 def _longest_step(at: np.ndarray, domain: int, space: Simplex, giver: int | None) -> float:
@@ -158,7 +163,7 @@ class Surface:
     std: np.ndarray
 
 
-def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int], resolution: int = 25) -> Surface:
+def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int], resolution: int) -> Surface:
     """Predictions over the triangle in which three domains divide what they hold at `at` (D,); the others
     stay put.
 

@@ -15,7 +15,7 @@ from engine.analysis.statistics import pooled_noise
 from engine.spec.statistics import ROUNDING
 
 STEER, GUARD = 0.6, 0.3  # lower bounds from which a metric may be an objective, and a limit
-FEWEST = 16  # repeats below which nothing is said
+FEWEST = 20  # repeats below which nothing is said: with 16 a reliability of .8 is called unsteerable in 8 of 100
 LEVEL = 0.95
 SHUFFLES = 100  # of each metric's values over the runs, as if metrics were unrelated
 CAN, LIMIT, CANNOT, UNKNOWN = "can be steered", "limit only", "cannot be steered", "not known"

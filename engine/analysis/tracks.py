@@ -10,17 +10,17 @@ from engine.analysis.explain import with_shares
 from engine.spec.objectives import Aggregate
 from engine.surrogates.base import Surrogate
 
-STEPS = 21  # positions along a track
+STEPS, FEWER, MANY = 21, 9, 24  # positions along a track; where there are many faders, whose tracks are short
 NEAR = 0.5  # standard deviations of the runs' aggregates within which a position is lit at all
 
 
 def simplex_tracks(at: np.ndarray, locked: np.ndarray, giver: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (STEPS,) of a fader, denser where they are small, and the mixtures (D, STEPS, D) to which the desk goes
-    from `at` (D,) as each fader in turn takes them.
+    """Shares (S,) of a fader, denser where they are small, and the mixtures (D, S, D) to which the desk goes from `at`
+    (D,) as each fader in turn takes them. S: STEPS, FEWER from MANY faders on.
 
     locked (D,) bool: shares that stay. giver: the one domain that gives way; None: all unlocked, in proportion.
     """
-    shares = np.linspace(0, 1, STEPS) ** 2
+    shares = np.linspace(0, 1, STEPS if len(at) < MANY else FEWER) ** 2
     return shares, np.stack([with_shares(at, i, shares, giver, locked) for i in range(len(at))])
 
 
@@ -35,10 +35,10 @@ def box_tracks(at: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np
 def light(
     surrogate: Surrogate, tracks: np.ndarray, aggregate: Aggregate, best: np.ndarray | None, measured: np.ndarray
 ) -> np.ndarray:
-    """(D, STEPS): 1 where the predicted aggregate is that of the best point known (or better), falling to 0 at NEAR
+    """(D, S): 1 where the predicted aggregate is that of the best point known (or better), falling to 0 at NEAR
     standard deviations of the runs' aggregates.
 
-    tracks (D, STEPS, D); best (D,): the best predicted point, None: the best along the tracks; measured (R, M).
+    tracks (D, S, D); best (D,): the best predicted point, None: the best along the tracks; measured (R, M).
     """
     domains = tracks.shape[-1]
     values = aggregate.of(surrogate.mean(tracks.reshape(-1, domains))).reshape(tracks.shape[:2])

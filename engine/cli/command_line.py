@@ -6,7 +6,6 @@ Results are JSON on standard output, progress and errors go to standard error. E
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import NoReturn
 
 from engine import VERSION
 from engine.cli import catalogue
+from engine.cli.words import print_json
 from engine.core.errors import Problem
 from engine.core.files import given_path
 from engine.core.shown import bounded
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         result = outcome(options)
         if result is not None:
-            print(json.dumps(result, indent=2, ensure_ascii=False), flush=True)
+            print_json(result)
         return 0
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,6 @@
 """The commands `merge` (a merge file in, a checkpoint out), `extract-lora` and `merge-adapters`. They need neither a
 workspace nor a server or a worker."""
 
-import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from engine.cli.numbers import number_given, whole_given
+from engine.cli.words import print_json
 from engine.core.files import given_path, refuse_below
 
 
@@ -84,7 +84,7 @@ def run(client, workspace, options):
         for sentence in [sentence for one in found for sentence in one["warnings"]]:
             tell(sentence)
     if refused := [sentence for one in found for sentence in one["refusals"]]:
-        print(json.dumps(answer(found), indent=2, ensure_ascii=False))
+        print_json(answer(found))
         raise Problem("\n".join(refused))
     return answer(found)
 

@@ -1,5 +1,6 @@
 """Commands about studies: start, show, wait, cancel, label, delete."""
 
+import sys
 from argparse import BooleanOptionalAction
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from engine.cli.numbers import number_given
 from engine.cli.waiting import beside, wait_for_study
 from engine.cli.words import plain
 from engine.core.files import given_path
+from engine.core.short_names import counted
 
 
 def add(command) -> None:
@@ -22,8 +24,13 @@ def add(command) -> None:
         "--available-tokens", type=given_path, metavar="FILE", help="CSV or JSON: domain, available tokens"
     )
     one.add_argument("--target-tokens", type=number_given, help="budget of the real run (default: as before)")
+    said = "make a study's means relative to the natural mixture, or plain (default: as the scripts of its domains are)"
+    one = command("mean", choose_mean, said, study=True)
+    one.add_argument("--relative", action=BooleanOptionalAction, help="divide each loss by the natural mixture's first")
     one = command("list", list_studies, "list the studies")
     one.add_argument("--archived", action="store_true", help="list archived studies, too")
+    said = "list the lines of journals that could not be read instead, with the reasons"
+    one.add_argument("--set-aside", action="store_true", help=said)
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
     command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
     command("wait", wait, "show progress until a study is done", study=True)
@@ -58,8 +65,18 @@ def give_text(client, workspace, options):
     return client.call("give_text", name=options.study, available_tokens=given, target_tokens=target)
 
 
+def choose_mean(client, workspace, options):
+    return client.call("choose_mean", name=options.study, relative=options.relative)
+
+
 def list_studies(client, workspace, options):
-    """The studies; archived ones where they are asked for."""
+    """The studies; archived ones where they are asked for. What of journals is in no list is told beside it."""
+    aside = client.call("list_set_aside")
+    if options.set_aside:
+        return aside
+    if count := aside["count"]:
+        lines = counted(count, "line")
+        print(f"{lines} of journals could not be read: list them with --set-aside.", file=sys.stderr)
     return client.call("list_studies", archived=options.archived)
 
 

@@ -1,7 +1,20 @@
-"""What commands share: reading NAME=VALUE pairs, priorities of metrics, and commands that only ask."""
+"""What commands share: NAME=VALUE pairs, priorities of metrics, printed results, and commands that only ask."""
+
+import json
+import sys
 
 from engine.core.errors import Problem
 from engine.core.shown import number
+
+
+def print_json(result: object) -> None:
+    """Print a result as JSON, with JSON's own escapes where the terminal's encoding has not all of its letters."""
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(result, indent=2)
+    print(text, flush=True)
 
 
 def pairs(entries) -> dict[str, str]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 from engine.commands import SECRET
 from engine.core.errors import Conflict, Problem, Unavailable
@@ -22,7 +23,7 @@ from store.database import Store
 
 KEY = re.compile(r"[!-~]{1,200}")
 
-_running: dict[str, threading.Lock] = {}
+_running: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()  # of keys that somebody waits for
 _ends: dict[str, str | None] = {}  # key -> the end of its request, where the disk was too full to write it down
 _lock = threading.Lock()
 

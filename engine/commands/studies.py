@@ -28,6 +28,15 @@ def list_studies(store: Store, archived: bool = False) -> list[dict]:
     return [summary(one) for one in sorted(found, key=lambda one: not one.pinned)]
 
 
+def list_set_aside(store: Store) -> dict:
+    """Lines of journals that could not be read or applied: how many there are, and the first, with the reasons."""
+    names = ("journal", "byte", "text", "reason")
+    return {
+        "count": runs.corrupt_count(store),
+        "lines": [dict(zip(names, line, strict=True)) for line in runs.corrupt_lines(store)],
+    }
+
+
 def summary(found: studies.Study) -> dict:
     """One study as an item of a list."""
     return {
@@ -186,6 +195,20 @@ def resume(store: Store, name: str) -> dict:
     return {"study": name, "state": "active"}
 
 
+@takes("operator", "choose how means are formed")
+def choose_mean(store: Store, name: str, relative: bool | None = None) -> dict:
+    """Make a study's means relative to the natural mixture, or plain; null: as the scripts of its domains are. It is
+    searched again."""
+    found = studies.get(store, name)
+    lifecycle.choose_mean(store, found, relative)
+    changed = studies.get(store, found.id)
+    return {
+        "study": found.id,
+        "relative": relative,
+        "aggregate": aggregate_of(store, changed).to_dict() if changed.coordinates else None,
+    }
+
+
 @takes("operator", "label a study")
 def label_study(
     store: Store,
@@ -256,10 +279,12 @@ def list_searches(store: Store, name: str) -> list[dict]:
 
 COMMANDS = (
     list_studies,
+    list_set_aside,
     show,
     list_runs,
     start,
     give_text,
+    choose_mean,
     cancel,
     pause,
     resume,

@@ -1,6 +1,7 @@
 """What the system refuses, in a sentence (the path, what was tried, the cure); standard streams, and how one ends."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -61,7 +62,11 @@ def sentence_of(error: OSError, doing: str = "do that") -> str:
 
 def hold_standard_streams() -> None:
     """Open what was closed of standard input, output and errors (`2>&-`) to nothing: the next file that is opened would
-    take its number, and what a library prints would be written into a lock or the database."""
+    take its number, and what a library prints would be written into a lock or the database. And print letters that a
+    terminal's encoding has not as escapes: a name is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
         os.set_inheritable(number, True)
     os.close(number)

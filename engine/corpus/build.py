@@ -20,6 +20,8 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         sha256            {"train", "valid"} of the shards
         conversations     of domains that hold some: how many a template wrote; and their
         answers           {"train", "valid"}: bytes that are predicted
+        alphabets         {script or alphabet: its part of the letters} of what is predicted; empty: too few letters,
+                          null: tokens of which nothing is known (manifests of before lack it)
     }}
     skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of them, if not all
     noticed       [{"domain", "path", "reason"}] of files that are read all the same, at most 100 per domain
@@ -41,15 +43,16 @@ from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
 from engine.corpus import contents, dedup, packages, sources
+from engine.corpus.alphabets import alphabets_of
 from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
-from engine.corpus.parts import Part, read_part
+from engine.corpus.parts import SIDES, Part, read_part
 from engine.corpus.report import left_out
 from engine.corpus.rules import seen, train_rule
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
-from engine.corpus.splits import split
+from engine.corpus.splits import split, why_little
 from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, size_of, sources_of
 from engine.corpus.token_formats.base import WIDE
 from engine.corpus.tokenizers import BytePairs, Bytes, Ids, from_file, only_ids, raw_bytes, train_bpe
@@ -168,13 +171,14 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
     ready, faults = [], {}
     for (name, part), same, alike in zip(parts.items(), np.split(exact, edges), np.split(near, edges), strict=True):
         try:
-            train, valid = split(name, part, ~(same | alike))
+            train, valid = split(name, part, kept := ~(same | alike))
         except Problem as problem:
-            faults[name] = str(problem)
+            faults[name] = " ".join(filter(None, [str(problem), why_little(part, kept)]))
             continue
         ready.append(Domain(name, part, int(same.sum()), int(alike.sum()), train, valid))
     if not default:
         refuse(faults, spec)
+    tell_unsplit(ready)
     missing = [f"{name}: {why}" for name, why in faults.items()]
     if len(ready) < FEWEST_DOMAINS:
         raise Problem(
@@ -182,6 +186,17 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
             f"Left out: {' '.join(missing)} Raise cap_mb, or install requirements.txt."
         )
     return ready, missing
+
+
+def tell_unsplit(domains: list[Domain]) -> None:
+    """Note the domains of which no text came as validation, where some did of others: their own text validates."""
+    came = [bool((domain.part.sides == SIDES["valid"]).any()) for domain in domains]
+    for domain, has_own in zip(domains, came, strict=True):
+        if any(came) and not has_own:
+            part = domain.part.sizes[domain.valid].sum() / domain.part.sizes[domain.train | domain.valid].sum()
+            domain.part.tally.notice(
+                domain.name, f"no text of it came as validation, as that of others: {part:.0%} of its own validates"
+            )
 
 
 def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs | Ids:
@@ -223,7 +238,13 @@ def write_domains(
             side: write_shard(folder / domain.name / f"{side}.bin", domain.part, chosen, tokenizer, tell)
             for side, chosen in (("train", domain.train), ("valid", domain.valid))
         }
-        facts.append({**domain_facts(domain, shards), "examples": examples(domain, tokenizer)})
+        facts.append(
+            {
+                **domain_facts(domain, shards),
+                "examples": examples(domain, tokenizer),
+                "alphabets": None if isinstance(tokenizer, Ids) else alphabets_of(predicted_of(domain, tokenizer)),
+            }
+        )
     progress(WRITING, 1.0, "measuring leaks")
     found = leaks(*([getattr(domain, what) for domain in domains] for what in ("part", "train", "valid")))
     return [{**fact, "leak": leak} for fact, leak in zip(facts, found, strict=True)]
@@ -283,6 +304,19 @@ def texts_of(domain: Domain) -> Iterator[str]:
     chosen = np.flatnonzero(domain.train)
     for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
         yield domain.part.document(index).decode("utf-8", "replace")
+
+
+def predicted_of(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> Iterator[str]:
+    """The training text of a domain that counts, document by document: of conversations the answers."""
+    part = domain.part
+    for index in np.flatnonzero(domain.train):
+        if part.is_tokens:
+            yield tokenizer.decode(np.frombuffer(part.document(index), WIDE))
+            continue
+        data = bytearray(part.document(index))
+        for first, last in part.context_of(index):
+            data[first:last] = b"\n" * (last - first)
+        yield data.decode("utf-8", "replace")
 
 
 def examples(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> list[str]:

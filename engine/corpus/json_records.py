@@ -68,7 +68,9 @@ def inside(value: Any, columns: set[str]) -> tuple[list[dict[str, Any]] | None, 
                 f"its text stands further in, under {listed(sorted(further), 6)}: write it as a field of its own",
             )
         cells = [cell for one in value.values() for cell in one.values()]
-        if not any(isinstance(cell, (dict, list)) for cell in cells):
+        rows = {tuple(one) for one in value.values()}  # of a table by its columns all have the same ones
+        by_columns = len(rows) == 1 and (len(value) > 1 or all(name.isdigit() for name in next(iter(rows))))
+        if by_columns and not any(isinstance(cell, (dict, list)) for cell in cells):
             return None, BY_COLUMNS
     if not isinstance(value, dict) or _is_record(value, columns):
         return None, ""

@@ -120,11 +120,16 @@ def of_levels(folder: str) -> Scan:
     """What is two levels below a folder: source/topic/... is the domain `source.topic`. Raises Problem when there is no
     text."""
     root, scan = existing(folder, "the folder"), Scan()
-    for source in sorted(place for place in root.iterdir() if not place.name.startswith(".")):
-        if not real_folder(source):
-            scan.left.append(Left(source.name, reason_of(source) or "it is next to the folders of sources"))
+    for source in sorted(root.iterdir()):
+        hidden = source.name.startswith(".")
+        if hidden or not real_folder(source):
+            note = hidden or NOTES.fullmatch(source.name)
+            reason = reason_of(source) or "it is next to the folders of sources"
+            scan.left.append(Left(source.name, reason, "" if note else unnumbered(source)))
             continue
         inner = grouped(source, {"": source})
+        if not inner.domains and not inner.left:
+            scan.left.append(Left(source.name, "it is an empty folder", source.name))
         for domain, files in inner.domains.items():
             named = [file._replace(name=f"{source.name}/{file.name}") for file in files]
             scan.domains[f"{source.name}.{domain}"] = named

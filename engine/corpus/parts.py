@@ -9,6 +9,7 @@ text.
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,12 +81,13 @@ def write_part(
     """Read documents until `cap` bytes are there; `progress(bytes so far)` is called after each."""
     folder.mkdir(parents=True, exist_ok=True)
     ends, hashes, signatures, groups, sides, context = [], [], [], [], [], []
-    size = 0
+    size, blank = 0, Counter[str]()
     with open(folder / "text.bin", "wb") as text:
         for document in documents:
             data = document.first(cap - size)
             compared = document.compared(data)
             if not compared:
+                blank[document.group.rpartition("#")[0] or document.group] += 1
                 continue
             text.write(data)
             context += [(size + a, size + min(b, len(data))) for a, b in document.context if a < len(data)]
@@ -100,6 +102,8 @@ def write_part(
                 break
         else:
             tally.whole = not tally.sampled
+    for name, count in blank.items():
+        tally.skip(name, f"{count:,} of its texts hold nothing but blanks", count)
     np.savez(
         folder / "documents.npz",
         ends=np.array(ends, np.int64),

@@ -42,6 +42,8 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
         sentences += of_symbols(name, facts.get("unknown_letters") or {"part": 0.0, "letters": []})
     if beyond := sum(facts["beyond_cap"] for facts in files.values()):
         sentences.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
+    if partly := [name for name in files if manifest["domains"][name].get("whole") is False]:
+        sentences.append(f"Read in part, up to the limit for each domain: {listed(partly, NAMED)}.")
     if count:
         sentences.append(f"Left out: {count:,} ({reasons(left, count)}).")
     if skipped:

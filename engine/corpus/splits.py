@@ -4,6 +4,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.corpus.parts import SIDES, Part
+from engine.corpus.report import reasons
 
 VALID_FRACTION = 0.05
 LEAST_VALID = 16_384  # bytes: 256 windows of 64 bytes, so that a loss is known to about 2%
@@ -21,7 +22,13 @@ def split(domain: str, part: Part, kept: np.ndarray) -> tuple[np.ndarray, np.nda
     if not valid.any():
         valid = kept & by_hash(domain, part, kept)
     train = kept & ~valid
-    if part.sizes[train].sum() < LEAST_VALID or part.sizes[valid].sum() == 0:
+    held = part.sizes[train].sum()
+    if held < LEAST_VALID and part.sizes[kept].sum() >= LEAST_VALID / MAX_VALID_FRACTION:
+        raise Problem(
+            f"Cannot split the domain {domain!r}: {part.sizes[valid].sum():,} bytes of its text came as validation, "
+            f"and {held:,} are left to train on, of at least {LEAST_VALID:,}."
+        )
+    if held < LEAST_VALID or part.sizes[valid].sum() == 0:
         raise too_small(domain, part, kept)
     return train, valid
 
@@ -47,6 +54,19 @@ def by_hash(domain: str, part: Part, kept: np.ndarray) -> np.ndarray:
             f"about {target:,.0f} bytes to validation. Cut the text into more files, or add more of it."
         )
     return chosen[member]
+
+
+def why_little(part: Part, kept: np.ndarray) -> str:
+    """What else has made a domain's text so little, in sentences: what was dropped, not read, or beyond the limit."""
+    tally, dropped = part.tally, len(kept) - int(kept.sum())
+    said = []
+    if dropped:
+        said.append(f"{dropped:,} of its {len(kept):,} documents stand in the corpus elsewhere, and were dropped.")
+    if tally.skipped:
+        said.append(f"Could not be read: {tally.skipped_count:,} ({reasons(tally.skipped, tally.skipped_count)}).")
+    if not tally.whole and not tally.sampled:
+        said.append("Its text was read up to the limit of each domain (cap_mb): raise that.")
+    return " ".join(said)
 
 
 def too_small(domain: str, part: Part, kept: np.ndarray) -> Problem:

@@ -10,7 +10,9 @@ from engine.importing.questions import Question, Talk
 from engine.importing.tables import Table
 from engine.spec.objectives import Objective
 
-APART = 10  # times that the least value above 1 is the largest one below: 0.8 and 1.2 are percents both
+# Times that the least value above 1 is the largest one below, or that all lie closer together once those above 1 are
+# divided by 100: 0.8 and 1.2 are percents both, 0.05 to 0.9 and 5 to 90 hardly.
+APART, CLOSER = 10, 3
 MIXED = "mixed"
 
 
@@ -19,7 +21,7 @@ def in_one_unit(table: Table, objectives: list[Objective], talk: Talk) -> Table:
     percents = {
         one.metric: rows
         for one in objectives
-        if may_be_rate(one.metric, one.higher_is_better) and (rows := _percents(table.loose(one.metric)))
+        if may_be_rate(one.metric, one.higher_is_better) and (rows := percents_among(table.loose(one.metric)))
     }
     if not percents:
         return table
@@ -50,10 +52,13 @@ def _both(table: Table, name: str, high: int) -> str:
     return f"{name} is {values[low]:.4g} in row {table.lines[low]} and {values[high]:.4g} in row {table.lines[high]}"
 
 
-def _percents(values: np.ndarray) -> list[int]:
+def percents_among(values: np.ndarray) -> list[int]:
     """The rows of a column that look like percents among fractions; none where all may be of one unit."""
     there = values[np.isfinite(values)]
     low, high = there[(there > 0) & (there <= 1)], there[there > 1]
-    if not (len(low) and len(high)) or there.min() < 0 or high.max() > 100 or high.min() < APART * low.max():
+    if not (len(low) and len(high)) or there.min() < 0 or high.max() > 100:
+        return []
+    together = max(low.max(), high.max() / 100) / min(low.min(), high.min() / 100)
+    if high.min() < APART * low.max() and high.max() / low.min() < CLOSER * together:
         return []
     return np.flatnonzero(np.isfinite(values) & (values > 1)).tolist()

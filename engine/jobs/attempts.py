@@ -2,8 +2,16 @@
 
 from pathlib import Path
 
+from engine.jobs.backends import Status
+from engine.jobs.devices import Lease
 from engine.jobs.events import Event, JobDied, JobProgress, JobRequeued, RunsProgress
 from engine.jobs.journal import read_events
+
+
+def went_on(folder: Path, lease: Lease, reason: str, status: Status) -> bool:
+    """Whether the cluster ended a job that got further by then: it was preempted, say, or its time was up. That is no
+    death. reason: why the worker was ending it, "" where it was not."""
+    return status.held_up and not reason and got_further(folder, lease.begins)
 
 
 def got_further(folder: Path, begins: int) -> bool:

@@ -106,6 +106,16 @@ class StudyTextGiven(Event):
 
 
 @dataclass(frozen=True)
+class StudyMeanChosen(Event):
+    """Whether a study's means are relative to the natural mixture (engine/studies/means.py); null: as its domains
+    are."""
+
+    kind = "study.mean_chosen"
+    study: str
+    relative: bool | None = None
+
+
+@dataclass(frozen=True)
 class StudyCancelled(Event):
     """The study's jobs end; results stay."""
 
@@ -268,6 +278,7 @@ DECISIONS: tuple[type[Event], ...] = (
     StudyPlanned,
     StudyImported,
     StudyTextGiven,
+    StudyMeanChosen,
     StudyCancelled,
     StudyPaused,
     StudyResumed,

@@ -8,8 +8,10 @@ import csv
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from engine.core.records import Record
 
 ASK = ("index", "uuid", "name", "memory.total", "memory.used", "utilization.gpu")
 SECONDS = 10.0  # timeout of nvidia-smi: a card that is falling off the bus makes it slow
@@ -29,7 +31,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Lease:
+class Lease(Record):
     """A running job's resources. gpus: whole cards or a fraction of one; gpu: the card's uuid if we chose it.
 
     begins: length of the job's journal when this attempt began.
@@ -45,14 +47,6 @@ class Lease:
     gpus: float = 0.0
     gpu: str | None = None
     gpu_memory_mb: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Lease":
-        """Raises TypeError if it is not a lease."""
-        return cls(**values)
 
 
 @dataclass(frozen=True)

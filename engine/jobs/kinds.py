@@ -76,6 +76,11 @@ def kind_of(name: str) -> JobKind:
     return found
 
 
+def runs_on_cluster(name: str) -> bool:
+    """Whether jobs of a kind run on the cluster. Unknown kinds fail on this machine, where the log is."""
+    return name in KINDS and kind_of(name).on_cluster
+
+
 @cache
 def event_kinds() -> dict[str, type[Event]]:
     """Every kind of event that a journal may hold, by its name."""

@@ -50,6 +50,7 @@ class DomainFacts(Excerpt):
     unknown_letters: UnknownLetters | None = None
     conversations: int | None = None
     answers: dict[str, float] | None = None
+    alphabets: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Raises Problem for files that are not counted, or not named, and answers of no conversations."""

@@ -1,7 +1,6 @@
 """The queue: which waiting jobs may start next. Reads the spool only when it has changed."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +39,7 @@ class Queue:
         stamps = [place.stat().st_mtime_ns for place in places]
         if stamps == self.stamps and time.monotonic() - self.scanned < RESCAN_SECONDS:
             return
-        names = os.listdir(places[0])
+        names = [folder.name for folder in self.spool.folders("queued")]  # whatever else lies there is no job
         self.specs = {name: self.specs.get(name) or read_settings(places[0] / name) for name in names}
         self.order = sorted(names, key=lambda name: (priority_of(places[0] / name, self.specs[name]), name))
         self.outcomes.clear()

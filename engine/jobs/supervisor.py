@@ -18,7 +18,7 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, write_json, write_text
 from engine.jobs import logs
-from engine.jobs.attempts import deaths, got_further
+from engine.jobs.attempts import deaths, went_on
 from engine.jobs.backends import Backend, Status
 from engine.jobs.devices import Lease, machine
 from engine.jobs.events import (
@@ -33,16 +33,16 @@ from engine.jobs.events import (
     JobStarted,
 )
 from engine.jobs.journal import FILE, cut_torn_tail, last_event, read_events, write_event
-from engine.jobs.kinds import KINDS, kind_of
+from engine.jobs.kinds import runs_on_cluster
 from engine.jobs.queue import Queue, read_settings
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import HEARTBEAT, Spool, try_lock
 from engine.jobs.tokens import job_token
+from engine.jobs.troubles import Troubles, tell, words
 
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between status files for the page
 KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
-REST_SECONDS = 10.0  # before a backend that took no job is asked again
 # Processes side by side have one thread each: two thread pools on two cores spin against each other. And glibc keeps
 # freed blocks for the next tensor: returning and refetching them page by page costs up to half of an evaluation.
 CHILD_ENVIRONMENT = {
@@ -70,13 +70,12 @@ class Supervisor:
     ):
         self.spool, self.local, self.cluster, self.url, self.python = Spool(workspace), local, cluster, url, python
         self.backends = {backend.name: backend for backend in (local, cluster) if backend}
-        self.queue = Queue(self.spool)
+        self.queue, self.troubles = Queue(self.spool), Troubles()
         self.leases: dict[str, Lease] = {}  # of the active jobs
         self.specs: dict[str, JobSpec] = {}
         self.ending: dict[str, tuple[float, str]] = {}  # job -> when TERM was sent (monotonic), and why
         self.heartbeats: dict[str, tuple[int, float]] = {}  # job -> its last heartbeat, and when we saw it
         self.loud: dict[str, int] = {}  # job -> its log's length when it was last cut, bytes
-        self.rests: dict[str, float] = {}  # backend -> until when it is not asked (monotonic)
         self.reported, self.stopping = -REPORT_SECONDS, False
 
     def run(self) -> None:
@@ -86,25 +85,25 @@ class Supervisor:
             try:
                 self.step()
                 trouble = None
-            except (OSError, Problem) as error:  # e.g. a full disk: running jobs go on; try again
-                if str(error) != trouble:
-                    trouble = str(error)
-                    print(f"worker: {trouble}. Free disk space, or fix what it names; trying again.", flush=True)
+            except Exception as error:  # e.g. a full disk: running jobs go on; try again
+                if (said := words(error)) != trouble:
+                    trouble = said
+                    tell(f"{trouble}. Free disk space, or fix what it names; trying again", error)
             time.sleep(POLL_SECONDS)
         deadline = time.monotonic() + KILL_AFTER_SECONDS + 1
         while self.spool.folders("active") and time.monotonic() < deadline:
-            for folder in self.spool.folders("active"):
-                self.watch(folder)
+            self.watch_all(self.spool.folders("active"))
             time.sleep(0.1)
 
     def step(self) -> None:
         """One pass: watch the active jobs, then fill the free room."""
         active = self.spool.folders("active")
-        for name in self.leases.keys() - {folder.name for folder in active}:
+        names = {folder.name for folder in active}
+        for name in self.leases.keys() - names:
             self.forget(name)  # somebody retried it before it was filed away
-        for folder in active:
-            self.watch(folder)
+        self.watch_all(active)
         self.fill()
+        self.troubles.keep(names | self.queue.specs.keys())
         if time.monotonic() - self.reported >= REPORT_SECONDS:
             self.reported = time.monotonic()
             self.report()
@@ -112,26 +111,32 @@ class Supervisor:
     # Starting ------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Start jobs in the queue's order. A job without room does not block one that needs less."""
-        refused, full = set(), set()
+        """Start jobs in the queue's order. A job without room does not block one that needs less, and one that cannot
+        be started only lets its backend rest, after which others come first."""
+        refused, full = set[object](), set[str | None]()
         for folder, spec in self.queue.in_order():
             backend = self.cluster if self.cluster and runs_on_cluster(spec.kind) else self.local
             need = (backend.name, spec.cpus, spec.device, spec.gpu_memory_mb)
-            if need in refused or spec.study in full or time.monotonic() < self.rests.get(backend.name, 0):
+            if need in refused or spec.study in full or self.troubles.rests(backend.name):
                 continue
-            outcome, other = self.queue.outcome(spec)
-            if outcome == "failed":
-                self.give_up(folder, other)
-            if outcome != "done":
+            if self.troubles.waits(folder.name):
                 continue
             taken = list(self.leases.values())
-            if spec.max_parallel and sum(lease.study == spec.study for lease in taken) >= spec.max_parallel:
-                full.add(spec.study)
-                continue
-            if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
-                refused.add(need)
-            else:
-                self.start(folder, spec, backend, place)
+            with self.troubles.of(folder.name):
+                outcome, other = self.queue.outcome(spec)
+                if outcome == "failed":
+                    self.give_up(folder, other)
+                if outcome != "done":
+                    continue
+                if spec.max_parallel and sum(lease.study == spec.study for lease in taken) >= spec.max_parallel:
+                    full.add(spec.study)
+                    continue
+                if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
+                    refused.add(need)
+                else:
+                    self.start(folder, spec, backend, place)
+            if self.troubles.waits(folder.name):
+                self.troubles.rest(backend.name)
 
     def give_up(self, folder: Path, other: str) -> None:
         """End a job whose dependency failed."""
@@ -149,17 +154,16 @@ class Supervisor:
         with try_lock(folder) as lock:
             if lock is None:
                 return  # its last process still runs; `watch` handles it
-            cut_torn_tail(folder)
-            attempt = uuid.uuid4().hex[:12]
-            begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
-            lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
-            write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can read it
-            argv, env = self.command(folder, lease)
             try:
+                cut_torn_tail(folder)
+                attempt = uuid.uuid4().hex[:12]
+                begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
+                lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
+                write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can read it
+                argv, env = self.command(folder, lease)
                 handle = backend.submit(f"{folder.name}-{attempt}", argv, env, lease, folder / "log.txt", lock)
-            except (OSError, Problem):
+            except Exception:
                 self.spool.move(folder, "queued")
-                self.rests[backend.name] = time.monotonic() + REST_SECONDS
                 raise
             lease = replace(lease, handle=handle)
             self.leases[folder.name], self.specs[folder.name] = lease, spec
@@ -181,6 +185,12 @@ class Supervisor:
         return [self.python, "-m", *argv], env
 
     # Watching ------------------------------------------------------------------------------------------------
+
+    def watch_all(self, active: list[Path]) -> None:
+        """Watch each of these jobs, whatever goes wrong with another."""
+        for folder in active:
+            with self.troubles.of(folder.name):
+                self.watch(folder)
 
     def watch(self, folder: Path) -> None:
         """Stop a job that should stop, and move an ended one away."""
@@ -220,8 +230,8 @@ class Supervisor:
             self.specs[name] = read_settings(folder)
         if name not in self.leases or not self.leases[name].handle:
             try:
-                lease = Lease.from_dict(json.loads((folder / "lease.json").read_text()))
-            except (OSError, ValueError, TypeError, RecursionError):
+                lease = Lease.read(json.loads((folder / "lease.json").read_text()), "the lease")
+            except (OSError, ValueError, RecursionError, Problem):
                 lease = Lease(name, self.specs[name].study)
             begun = last_event(folder, JobStarted, *ENDINGS, JobRequeued)
             if not lease.handle and lease.backend == "local" and isinstance(begun, JobStarted) and begun.pid:
@@ -271,7 +281,7 @@ class Supervisor:
         elif (folder / "cancel").exists():
             write_event(folder, JobCancelled("while it ran"))
             place = "ended"
-        elif isinstance(last, JobPaused) or reason in HELD_UP or self.was_held_up(folder, lease, status):
+        elif isinstance(last, JobPaused) or reason in HELD_UP or went_on(folder, lease, reason, status):
             if not isinstance(last, JobPaused):
                 write_event(folder, JobPaused())
             place = "queued"
@@ -281,10 +291,6 @@ class Supervisor:
             place = self.after_a_death(folder)
         self.forget(folder.name)
         self.spool.move(folder, place)
-
-    def was_held_up(self, folder: Path, lease: Lease, status: Status) -> bool:
-        """Whether the cluster ended a job that got on: it was preempted, say, or its time was up. That is no death."""
-        return status.held_up and folder.name not in self.ending and got_further(folder, lease.begins)
 
     def forget(self, name: str) -> None:
         """Drop what is known of a job that is no longer active; its room is free again."""
@@ -317,6 +323,7 @@ class Supervisor:
             troubles.append(f"Jobs run on {name}, and this worker cannot see them: start it with --backend {name}.")
         for name, size in self.loud.items():
             troubles.append(f"Job {name} does not stop printing: its log was cut at {size >> 20:,} MB.")
+        troubles += self.troubles.told()
         word = {
             "t": time.time(),
             "slots": {name: found["slots"] for name, found in shown.items()},
@@ -334,11 +341,6 @@ def changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def runs_on_cluster(kind: str) -> bool:
-    """Whether jobs of a kind run on the cluster. Unknown kinds fail on this machine, where the log is."""
-    return kind in KINDS and kind_of(kind).on_cluster
 
 
 def search_path() -> str:

@@ -1,6 +1,7 @@
 """The config.json of a merge: the lead's, with the dtype, rows, ties and layers that are written."""
 
-from engine.merging.checkpoints.reader import HEAD, LAYERS, TIED
+from engine.merging.checkpoints.reader import HEAD, TIED
+from engine.merging.checkpoints.stated import LAYERS
 from engine.merging.config import MergeConfig
 from engine.merging.layout import Model, Planned, lead_in, lead_of
 from engine.merging.modules import kind_of, stack_for

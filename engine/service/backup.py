@@ -18,7 +18,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -45,7 +45,7 @@ MODELS = {"checkpoints", "exports"}  # external models, and merged ones: of any 
 
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
     """Write the archive, atomically. Returns {"file", "files", "bytes", "archive_bytes", "left_out": the first paths
-    that belong to no workspace, with their number}.
+    that belong to no workspace, are links, or cannot be read, with their number}.
 
     checkpoints: with those of jobs, external models, and merged ones, which may be large. Raises Problem
     where the file exists.
@@ -54,7 +54,7 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
     refuse_taken(target)
     if workspace.root in (target.resolve().parent, *target.resolve().parents):
         raise Problem(f"Cannot write {target}: it lies inside the workspace. Choose a place outside.")
-    kept, left_out = {}, []
+    kept, left_out = {}, dict[str, None]()
     with _alone_beside(target), part_of(target) as part:
         whole = part / WHOLE
         with (
@@ -62,10 +62,10 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
             tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
         ):
             for name, file in members(workspace.root, checkpoints):
-                if belongs(name.split("/")):
+                if file is not None and belongs(name.split("/")):
                     kept[name] = _add(archive, name, file)
                 else:
-                    left_out.append(name)
+                    left_out[name.removesuffix("/.")] = None
             about = {"format": FORMAT, "workspace_version": VERSION, "checkpoints": checkpoints, "files": kept}
             _add_bytes(archive, MANIFEST, json.dumps(about).encode())
         with open(whole, "rb") as file:
@@ -73,7 +73,7 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
         placed(whole, target)
     size = sum(entry["bytes"] for entry in kept.values())
     result = {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
-    return result | {"left_out": {"files": len(left_out), "first": left_out[:SHOWN]}}
+    return result | {"left_out": {"files": len(left_out), "first": list(left_out)[:SHOWN]}}
 
 
 def belongs(parts: list[str]) -> bool:
@@ -103,8 +103,9 @@ def _alone_beside(target: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
-    """(name in the archive, open file) of everything that is kept, in the order in which it may be copied."""
+def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO | None]]:
+    """(name in the archive, open file) of everything that is kept, in the order in which it may be copied; None for
+    what cannot be: links, say, also to the folder on another disk that a corpus was moved to."""
     yield from _jobs(root / "jobs", checkpoints)
     left_out = {"jobs", "journal"} | (set() if checkpoints else MODELS)
     others = sorted({path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."} - left_out)
@@ -113,7 +114,7 @@ def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
             yield f"{folder}/{inside}", file
 
 
-def _jobs(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
+def _jobs(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO | None]]:
     """The files of every job, once, wherever it moves to meanwhile. What runs waits in the archive: a process here is
     none there."""
     seen = set()
@@ -122,33 +123,43 @@ def _jobs(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
             for inside, file in _opened(folder):
                 seen.add(folder.name)
                 if inside.name not in OF_A_PROCESS and (
-                    checkpoints or not inside.parts[0].lstrip(".").startswith(CHECKPOINTS)
+                    checkpoints or not str(inside).lstrip(".").startswith(CHECKPOINTS)
                 ):
                     yield f"jobs/{'queued' if place == 'active' else place}/{folder.name}/{inside}", file
     for inside, file in _opened(root / "paused"):
         yield f"jobs/paused/{inside}", file
 
 
-def _opened(folder: Path) -> Iterator[tuple[PurePosixPath, BinaryIO]]:
-    """The regular files under a folder, links and half-written ones (whose names begin with a dot) left out.
+def _opened(folder: Path) -> Iterator[tuple[PurePosixPath, BinaryIO | None]]:
+    """The regular files under a folder, without half-written ones (whose names begin with a dot); None for a link, and
+    for a file that is unreadable.
 
     They are reached through the folder's descriptor, so all of them are found although it is renamed meanwhile.
     """
     try:
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
+        if folder.is_symlink() or folder.is_dir():
+            yield PurePosixPath("."), None
         return
     try:
         for at, folders, names, here in os.fwalk(".", dir_fd=root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in folders:
+                with suppress(FileNotFoundError):
+                    if stat.S_ISLNK(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode):
+                        yield PurePosixPath(at) / name, None  # it is not walked into
             for name in sorted(name for name in names if not name.startswith(".")):
                 try:
                     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
-                except OSError:  # gone meanwhile, or a link
+                except FileNotFoundError:  # gone meanwhile
+                    continue
+                except OSError:
+                    yield PurePosixPath(at) / name, None
                     continue
                 with open(descriptor, "rb") as file:
-                    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                        yield PurePosixPath(at) / name, file
+                    is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                    yield PurePosixPath(at) / name, file if is_file else None
     finally:
         os.close(root)
 

@@ -5,6 +5,7 @@ fitted per metric, and their predictions are combined here, so priorities can be
 R runs, M metrics.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +61,10 @@ class Objective:
 class Aggregate:
     """The signed weighted mean of metrics: `of(values)` is better when lower, whatever its metrics are.
 
-    weights (M,): signed, negative where higher is better; they sum to one, without their signs, unless `note` says
-    that the metrics were divided by something. sign: people read `sign * of(values)`: -1 if all that
+    weights (M,): signed, negative where higher is better; they sum to one, without their signs, unless the metrics
+    were divided by something, which `note` says. sign: people read `sign * of(values)`: -1 if all that
     counts is better when higher. title and unit name that number; priorities: metric -> what was asked for;
-    note: how the number was made, where that is not plain.
+    note: how the number was made, and what is to be known of it, where that is not plain.
     """
 
     weights: np.ndarray
@@ -125,14 +126,15 @@ def aggregate(
     values: np.ndarray,
     priorities: dict[str, float] | None = None,
     reference: np.ndarray | None = None,
+    note: str | None = None,
 ) -> Aggregate:
     """Combine metrics by priority: a plain weighted mean if all that count share one unit and direction.
 
     Otherwise each is first divided by its standard deviation over the runs' values (R, M). priorities:
     metric -> weight, `usual` where absent; by default the objectives' own. reference (M,): losses by which others are
     divided first, where all that count are losses of bytes: a byte of one script or alphabet says more than one of
-    another, so that a plain mean would be mostly that of one. Raises Problem if none counts, a metric is unknown, or a
-    priority is not a number of at least 0.
+    another, so that a plain mean would be mostly that of one. note: what is to be known of a mean of losses. Raises
+    Problem if none counts, a metric is unknown, or a priority is not a number of at least 0.
     """
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
@@ -145,21 +147,23 @@ def aggregate(
     metric_weights = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
     counted = [one for one, weight in zip(objectives, metric_weights, strict=True) if weight]
     units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
-    if reference is not None and units in ({BITS}, {TOKEN_NATS}) and ways == {False}:
-        note = (
-            "Each domain's loss was divided by the one that was measured at the natural mixture, as a byte is not the "
-            "same in every script and alphabet."
-        )
+    if reference is not None and are_losses(counted):
         scaled = np.where(metric_weights != 0, metric_weights / reference, 0.0)
         return Aggregate(scaled, 1, "mean relative loss", RELATIVE, own, note)
     if len(units) == len(ways) == 1:
-        higher = ways.pop()
-        return Aggregate(metric_weights, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
-    note = (
+        sign, title = (-1, "mean score") if ways == {True} else (1, "mean loss")
+        return Aggregate(metric_weights, sign, title, units.pop(), own, note if are_losses(counted) else None)
+    divided = (
         "The metrics that count have different units or directions: each was divided by its standard deviation over "
         f"{len(values)} runs, and signed so that lower is better, before the weighted mean."
     )
-    return Aggregate(metric_weights / deviations(values), 1, "weighted mean", DEVIATIONS, own, note)
+    return Aggregate(metric_weights / deviations(values), 1, "weighted mean", DEVIATIONS, own, divided)
+
+
+def are_losses(counted: Sequence[Objective]) -> bool:
+    """Whether metrics are all losses of text, of one unit."""
+    units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
+    return units in ({BITS}, {TOKEN_NATS}) and ways == {False}
 
 
 def deviations(values: np.ndarray) -> np.ndarray:

@@ -68,16 +68,17 @@ class StudySpec:
     or {domain: number} for fixed proportions inside, "level": such as source}, which may cross; both apply to design
     and search; priorities: how much each metric counts in the mean, 1 where absent, 0 for a task; relative: whether
     losses are divided by those of the natural mixture before that mean, as a byte of one script or alphabet says more
-    than one of another; metrics: measured besides each domain's loss (engine/metrics/); tasks: of the workspace, whose
-    items every model answers (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each
-    run does worse than the prior mixture beyond noise, which takes repeats, or each merge than the base
-    (engine/spec/flips.py); stop_hopeless: whether runs end early whose predicted interval is worse than the best
-    (engine/studies/stopping.py); surrogates: which ones the leaderboard compares, empty means all; compute: how its
-    training is split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for
-    mixtures. A merge study of external checkpoints has no fidelity; nor has a study whose trainer is "external"
-    (engine.spec.external): size: {"parameters", "tokens"} of its runs; measures: {"metric", and where they are not
-    those of a domain's loss "unit", "higher_is_better", "domain"}, empty for each domain's loss; prior: shares by
-    domain, where neither a corpus nor available_tokens tell how much text there is.
+    than one of another, None: where the domains that count are of several (engine/spec/alphabets.py); metrics: measured
+    besides each domain's loss (engine/metrics/); tasks: of the workspace, whose items every model answers
+    (engine/tasks/); flips: whether it is measured how many windows, and items of tasks, each run does worse than the
+    prior mixture beyond noise, which takes repeats, or each merge than the base (engine/spec/flips.py); stop_hopeless:
+    whether runs end early whose predicted interval is worse than the best (engine/studies/stopping.py); surrogates:
+    which ones the leaderboard compares, empty means all; compute: how its training is split into jobs
+    (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A merge study of
+    external checkpoints has no fidelity; nor has a study whose trainer is "external" (engine.spec.external): size:
+    {"parameters", "tokens"} of its runs; measures: {"metric", and where they are not those of a domain's loss "unit",
+    "higher_is_better", "domain"}, empty for each domain's loss; prior: shares by domain, where neither a corpus nor
+    available_tokens tell how much text there is.
     """
 
     name: str
@@ -108,7 +109,7 @@ class StudySpec:
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
-    relative: bool = False
+    relative: bool | None = None
     metrics: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     flips: bool = False
@@ -150,7 +151,7 @@ class StudySpec:
         check(fine, "start", self.start, "a saved proxy, in a study that trains proxies of its own")
         check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
-        check(not (self.relative and self.merge), "relative", self.relative, "false in a study of merges")
+        check(not (self.relative and self.merge), "relative", self.relative, "left out in a study of merges")
         check(not (self.stop_hopeless and self.merge), "stop_hopeless", True, "false in a study of merges")
         check_trainer(self)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine.core.errors import Problem
+from engine.core.errors import Problem, Unavailable
 from engine.core.people import need
 from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPlanned
 from engine.jobs.runs import PlannedRun
@@ -51,6 +51,8 @@ def advance(store: Store) -> None:
                 count_flips_if_due(store, study)
                 fit_if_due(store, study)
                 search_if_due(store, study)
+        except Unavailable:  # a full disk, say: of no study, and it passes
+            raise
         except Problem as problem:  # one failing study must not block the others
             store.write(StudyFailed(study.id, str(problem)))
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # nor one whose rows nobody can read

@@ -93,7 +93,7 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     if gone := [run for run in latest["run_ids"] if run not in place]:
         raise Problem(
             f"Cannot use the fit of {study.name!r}: it rests on {listed(gone, 3)}, which the finished "
-            "runs lack. Their lines may have been set aside (Jobs lists those). Fit the study again."
+            "runs lack. Their lines may have been set aside (Studies lists those). Fit the study again."
         )
     behind = measured.take([place[run] for run in latest["run_ids"]])
     return Fit(name, league, latest["fingerprint"], behind, folder)

@@ -1,4 +1,4 @@
-"""Start, pause, resume and cancel studies. Uses the store."""
+"""Start, pause, resume and cancel studies, and choose how they weigh scripts. Uses the store."""
 
 import json
 import uuid
@@ -6,7 +6,7 @@ import uuid
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.core.short_names import slug
-from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, StudyResumed
+from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyMeanChosen, StudyPaused, StudyResumed
 from engine.league import with_members
 from engine.metrics import asked_of, measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
@@ -62,6 +62,22 @@ def same_study(store: Store, spec: StudySpec) -> str | None:
     asked = json.loads(json.dumps(spec.to_dict()))
     known = (one for one in studies.all_studies(store) if one.state in ("active", "paused"))
     return next((one.id for one in known if one.imported is None and one.spec == asked), None)
+
+
+@takes("operator", "choose how means are formed")
+@in_turn
+def choose_mean(store: Store, study: studies.Study, relative: bool | None) -> None:
+    """Make a study's means relative to the natural mixture, or plain; None: as its domains are. It is searched again.
+
+    Raises Problem for a study of merges, which has no natural mixture.
+    """
+    if relative and study.kind == "merge":
+        raise Problem(
+            f"Cannot make the means of {study.name!r} relative to the natural mixture: it is a study of merges. Weigh "
+            "its metrics by priorities."
+        )
+    store.write(StudyMeanChosen(study.id, relative))
+    advance(store)
 
 
 @takes("operator", "cancel a study")

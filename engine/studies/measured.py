@@ -13,6 +13,7 @@ from engine.spec.merge import OUTSIDE, REFERENCE
 from engine.spec.objectives import Aggregate, aggregate
 from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
+from engine.studies.means import mean_of
 from store import runs, studies
 from store.database import Store
 
@@ -53,16 +54,16 @@ def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float
 def aggregate_over(
     study: studies.Study, measured: runs.Measured, priorities: dict[str, float] | None = None
 ) -> Aggregate:
-    """The same, over runs that are given. Where the study asks for relative losses, they are divided by those of the
-    natural mixture, once some run has measured it."""
-    reference = None
-    if study.spec.get("relative"):
+    """The same, over runs that are given. Where means are relative (engine/studies/means.py), losses are divided by
+    those of the natural mixture, once some run has measured it."""
+    mean, reference = mean_of(study, priorities), None
+    if mean.relative:
         prior = frame_of_study(study).prior
         at = np.abs(measured.weights - prior).max(axis=1, initial=0) < 1e-6
         found = measured.losses[at]
         found = found[np.isfinite(found).all(axis=1)]
         reference = found.mean(axis=0) if len(found) else None
-    return aggregate(study.objectives, measured.losses, priorities, reference)
+    return aggregate(study.objectives, measured.losses, priorities, reference, mean.note(reference is not None))
 
 
 def aggregate_in(store: Store, study: studies.Study, search: dict) -> Aggregate:

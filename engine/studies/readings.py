@@ -3,11 +3,15 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.core.shown import shown
 from engine.importing.harness import Score, is_results, read_results
+from engine.importing.mixed_units import percents_among
+from engine.importing.names import may_be_rate
 from store import studies
 
 NAMED = 40  # keys in a note
@@ -64,6 +68,20 @@ def scores_of(study: studies.Study, results: object, said: str, notes: list[str]
     whys = dict.fromkeys(why for why, _ in found.left)
     notes += [f"{why}: {listed([key for one, key in found.left if one == why], NAMED)}." for why in whys]
     return {name: found.scores[name] for name in own}
+
+
+def mixed_units(study: studies.Study, there: np.ndarray, sent: np.ndarray) -> list[str]:
+    """What is to be told of rates of which some look like percents and others like fractions of 1. there (N, M), sent
+    (R, M): what was known, and what came; NaN where one is missing."""
+    told, values = [], np.concatenate([there, sent])
+    for one, column in zip(study.objectives, values.T, strict=True):
+        if may_be_rate(one.metric, one.higher_is_better) and (rows := percents_among(column)):
+            low, high = column[(column > 0) & (column <= 1)][0], column[rows[0]]
+            told.append(
+                f"{one.metric} is {low:.4g} in one run and {high:.4g} in another: fractions of 1 and percents, it "
+                "seems. Each is taken as it stands, so all must be in one unit."
+            )
+    return told
 
 
 def numbers(given: object, names: list[str], said: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ Reads the store. M metrics, D domains.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ FIELDS = (
 POINT = ("step", "tokens", "loss", "losses")
 MOST_POINTS = 20_000  # of one run's curve in one post
 SHARE = 1e-3  # tolerance of a share: what people write has been rounded
+BEYOND = 1.5  # times the planned tokens that a curve may go to
+UNLIKE = 100  # times more or fewer tokens than planned by a step: batches may grow, units may not change
 FINE_STEPS = 10_000  # in which a curve is placed that tells tokens and no steps
 OVER = ("done", "diverged")
 
@@ -175,10 +178,11 @@ class Report:
         if not given:
             return [], []
         known, seen = reported.points(self.store, self.slot.id)
-        places = self._domain_places()
+        places, told = self._domain_places(), {step: tokens for step, (tokens, _) in known.items()}
         curve, looks, missing, left = dict[int, CurvePoint](), dict[int, EvaluatedPoint](), 0, False
         for place, point in enumerate(given, 1):
             step, tokens, loss = self._point(place, point)
+            told[step] = tokens
             if "loss" in point:
                 missing += loss is None
                 curve[step] = CurvePoint(step=step, tokens=tokens, loss=loss)
@@ -188,6 +192,7 @@ class Report:
                     left = True
                 else:
                     looks[tokens] = EvaluatedPoint(tokens=tokens, losses=[values[name] for name in places])
+        self._check_tokens(told)
         if missing:
             count = counted(missing, "point")
             self.notes.append(f"The curve of {self.slot.id} is not a number at {count} of {len(given)}: kept as a gap.")
@@ -195,6 +200,29 @@ class Report:
             self.notes.append("Validation losses during training are kept where each domain has one; others were not.")
         new = [one for one in curve.values() if known.get(one.step, ()) != (one.tokens, one.loss)]
         return new, [one for one in looks.values() if seen.get(one.tokens) != one.losses]
+
+    def _check_tokens(self, told: dict[int, int]) -> None:
+        """Raise Problem where tokens by step are not all in ones, as the plan is: in millions, say, or in steps."""
+        size, steps = self.study.spec["size"]["tokens"], self.given.get("steps")
+        unit = "Tell all tokens in ones, from the run's beginning on."
+        for before, step in pairwise(sorted(told)):
+            if told[step] < told[before]:
+                raise Problem(
+                    f"{self.said} its curve has {told[before]:,} tokens at step {before:,} and {told[step]:,} at step "
+                    f"{step:,}. {unit}"
+                )
+        for step, tokens in told.items():
+            planned = size * step / steps if steps else size
+            if tokens > size * BEYOND or (steps and step and not planned / UNLIKE < tokens < planned * UNLIKE):
+                raise Problem(
+                    f"{self.said} its curve has {tokens:,} tokens at step {step:,}, where about {planned:,.0f} were "
+                    f"planned. {unit}"
+                )
+        if self.given.get("losses") and told and max(told.values()) * UNLIKE < size:
+            self.notes.append(
+                f"The curve of {self.slot.id} ends at {max(told.values()):,} of {size:,.0f} planned tokens: it is kept "
+                "as it stands. Tokens are told in ones."
+            )
 
     def _domain_places(self) -> list[str] | None:
         """The metrics that are the domains' losses, in the order of the domains; None where one has none."""

@@ -6,6 +6,8 @@ twice are one run, so a job without an answer posts again.
 
 import hashlib
 
+import numpy as np
+
 from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.people import need
@@ -15,7 +17,7 @@ from engine.jobs.reported import RunsGivenUp, RunsReported
 from engine.jobs.runs import SubmittedRun
 from engine.spec.study import StudySpec
 from engine.studies import advance, harness_samples, ledger
-from engine.studies.readings import losses_of, numbers, whole
+from engine.studies.readings import losses_of, mixed_units, numbers, whole
 from engine.studies.reports import read_reports
 from store import reported, runs, studies
 from store.database import Store
@@ -57,7 +59,12 @@ def submit_runs(store: Store, name: str, submitted: list[dict], private: bool = 
         found = read_reports(store, study, planned, notes) if planned else []
         new = [row for row in rows if row["id"] not in _there(store, study, rows)]
         kept = harness_samples.keep(store, harness_samples.joined(store, study, answers, private))
-        if told := [one for one in found if one is not None]:
+        told = [one for one in found if one is not None]
+        came = [one.losses for one in told if one.losses is not None] + [row["losses"] for row in new]
+        if came:
+            known = runs.measured_at_all_sizes(store, study.id).losses
+            notes += mixed_units(study, known, np.array(came, float))
+        if told:
             store.write(RunsReported(study.id, told))
         if new:
             ledger.register(store, study, [{**row, "role": "submitted"} for row in new])

@@ -85,7 +85,7 @@ def predict_beside(
         _prediction(surrogate, *one, metric_weights)
         for one in zip((found, baseline), mean, surrogate.scale * np.sqrt(variances + surrogate.noise), strict=True)
     )
-    std, gap = _difference_std(surrogate, covariance, noise=True), mean[0] - mean[1]
+    std, gap = _differences_std(surrogate, covariance, noise=True)[0], mean[0] - mean[1]
     spread, total = aggregate_std(surrogate, std, metric_weights), float(weighted_sum(gap, metric_weights))
     return here, Difference(there, gap, std, total, spread, abs(total) <= ci_half_width(spread))
 
@@ -95,10 +95,17 @@ def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noi
 
     noise: of two measured runs; without it, of the mean function alone.
     """
-    return _difference_std(surrogate, surrogate.covariance(np.stack([one, other])), noise)
+    found: np.ndarray = differences_std(surrogate, one[None], other, noise)[0]
+    return found
 
 
-def _difference_std(surrogate: Surrogate, covariance: np.ndarray, noise: bool) -> np.ndarray:
-    """The same of the covariance (M, 2, 2) between the two points."""
-    variance = np.maximum(covariance[:, 0, 0] + covariance[:, 1, 1] - 2 * covariance[:, 0, 1], 0)
+def differences_std(surrogate: Surrogate, points: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:
+    """(N, M) the same of each of the points (N, D) and another one (D,), in one question to the surrogate."""
+    return _differences_std(surrogate, surrogate.covariance(np.concatenate([points, other[None]])), noise)
+
+
+def _differences_std(surrogate: Surrogate, covariance: np.ndarray, noise: bool) -> np.ndarray:
+    """(N, M) the same of the covariance (M, N + 1, N + 1) between the points and the other one, which comes last."""
+    own = np.einsum("maa->am", covariance)
+    variance = np.maximum(own[:-1] + own[-1] - 2 * covariance[:, :-1, -1].T, 0)
     return surrogate.scale * np.sqrt(variance + 2 * surrogate.noise * noise)

@@ -86,9 +86,10 @@ def _row(row: object, number: int, name: str) -> Row:
     given, choices, letters = _choices(row, number, name)
     told = next((key for key in ANSWERS if _is_there(row, key)), "")
     if not told:
+        empty = next((key for key in ANSWERS if key in row), None)
+        why = f"its {empty} is empty" if empty else f"it has none of {', '.join(ANSWERS)}"
         raise Problem(
-            f"Cannot read {name}: row {number} has no right answer; it has none of {', '.join(ANSWERS)}. Leave that "
-            "row out, or add its answer."
+            f"Cannot read {name}: row {number} has no right answer; {why}. Leave that row out, or add its answer."
         )
     unread = [key for key in row if key not in (asked, given, told) and _is_there(row, key)]
     return Row(row[asked], choices, letters, _answers(row[told], number, name), unread)

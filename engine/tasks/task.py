@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.records import Record
+from engine.core.short_names import counted
 from engine.core.workspace import NAME
 
 PER_BYTE, GOLD = "accuracy_per_byte", "answer_bits"  # metrics that the length of choices does not harm
@@ -209,7 +210,9 @@ def check_task(task: EvalTask) -> None:
             "underscores, 64 at most, and begin with a letter or digit."
         )
     if not 2 <= len(task.items) <= MOST_ITEMS:
-        raise Problem(f"Cannot use {said}: it has {len(task.items)} items, and 2 to {MOST_ITEMS:,} are needed.")
+        raise Problem(
+            f"Cannot use {said}: it has {counted(len(task.items), 'item')}, and 2 to {MOST_ITEMS:,} are needed."
+        )
     if odd := [
         number for number, item in enumerate(task.items, 1) if bool(item.choices) != bool(task.items[0].choices)
     ]:

@@ -25,6 +25,7 @@ from engine.jobs.decisions import (
     StudyCreated,
     StudyFailed,
     StudyImported,
+    StudyMeanChosen,
     StudyMetric,
     StudyPaused,
     StudyPlanned,
@@ -52,6 +53,12 @@ def study_text_given(cursor: Cursor, origin: Origin, e: StudyTextGiven) -> None:
         corpus = {**(json.loads(corpus) if corpus else {"domains": {}}), "pools": e.pools, "revision": e.revision}
         values = [json.dumps(spec), json.dumps(corpus), e.study]
         cursor.execute("UPDATE studies SET spec = ?, corpus = ? WHERE id = ?", values)
+
+
+def study_mean_chosen(cursor: Cursor, origin: Origin, e: StudyMeanChosen) -> None:
+    for (spec,) in cursor.execute("SELECT spec FROM studies WHERE id = ?", [e.study]).fetchall():
+        values = [json.dumps({**json.loads(spec), "relative": e.relative}), e.study]
+        cursor.execute("UPDATE studies SET spec = ? WHERE id = ?", values)
 
 
 def study_cancelled(cursor: Cursor, origin: Origin, e: StudyCancelled) -> None:
@@ -292,6 +299,7 @@ def inbox_read(cursor: Cursor, origin: Origin, e: InboxRead) -> None:
 EVENTS: dict[type[Event], Handler] = {
     StudyCreated: study_created,
     StudyTextGiven: study_text_given,
+    StudyMeanChosen: study_mean_chosen,
     StudyCancelled: study_cancelled,
     StudyPaused: study_paused,
     StudyResumed: study_resumed,

@@ -21,6 +21,7 @@ def test_a_law_without_noise_is_found_again():
         assert (low <= value + 1e-9).all() and (value <= high + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     held, truth = 0, 2.0 + 0.6 / (4 + 1.5)
     for seed in range(60):

@@ -130,3 +130,14 @@ def test_locked_domains_keep_their_share():
     nobody = with_shares(AT, 0, np.array([0.0, 1.0]), locked=np.array([False, True, True]))
     np.testing.assert_allclose(nobody, [AT, AT], err_msg="nobody is left to give")
     np.testing.assert_allclose(with_shares(AT, 0, np.array([0.9]), 1, locked), [AT], err_msg="the giver is locked")
+
+
+def test_of_many_domains_those_that_do_most_are_told_with_the_same_numbers():
+    fitted = SURROGATES["linear"].fit(WEIGHTS, WEIGHTS @ SLOPES)
+    space = Simplex(("a", "b", "c"))
+    whole, part = influence(fitted, AT, space), influence(fitted, AT, space, most=2)
+    assert whole.domains.tolist() == [0, 1, 2] and len(part.domains) == 2
+    left_out = {*range(3)} - set(part.domains.tolist())
+    assert np.abs(whole.effect[[*left_out]]).sum() <= np.abs(part.effect).sum(axis=1).min()
+    for one, other in ((whole.effect, part.effect), (whole.std, part.std), (whole.step, part.step)):
+        np.testing.assert_allclose(one[part.domains], other, atol=1e-12)

@@ -5,7 +5,7 @@ import pytest
 
 from engine.analysis.readiness import CAN, CANNOT, FEWEST, LIMIT, UNKNOWN, components, readiness
 
-MIXTURES, REPEATED, TIMES = 60, 6, 5  # mixtures, of which some are trained so many times more
+MIXTURES, REPEATED, TIMES = 60, 5, 5  # mixtures, of which some are trained so many times: FEWEST repeats
 
 
 def world(reliability: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -51,6 +51,7 @@ def test_large_runs_are_bought_where_the_line_at_the_target_is_not_known():
     assert small > 0.9 * new.before, "small runs alone never tell how steep a new size is"
 
 
+@pytest.mark.slow
 def test_what_it_expects_is_what_refitting_finds():
     """Five times: the runs of the plan are measured and fitted; the interval then is about as wide as was promised."""
     ratios, missed = [], []

@@ -56,16 +56,46 @@ def test_charts_follow_a_window_that_becomes_narrow(tab, page, path):
         assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), width
 
 
-CONTRASTS = """(() => {
-    const parts = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
-    const luminance = colour => parts(colour).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055)
+CONTRAST = """const pen = new OffscreenCanvas(1, 1).getContext('2d');
+    const seen = (...colours) => {
+        colours.forEach(colour => { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); });
+        return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const luminance = parts => parts.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055)
         ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
-    return [...document.querySelectorAll('.mixdesk-plot .bars .bartext-inside')].map(number => {
-        const bar = number.parentNode.querySelector('path');
-        const [a, b] = [number, bar].map(one => luminance(getComputedStyle(one).fill)).sort((a, b) => b - a);
+    const contrast = (colour, ground) => {
+        const [a, b] = [luminance(seen(ground, colour)), luminance(seen(ground))].sort((a, b) => b - a);
         return (a + .05) / (b + .05);
-    });
-})()"""
+    };"""
+CONTRASTS = f"""(() => {{
+    {CONTRAST}
+    return [...document.querySelectorAll('.mixdesk-plot .bars .bartext-inside')].map(number => contrast(
+        getComputedStyle(number).fill, getComputedStyle(number.parentNode.querySelector('path')).fill));
+}})()"""
+GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+BEST = f"""(() => {{
+    {CONTRAST}
+    const runs = [...document.querySelectorAll('.mixdesk-plot')].find(plot => plot.querySelector('.parcoords'));
+    const axis = getComputedStyle(runs.querySelector('.parcoords .axis path')).stroke;
+    return [runs._fullData[0].line.colorscale[0][1], axis].map(colour => contrast(colour, {GROUND}));
+}})()"""
+RINGS = f"""(() => {{
+    {CONTRAST}
+    const rings = document.querySelectorAll('[data-testid=stRadioOption]:not([data-selected]) > div > :first-child');
+    return [...rings].map(ring => contrast(getComputedStyle(ring).borderTopColor, {GROUND}));
+}})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_best_runs_and_what_is_not_chosen_stand_out(tab, page, scheme):
+    tab.emulate_media(color_scheme=scheme)
+    visit(tab, page, "runs")
+    tab.wait_for_selector(".mixdesk-plot .parcoords .axis path")
+    assert min(tab.evaluate(BEST)) >= 3
+    visit(tab, page, "import")
+    tab.get_by_text("RegMix: two CSV files").wait_for()
+    found = tab.evaluate(RINGS)
+    assert len(found) == 3 and min(found) >= 3, found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -147,8 +147,10 @@ def test_scenes_are_kept_and_faded_between_and_travel_in_the_link(tab, page):
     crossfader = tab.get_by_role("slider", name="From scene A to scene B")
     crossfader.fill("0.5")
     standing(tab, 25, 15, 60)
+    expect(crossfader).to_have_value("0.5")
     tab.keyboard.press("a")
     standing(tab, 50, 30, 20)
+    expect(crossfader).to_have_value("0")  # it stands where the desk does
     expect(tab).to_have_url(re.compile("sceneB=0.00000"))
     settled(tab)
     tab.goto(tab.url)

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import yaml
 from engine.__main__ import main
 from engine.cli import catalogue
 from engine.cli.command_line import parser
+from engine.cli.words import print_json
+from engine.core.system import hold_standard_streams
 from engine.recipes import FORMATS
 from tests.support.running import ROOT, STUDY, TINY, Page, answer, engine, said
 
@@ -74,6 +77,19 @@ def test_a_report_of_a_mistyped_workspace_makes_none(tmp_path):
     command = [sys.executable, "-m", "dashboard.report.html", "x", "--workspace", str(tmp_path / "wrokspace")]
     told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert told.returncode == 1 and "there is no workspace" in told.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_that_lacks_letters_gets_them_as_escapes(monkeypatch, encoding):
+    """A result stays JSON; sentences are printed whatever they name."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr("sys.stdout", out)
+    names = {"name": "漢 \U0001f600 é"}
+    hold_standard_streams()
+    print_json(names)
+    assert json.loads(out.buffer.getvalue().decode(encoding)) == names
+    print(names["name"], flush=True)
+    assert b"\\u6f22" in out.buffer.getvalue()
 
 
 def test_a_closed_pipe_ends_quietly(desk):

@@ -51,6 +51,7 @@ def test_very_many_values_are_refused_however_they_are_written(text):
         parsed(text)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_there_twice_is_found_in_a_long_table():
     text = "\n".join(f"k{i}: 1" for i in range(60_000)) + "\nk59999: 2"
     before = time.process_time()

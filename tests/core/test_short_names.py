@@ -8,6 +8,7 @@ from engine.core.short_names import beside, listed, told_apart
 
 
 @given(st.dictionaries(st.text(max_size=3), st.sampled_from(["a", "b", "a (x)", "a (b)", "", "b (a)"]), max_size=8))
+@pytest.mark.slow
 def test_every_label_is_there_once_and_begins_with_its_title(titles):
     labels = told_apart(titles)
     assert list(labels) == list(titles) and len(set(labels.values())) == len(titles)

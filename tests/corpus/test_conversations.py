@@ -170,6 +170,7 @@ SAYS = "{% generation %}{{ messages[1].content }}{% endgeneration %}"
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_template_that_cannot_write_says_why(template, why, monkeypatch):
     monkeypatch.setattr(templates, "SECONDS", 2)
     writes = writer(template)
@@ -177,6 +178,7 @@ def test_a_template_that_cannot_write_says_why(template, why, monkeypatch):
         writes(TURNS)
 
 
+@pytest.mark.slow
 def test_a_template_that_loops_costs_three_conversations_and_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(templates, "SECONDS", 0.3)
     path = tmp_path / "chat.jsonl"
@@ -226,6 +228,7 @@ def test_a_template_that_cannot_be_read_is_refused_before_anything_is_built(temp
         CorpusSpec(source={"type": "folder", "path": "/nowhere", "template": template})
 
 
+@pytest.mark.slow
 def test_what_is_constant_in_a_template_takes_nothing_of_who_reads_it(monkeypatch):
     """It is worked out while the template is read: 10 GB of text, or a number of 400 million digits."""
     monkeypatch.setattr(templates, "SECONDS", 2)

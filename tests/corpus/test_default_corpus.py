@@ -25,6 +25,7 @@ def default(tmp_path_factory):
     return corpus.load(out)
 
 
+@pytest.mark.slow
 def test_default_corpus_has_six_domains_within_the_cap(default):
     assert default.domains == ["docs", "python", "cpp", "js", "math", "junk"]
     for name, facts in default.manifest["domains"].items():

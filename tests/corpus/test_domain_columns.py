@@ -117,13 +117,20 @@ def test_folders_of_sources_and_topics_are_two_levels(tmp_path, rows):
         as_json(tmp_path / "text" / source / "maths.jsonl", rows[:9])
     (tmp_path / "text" / "web" / "law" / "x.bin").write_bytes(b"x")
     (tmp_path / "text" / "stray.jsonl").write_text("{}")
-    scan = scan_of(
-        CorpusSpec({"type": "folder", "path": str(tmp_path / "text"), "levels": 2, "without": ["web.maths"]})
-    )
+    (tmp_path / "text" / "nothing").mkdir()
+    (tmp_path / "text" / ".cache").mkdir()
+    (tmp_path / "text" / "README.md").write_text("about")
+    found = {"type": "folder", "path": str(tmp_path / "text"), "levels": 2}
+    with pytest.raises(Problem, match=r"nothing \(nothing: it is an empty folder\), stray \(stray.jsonl"):
+        scan_of(CorpusSpec(found))
+    scan = scan_of(CorpusSpec({**found, "without": ["web.maths", "stray", "nothing"]}))
     assert list(scan.domains) == ["code.law", "code.maths", "web.law"]
     assert [file.name for file in scan.domains["web.law"]] == ["web/law/a.jsonl"]
     assert {one.path: one.domain for one in scan.left} == {
-        "stray.jsonl": "",
+        "stray.jsonl": "stray",
+        "nothing": "nothing",
+        ".cache": "",
+        "README.md": "",
         "web/law/x.bin": "web.law",
         "web/maths.jsonl": "web.maths",
     }

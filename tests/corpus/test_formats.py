@@ -70,6 +70,7 @@ def test_one_object_over_several_lines_is_a_record(tmp_path):
         ({"v": 1, "d": {"a": [{"text": "a"}], "b": [{"text": "b"}]}}, "further in, under 'd.a', 'd.b'"),
         ({"rows": {"train": ["a"]}}, "no text in 'text'; its fields: 'rows'"),
         ({"text": {"0": "a", "1": "b"}}, "as where pandas writes a table by its columns"),
+        ({"text": {"x": "a"}}, "'text' holds no text but dict"),
         ({"id": 1, "spans": [{"from": 3}], "content": "a"}, "no text in 'text'; its fields: 'id', 'spans', 'content'"),
     ],
 )
@@ -337,6 +338,7 @@ print(size, peak)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read where Linux tells them")
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+@pytest.mark.slow
 def test_a_text_that_rows_refer_to_stands_in_memory_once(tmp_path, name):
     """1.8 GB of text, of one text of 30 MB."""
     table = pa.table({"text": referred("x" * 30_000_000)})

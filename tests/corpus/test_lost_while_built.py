@@ -100,6 +100,7 @@ EMPTY = {"content.jsonl": '{"content": "no text"}\n' * 99, "blank.jsonl": "\n\n"
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.slow
 def test_every_domain_without_text_is_named_and_fails_the_build(folder, processes):
     for name, found in EMPTY.items():
         (folder / name).write_text(found)
@@ -118,6 +119,30 @@ def test_every_domain_that_duplicates_leave_too_small_is_named(folder):
     with pytest.raises(Problem, match=r"'books'.*'web'.*without: books, web") as told:
         built(folder)
     assert "--" not in str(told.value)
+
+
+def test_why_a_domain_has_so_little_text_is_told(folder):
+    """Copies, what could not be read, the limit, or a split that left nothing to train on: each has its own cure."""
+    own = texts(1000)
+    (folder / "books.jsonl").write_text(lines(own[:20]) + '{"content": "x"}\n{"text": "  "}\n')
+    (folder / "abooks.jsonl").write_text(lines(own))
+    with pytest.raises(Problem, match=r"'books'.*20 of its 20 documents stand in the corpus elsewhere") as told:
+        built(folder)
+    assert "Could not be read: 2 (" in str(told.value) and "1 of its texts hold nothing but blanks" in str(told.value)
+    with pytest.raises(Problem, match=r"up to the limit of each domain \(cap_mb\): raise that"):
+        build(CorpusSpec({"type": "folder", "path": str(folder)}, cap_mb=0.05), folder.with_name("c"), processes=1)
+
+
+def test_a_split_that_leaves_nothing_to_train_on_or_nothing_to_validate_is_told(tmp_path):
+    root = tmp_path / "data"
+    for name, start in (("train/web", 0), ("train/code", 1000), ("valid/web", 2000)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / f"{name}.jsonl").write_text(lines(texts(start)))
+    told = report(built(root))
+    assert "code: no text of it came as validation, as that of others" in told["text"]
+    (root / "valid" / "books.jsonl").write_text(lines(texts(3000)))
+    with pytest.raises(Problem, match=r"'books': .* bytes of its text came as validation, and 0 are left to train on"):
+        build(CorpusSpec({"type": "folder", "path": str(root)}), root.with_name("c"), processes=1)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def spec(files: dict, format: str = "megatron", **changed) -> CorpusSpec:
     return CorpusSpec(source=source, tokenizer=changed.pop("tokenizer", {"type": "ids"}), **{"cap_mb": 0.2, **changed})
 
 
+@pytest.mark.slow
 def test_a_sample_is_drawn_over_all_shards_by_its_seed(tmp_path):
     """Each document of ten shards starts with its own number: those that are drawn lie everywhere."""
     whole = [[1000 + place, *body] for place, body in enumerate(documents(1, 300, 2000, 0))]

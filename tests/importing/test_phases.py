@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pytest
 
 from engine.commands import COMMANDS
 from engine.core.people import SYSTEM, as_person
@@ -49,6 +50,7 @@ def test_phases_without_totals_are_asked_about(tmp_path):
     assert [list(one.options) for one in reading.questions] == [["phase_0_*", "phase_1_*"]] and reading.phases is None
 
 
+@pytest.mark.slow
 def test_an_imported_study_says_whether_order_matters(store):
     folder = store.workspace.root / "imports"
     folder.mkdir()

@@ -21,6 +21,7 @@ def raced():
     return cross_validate(*runs(100), RACE, repeats=2)
 
 
+@pytest.mark.slow
 def test_those_far_behind_end_early_and_say_why(raced):
     league, _ = raced
     ended = [one for one in league.standings if one.raced]

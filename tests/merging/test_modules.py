@@ -128,6 +128,7 @@ def sliced(*parts) -> dict:
         ("bert", {"default": sliced(("a", (0, 2)), ("a", (1, 3)))}, {"num_hidden_layers": 4}),
     ],
 )
+@pytest.mark.slow
 def test_stacks_are_assembled_apart(families, tmp_path, kind, modules, depths):
     """What no module names is the lead's; the model that is written loads, with the depth of each stack."""
     config = from_dict({"merge_method": "passthrough", "modules": modules}, families / kind)

@@ -67,6 +67,7 @@ def test_a_program_scores_every_answer(tmp_path):
         ("while True: pass", "it was ended by|had not ended after"),
     ],
 )
+@pytest.mark.slow
 def test_a_program_that_goes_wrong_is_ended_and_named(text, why, tmp_path, monkeypatch):
     monkeypatch.setattr(verifiers, "SECONDS", 1)
     with pytest.raises(Problem, match=why):

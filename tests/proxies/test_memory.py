@@ -11,6 +11,7 @@ from tests.proxies.test_train import QUICK, finished, make_job, workspace  # noq
 from tests.support.working import read_events
 
 
+@pytest.mark.slow
 def test_what_the_machine_cannot_hold_is_refused_before_it_begins(workspace, tmp_path, monkeypatch):  # noqa: F811
     """And more than fit at once are trained one after the other."""
     monkeypatch.setattr(device, "machine_mb", lambda: 0)

@@ -80,6 +80,7 @@ def trained(workspace: Path, members: list[TaskRun], fidelity=QUICK, corpus="byt
     return training
 
 
+@pytest.mark.slow
 def test_member_trained_in_a_stack_is_what_it_is_alone(workspace):
     together, alone = trained(workspace, runs()), trained(workspace, runs()[1:2])
     corpus = corpora.load(workspace / "corpora" / "bytes")
@@ -101,6 +102,7 @@ def test_whole_job_learns_reports_and_saves(workspace, tmp_path):
     np.testing.assert_allclose(again[0], list(done["run-1"]["losses"].values()), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_learns_more_than_letter_counts(workspace):
     fidelity = dataclasses.replace(QUICK, batch=16, tokens=400 * 256)
     training = trained(workspace, runs([[1.0, 0.0, 0.0]]), fidelity)
@@ -122,6 +124,7 @@ class StopAt(Job):
 
 
 @pytest.mark.parametrize("share", [0.37, 1.0], ids=["while training", "while measuring"])
+@pytest.mark.slow
 def test_stopped_job_goes_on_as_if_it_never_stopped(workspace, tmp_path, share):
     run(make_job(workspace, tmp_path / "unbroken"))
     job = make_job(workspace, tmp_path / "broken")

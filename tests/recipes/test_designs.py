@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from engine.commands.endpoint import Endpoint
-from engine.core.errors import Problem
+from engine.core import files
+from engine.core.errors import Problem, Unavailable
 from engine.recipes import FORMATS, designs, mixdesk_report
 from engine.service.results_folder import ResultsFolder
 from store.database import Store
@@ -159,6 +160,28 @@ def test_files_in_the_watched_folder_are_taken_once_they_are_whole(store, worksp
     assert "not JSON" in (inbox / "refused" / "half.json.why.txt").read_text()
     assert "no planned run has that id" in (inbox / "refused" / "other.json.why.txt").read_text()
     assert len(list((inbox / "taken").iterdir())) == 2
+
+
+def test_one_file_in_the_watched_folder_stops_nothing_and_a_full_disk_refuses_none(store, workspace, ids, monkeypatch):
+    """The owner looks here before it reads the journals: what a file raises would have stopped all studies."""
+    watched, inbox = ResultsFolder(workspace.root), workspace.root / "results"
+    mixdesk_report.report(ids[0], losses(rows(store)[ids[0]]["weights"]), folder=inbox)
+    monkeypatch.setattr(files, "ROOM", 1 << 60)  # as if the disk had less free than that
+    watched.take(store)
+    with pytest.raises(Unavailable):
+        watched.take(store)
+    assert not (inbox / "refused").exists() and rows(store)[ids[0]]["state"] == "planned"
+    monkeypatch.undo()
+    odd = {"study": "Lab", "runs": [{"run": ids[1], "losses": {"web": 2.0}, "device": {"a": []}, "weights": [[]]}]}
+    (inbox / "odd.json").write_text(json.dumps(odd))
+    (inbox / "deep.json").write_text("[" * 100_000)
+    watched.take(store)
+    assert watched.take(store) == 2 and rows(store)[ids[0]]["state"] == "done"
+    assert {path.name for path in (inbox / "refused").iterdir()} >= {"odd.json.why.txt", "deep.json.why.txt"}
+    (inbox / "taken").rename(inbox / "elsewhere")
+    (inbox / "taken").write_text("no folder")
+    mixdesk_report.report(ids[2], losses(rows(store)[ids[2]]["weights"]), folder=inbox)
+    assert [watched.take(store) for _ in range(3)] == [0, 1, 0], "it is left alone until it changes"
 
 
 # The command line -----------------------------------------------------------------------------------------------

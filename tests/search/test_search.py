@@ -228,7 +228,7 @@ def test_ternary(surrogate):
     np.testing.assert_allclose(surface.mean, surrogate.predict(surface.corners)[0], atol=1e-9)
     for three in ((0, 1, 1), (1, 2, 2)):
         with pytest.raises(Problem, match="three different"):
-            ternary(surrogate, PRIOR, three)
+            ternary(surrogate, PRIOR, three, 10)
 
 
 def test_support_badges():

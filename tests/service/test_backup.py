@@ -176,6 +176,26 @@ def test_what_belongs_to_no_workspace_is_left_out_and_named(busy, tmp_path):
     assert restore(archive, tmp_path / "new", "run")["files"] == told["files"]
 
 
+def test_links_are_left_out_and_named(busy, tmp_path):
+    """Also of a whole folder, as where a corpus was moved to a larger disk: a backup without it said nothing."""
+    root, disk = busy.workspace.root, tmp_path / "disk"
+    for place in ("corpora/big", "tasks", "jobs/two-train"):
+        (disk / place).mkdir(parents=True)
+        (disk / place / "x.bin").write_text("x")
+    for link, target in (
+        ("corpora/big", "corpora/big"),
+        ("moved", "tasks"),
+        ("corpora/c/link.bin", "tasks/x.bin"),
+        ("jobs/active/two-train/linked", "jobs/two-train"),
+        ("jobs/ended/elsewhere", "jobs/two-train"),
+    ):
+        (root / link).symlink_to(disk / target)
+    archive, told = archive_of(busy, tmp_path)
+    names = {"corpora/big", "moved", "corpora/c/link.bin", "jobs/queued/two-train/linked", "jobs/ended/elsewhere"}
+    assert told["left_out"]["files"] == 5 and set(told["left_out"]["first"]) == names
+    assert restore(archive, tmp_path / "new", "run")["files"] == told["files"]
+
+
 def test_what_a_killed_owner_was_about_to_submit_is_cleared(workspace):
     half = Spool(workspace.root).root / "incoming" / "x.1234"
     half.mkdir()
@@ -206,6 +226,7 @@ def test_checkpoints_come_where_they_are_asked_for(busy, tmp_path):
     assert "jobs/queued/two-train/checkpoint-two-1.safetensors" in names_in(archive)
 
 
+@pytest.mark.slow
 def test_a_backup_under_writes_is_a_moment_of_it(store, tmp_path):
     """While studies are planned, run and end, each archive holds a state that was: a study in it has its jobs, a
     finished job its losses."""

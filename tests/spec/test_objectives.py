@@ -38,16 +38,17 @@ def test_different_units_are_divided_by_their_spread_and_it_is_said():
 
 
 def test_losses_relative_to_a_mixture_are_divided_by_its_own():
-    whole = aggregate(domain_losses(["latin", "dna"]), LOSSES, {"dna": 3.0}, reference=np.array([2.0, 0.5]))
+    whole = aggregate(domain_losses(["latin", "dna"]), LOSSES, {"dna": 3.0}, np.array([2.0, 0.5]), "of two scripts")
     assert whole.of(np.array([2.0, 0.5])) == pytest.approx(1.0)
     assert whole.of(LOSSES) == pytest.approx(LOSSES @ [0.125, 1.5])
-    assert whole.unit == "of the natural mixture's loss" and "script" in whole.note
+    assert whole.unit == "of the natural mixture's loss" and whole.note == "of two scripts"
     none = aggregate(domain_losses(["latin", "dna"]), LOSSES, {"dna": 0.0}, reference=np.array([2.0, np.inf]))
     assert none.weights.tolist() == [0.5, 0.0]
 
 
 def test_scores_are_not_divided_by_losses():
-    assert aggregate(MIXED, SCORES, reference=np.ones(2)).unit == "standard deviations"
+    found = aggregate(MIXED, SCORES, reference=np.ones(2), note="of two scripts")
+    assert found.unit == "standard deviations" and "over 3 runs" in found.note
 
 
 def test_the_unit_of_before_reads_as_todays():

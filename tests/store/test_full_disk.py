@@ -107,6 +107,7 @@ def test_how_a_request_ended_is_known_although_it_could_not_be_written_down(clie
         assert (first.status_code, first.text) == (status, again.text) and again.status_code == status
 
 
+@pytest.mark.slow
 def test_a_long_answer_is_given_again(client):
     """Ids of many runs: what was done is not done again because its answer is long."""
     rows = "run,share/a,share/b,metric/x_loss\n" + "".join(

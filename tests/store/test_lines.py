@@ -4,6 +4,9 @@ import ast
 import json
 import tracemalloc
 
+import pytest
+
+from engine.commands import COMMANDS
 from engine.jobs.decisions import InboxRead
 from engine.jobs.events import JobStarted, RunFinished
 from engine.jobs.journal import LONGEST, read_events
@@ -65,6 +68,7 @@ def test_a_long_torn_line_that_is_cut_off_hides_nothing(store):
     assert studies.get(store, "demo").done == 1
 
 
+@pytest.mark.slow
 def test_a_line_of_gigabytes_is_set_aside_by_place_and_length(store):
     """Not one byte more is held of it than of any other; a hole in the file stands for its bytes."""
     planned(store)
@@ -247,3 +251,12 @@ def test_nothing_is_written_row_by_row():
         for loop in ast.walk(ast.parse(path.read_text())):
             if isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("e."):
                 assert "execute" not in ast.unparse(loop), f"{path.name}:{loop.lineno}"
+
+
+def test_who_has_no_page_sees_which_lines_and_why(store):
+    planned(store)
+    with journal_of(store, "demo-train") as journal:
+        journal.write(b"garbage\n")
+    store.ingest()
+    told = COMMANDS["list_set_aside"](store)
+    assert told["count"] == 1 and told["lines"][0]["text"] == "garbage" and "not a JSON" in told["lines"][0]["reason"]

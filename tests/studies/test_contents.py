@@ -158,6 +158,7 @@ def value(store: Store, domain: str, corpus: str = "gamma", name: str = "one", *
     return COMMANDS["value_source"](store, name, corpus, domain, **{"share": SHARE, **more})
 
 
+@pytest.mark.slow
 def test_contents_lie_beside_the_shards_and_are_counted_anew_where_they_do_not(store, tmp_path):
     corpus = load(store.workspace.corpus("alpha"))
     kept, file = counted.contents_of(corpus), corpus.folder / counted.FILE

@@ -266,7 +266,7 @@ def test_a_run_may_bring_its_samples_along(store, ids):
         ({"sums": [{"prompt": "a", "answer": "b"}]}, "item 1 of 'sums' by .*: its 'score' is missing"),
         ({"sums": [{"prompt": "a", "answer": "b", "score": "1"}]}, "its 'score' is '1', and must be a number"),
         ({"sums": [{"doc_id": 1}]}, "KeyError.*An item is a line"),
-        ({"sums": [line(0, "4")]}, "'sums' has 1 items|it has 1 items"),
+        ({"sums": [line(0, "4")]}, "'sums' has 1 item|it has 1 item,"),
     ],
 )
 def test_samples_that_cannot_be_read_add_nothing(store, ids, samples, words):
@@ -288,3 +288,30 @@ def test_samples_may_be_private_and_other_items_are_refused(store, ids):
     report(store, done(store, ids[2], samples={"open": lines}))
     with pytest.raises(Problem, match="they are there, and shown"):
         call(store, "submit_runs", name="Lab", runs=[done(store, ids[3], samples={"open": lines})], private=True)
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ([(1, 64), (2, 0.128e3), (3, 1)], "128 tokens at step 2 and 1 at step 3"),  # millions, say, among ones
+        ([(30, 1_920_000)], "1,920,000 tokens at step 30, where about 1,920"),
+        ([(30, 2)], "2 tokens at step 30, where about 1,920"),
+    ],
+)
+def test_tokens_of_a_curve_are_in_one_unit(store, ids, curve, words):
+    points = [{"step": step, "tokens": int(tokens), "loss": 2.0} for step, tokens in curve]
+    with pytest.raises(Problem, match=words):
+        report(store, {"run": ids[0], "curve": points, "steps": 60})
+    told = report(store, done(store, ids[0], curve=[{"step": 60, "tokens": 3, "loss": 2.0}]))
+    assert "ends at 3 of 3,840 planned tokens" in told["notes"][0]
+
+
+def test_scores_in_another_unit_are_told_of(store):
+    measures = [{"metric": "web"}, {"metric": "hellaswag", "unit": "accuracy", "higher_is_better": True}]
+    ids = planned(store, measures=measures)
+    scores = [
+        {"run": run, "losses": {"web": 1.0, "hellaswag": score}}
+        for run, score in zip(ids[:3], (0.6, 0.5, 54.0), strict=True)
+    ]
+    assert not report(store, *scores[:2])["notes"]
+    assert "hellaswag is 0.6 in one run and 54 in another" in report(store, scores[2])["notes"][0]

@@ -44,6 +44,7 @@ def study(store):
     return found
 
 
+@pytest.mark.slow
 def test_each_domain_is_predicted_and_measured_where_runs_lack_it(store, study):
     told = COMMANDS["influence"](store, study.id)
     assert [row["without"] for row in told["effects"]] == [[f"d{k}"] for k in range(DOMAINS)]

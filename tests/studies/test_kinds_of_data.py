@@ -1,10 +1,10 @@
-"""Kinds of data beside prose: adding a domain lowers its own loss beyond noise, and adding noise does not."""
+"""Kinds of data beside prose: adding a domain lowers its own loss beyond noise; other prose and noise do not."""
 
 import pytest
 
-from benchmarks.kinds import KINDS, NOISE, effects, missing
+from benchmarks.kinds import KINDS, MORE, NOISE, effects, missing
 
-CLEAR, WITHIN = 4.0, 3.0  # standard errors over five seeds: t of 4 degrees of freedom is 2.8 at 95%
+CLEAR = 4.6  # standard errors over five seeds: Student's t of 4 degrees of freedom at 99%, on both sides
 
 
 @pytest.mark.soak
@@ -14,12 +14,13 @@ def test_a_domain_moves_its_own_loss_and_a_control_does_not(kind):
         pytest.skip(f"needs {', '.join(there)}")
     rows = effects(kind)
     own = [row for row in rows if row["added"] == row["measured"]]
-    control = {row["measured"]: row for row in rows if row["added"] == NOISE}
     assert own
-    for row in own:
-        assert row["effect"] < -CLEAR * row["error"], row
-        other = control[row["measured"]]
-        assert other["effect"] > -WITHIN * other["error"] or other["effect"] > 0.2 * row["effect"], other
-    for row in rows:  # scores of tasks: higher is better
-        if row["unit"] == "score" and row["added"] != NOISE and row["measured"].endswith("accuracy"):
+    assert all(row["effect"] < -CLEAR * row["error"] for row in own), own
+    for row in rows:
+        within = CLEAR * row["error"]
+        if row["added"] == MORE or (row["added"] == NOISE and row["unit"] == "score"):  # moves nothing, either way
+            assert abs(row["effect"]) <= within, row
+        elif row["added"] == NOISE:  # takes the place of prose, which may cost, and lowers nothing
+            assert row["effect"] >= -within, row
+        elif row["measured"].endswith("accuracy"):  # higher is better
             assert row["effect"] > 2 * row["error"], row

@@ -62,6 +62,7 @@ def asked(store: Store, name: str, **more) -> dict:
     return COMMANDS["phases"](store, name, **more)
 
 
+@pytest.mark.slow
 def test_an_order_that_pays_is_found_and_searched(store):
     found = asked(store, "late")
     assert found["matters"] and found["verdict"].startswith("Order matters for the mean"), found["verdict"]

@@ -75,7 +75,7 @@ def test_without_repeats_a_task_that_counts_is_not_known_to_be_steered(store):
     weights = rng.dirichlet(np.ones(3), 20)
     few = measured_study(store, "few", weights, values_at(weights, rng), METRICS, tasks=("good", "noise"))
     (said,) = steering.warnings(store, few, aggregate_of(store, few, {"good accuracy": 1.0}))
-    assert "not known: 16 more repeats, of several mixtures, would tell" in said
+    assert "not known: 20 more repeats, of several mixtures, would tell" in said
 
 
 def test_runs_without_a_score_that_counts_are_said_with_the_reason(store):
@@ -111,7 +111,7 @@ def test_scores_that_came_from_elsewhere_are_warned_of_as_ours_are(store):
     few = measured_study(store, "brought", weights, values_at(weights, rng), brought)
     (said,) = steering.warnings(store, few, aggregate_of(store, few))
     assert said == (
-        "arc acc, wikitext perplexity count, and whether the mixture steers them is not known: 16 more repeats, of "
+        "arc acc, wikitext perplexity count, and whether the mixture steers them is not known: 20 more repeats, of "
         "several mixtures, would tell."
     )
     (said,) = steering.warnings(
@@ -123,8 +123,8 @@ def test_scores_that_came_from_elsewhere_are_warned_of_as_ours_are(store):
 def test_too_few_repeats_are_said_before_a_study_starts():
     asked = {"name": "x", "tasks": ["good"], "priorities": {"good accuracy": 1.0, "d0": 2.0}}
     (said,) = steering.before_it_starts(StudySpec.from_dict(asked))
-    assert said.startswith("good accuracy will count") and "16 repeats, of several mixtures, and 4 are planned" in said
-    assert steering.before_it_starts(StudySpec.from_dict({**asked, "repeats": 16})) == []
+    assert said.startswith("good accuracy will count") and "20 repeats, of several mixtures, and 4 are planned" in said
+    assert steering.before_it_starts(StudySpec.from_dict({**asked, "repeats": 20})) == []
     assert steering.before_it_starts(StudySpec.from_dict({**asked, "priorities": {"d0": 2.0}})) == []
     measures = [{"metric": "web"}, {"metric": "mmlu", "unit": "accuracy", "higher_is_better": True}]
     size = {"parameters": 1e8, "tokens": 1e9}

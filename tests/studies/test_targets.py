@@ -67,6 +67,7 @@ def study(store: Store) -> studies.Study:
     return found
 
 
+@pytest.mark.slow
 def test_the_best_mixture_moves_with_the_target(store, study):
     frame, fit = frame_of_study(study), fit_of(store, study, "epochs")
     aggregate = aggregate_of(store, study)

@@ -25,6 +25,7 @@ from engine.jobs.decisions import (
     StudyCancelled,
     StudyCreated,
     StudyFailed,
+    StudyMeanChosen,
     StudyMetric,
     StudyPaused,
     StudyResumed,
@@ -122,6 +123,7 @@ def more_runs(store: Store) -> None:
 def decide(store: Store) -> None:
     """Decisions of every kind that are not there yet."""
     for event in (
+        StudyMeanChosen(MIXTURE, False),
         CorpusPlanned("planned", {"source": {"type": "default"}}),
         CorpusMarked("planned", True),
         StudyCreated("ended", "Ended", {"corpus": "gone"}),

@@ -116,6 +116,7 @@ def test_saved_and_loaded_is_the_same(fitted, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gp", "returns", "stack", "ridge"])
+@pytest.mark.slow
 def test_again_learns_other_runs_as_well_as_a_fit(name, tmp_path):
     """What keeps its hyperparameters (through a file, too) comes as near to the law as what looks for them anew."""
     weights, losses = runs(48, 7)

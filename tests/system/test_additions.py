@@ -231,6 +231,7 @@ def test_the_image_gets_what_it_copies_and_installs():
     assert packages <= set(IMAGE)
 
 
+@pytest.mark.slow
 def test_the_tables_are_read_without_torch(checkout):
     code = (
         "import sys, engine.metrics, dashboard.views; from engine.jobs.kinds import event_kinds; "
@@ -299,6 +300,7 @@ assert store.rows("SELECT message FROM studies") == [("3 letters",)], store.rows
     subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
+@pytest.mark.slow
 def test_a_command_answers_and_a_backend_runs_what_it_is_given(checkout, tmp_path):
     code = f"""
 import pathlib, sys, time

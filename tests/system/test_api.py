@@ -84,6 +84,7 @@ def examples(server, tmp_path_factory) -> list[tuple[str, str]]:
     return ran
 
 
+@pytest.mark.slow
 def test_the_examples_do_what_they_say(examples, server):
     asked = [(line.rsplit("/", 1)[-1].strip('"'), text) for line, text in examples if text]
     answers = {name: json.loads(text)["result"] for name, text in asked}

@@ -72,6 +72,7 @@ OF_A_STUDY |= {name: {} for name in PLAIN}
 OF_ONE = ("dossier", "job", "job_log")
 OF_ALL = (
     "list_studies",
+    "list_set_aside",
     "list_corpora",
     "list_tasks",
     "harness_results",

@@ -168,6 +168,7 @@ def test_files_are_read_by_their_readers(block, tmp_path):
 @pytest.mark.parametrize(
     "block", [b for p in PAGES for b in blocks(p) if b.language == "python" and runs_alone(b)], ids=place
 )
+@pytest.mark.slow
 def test_code_runs(block, tmp_path):
     section = [b for b in blocks(block.page) if b.language == "python" and b.section == block.section]
     code = "\n".join(b.text for b in section if b.line <= block.line)

@@ -99,6 +99,7 @@ OWNERS = {
 }
 
 
+@pytest.mark.slow
 def test_odd_decisions_stop_nothing(two):
     """Damaged lines of the owner's own: what people and the next start ask for works after each."""
     for case, decision in OWNERS.items():

@@ -112,6 +112,7 @@ def test_a_workspace_that_cannot_be_written(tmp_path):
     assert "Not a directory" in said and "Choose a folder that you can write to" in said
 
 
+@pytest.mark.slow
 def test_a_second_server_on_one_workspace(open_page):
     said = refusal(open_page.workspace)
     assert f"process {open_page.process.pid} is that already" in said and "MIXDESK_WORKSPACE" in said

@@ -1,5 +1,6 @@
 """The API against strangers: whatever is sent is answered with a sentence, nothing is done twice or by halves."""
 
+import gc
 import json
 import threading
 from urllib.parse import quote
@@ -247,6 +248,8 @@ def test_a_request_with_a_key_is_done_once(client):
     assert found == [first] * 4 and count(client, "Once") == 1
     other = post(client, "start", {"spec": {**START["spec"], "name": "Other"}}, **key)
     assert other.status_code == 409 and count(client, "Other") == 0
+    gc.collect()  # of what a refusal's traceback holds
+    assert not idempotency._running, "what nobody waits for is not kept"
     again = {"result": {**first["result"], "already_there": True}}
     assert post(client, "start", START).json() == again and count(client, "Once") == 1, "the same study is one"
 

@@ -3,12 +3,14 @@
 import pytest
 
 from engine.core.errors import Problem
-from engine.jobs.decisions import DECISIONS, JobPlanned, StudyCreated
+from engine.jobs.decisions import DECISIONS, JobPlanned, RunsAdded, StudyCreated
 from engine.jobs.events import JobNote
+from engine.jobs.housekeeping import StudyDeleted
 from engine.jobs.journal import write_event
+from engine.jobs.runs import PlannedRun
 from store import studies
 from store.database import Store
-from store.journal import SAID
+from store.journal import SAID, shortened
 from tests.support.two_studies import OWN, add, finished, league, one_line, tables
 
 
@@ -69,6 +71,53 @@ def test_runs_that_a_job_chose_are_told_by_those_that_choose_alone(two):
     assert said(two).count("is not an id of its study") == 2 and "not its writer's to say" in said(two)
 
 
+@pytest.mark.parametrize("opened_again", [False, True])
+def test_what_a_job_may_say_does_not_depend_on_when_it_is_read(two, opened_again):
+    """A search tells of a run once, by what it measured, also where its owner was started again in between."""
+    two.write(JobPlanned("mine-s", {"kind": "merge_search"}, "mine"))
+    two.spool.submit({"kind": "merge_search"}, "mine-s")
+    add(two, "mine-s", one_line(CHOSEN))
+    two.ingest()
+    if opened_again:
+        two.close()
+    later = Store(two.workspace) if opened_again else two
+    losses = {"losses": {"code": 9.0}, "losses_se": {}}
+    add(later, "mine-s", one_line({**finished("mine-00004"), **losses}))
+    later.ingest()
+    assert later.rows("SELECT losses FROM runs WHERE id = 'mine-00004'") == [([1.0, 2.0],)]
+    assert "is not one of its runs" in said(later)
+    if opened_again:
+        later.close()
+
+
+def test_runs_that_a_job_gets_later_are_its_own_and_those_of_a_deleted_study_are_nobodys(two):
+    add(two, OWN, one_line(finished("mine-1")))
+    two.ingest()
+    run = {"id": "mine-00009", "number": 9, "role": "design", "weights": [0.5, 0.5], "seed": 1, "job": OWN}
+    two.write(RunsAdded("mine", [PlannedRun(**run)], []))
+    add(two, OWN, one_line(finished("mine-00009")))
+    two.ingest()
+    assert studies.get(two, "mine").done == 2 and not said(two)
+    two.write(JobPlanned("mine-o", {"kind": "overlap"}, "mine"))
+    two.spool.submit({"kind": "overlap"}, "mine-o")
+    add(two, "mine-o", one_line({"kind": "job.note", "t": 1.0, "text": "begun"}))
+    two.ingest()
+    counted = {
+        "kind": "overlap.counted",
+        "t": 1.0,
+        "study": "mine",
+        "settings": {"corpus": "x"},
+        "found": {"tasks": {}},
+    }
+    add(two, "mine-o", one_line(counted))
+    two.ingest()
+    assert two.rows("SELECT job FROM results") == [("mine-o",)]
+    two.write(StudyDeleted("mine"))
+    add(two, "mine-o", one_line(counted))
+    two.ingest()
+    assert not two.rows("SELECT job FROM results") and "not its writer's to say" in said(two)
+
+
 def test_a_report_names_each_run_once(two):
     """Else one line could become any number of rows."""
     report = {"kind": "runs.progress", "t": 1.0, "step": 1, "steps": 2, "tokens": 3, "tokens_per_second": 1.0}
@@ -85,6 +134,18 @@ def test_a_job_says_no_more_than_a_page_can_show(two, event):
     two.ingest()
     ((kept,),) = two.rows("SELECT message FROM jobs WHERE id = ?", [OWN])
     assert len(kept) < SAID + 100 and kept.endswith("[cut off: it has 8,388,608 characters]") and not said(two)
+
+
+@pytest.mark.parametrize("name", ["refused", "missing", "label"])
+def test_nor_does_it_in_what_it_tells_of_each_run(two, name):
+    two.write(JobPlanned("mine-s", {"kind": "merge_search"}, "mine"))
+    two.spool.submit({"kind": "merge_search"}, "mine-s")
+    add(two, "mine-s", one_line(CHOSEN | {"runs": [CHOSEN["runs"][0] | {name: "x" * 1_000_000}]}))
+    two.ingest()
+    (row,) = two.rows("SELECT label, message FROM runs WHERE id = 'mine-00004'")
+    assert max(len(text or "") for text in row) == SAID + len(" [cut off: it has 1,000,000 characters]")
+    given = {"template": "x" * 20_000, "at": [1, {"b": "x"}]}  # as somebody gave it, and a corpus repeats it
+    assert shortened(given) == given
 
 
 def test_the_owner_does_not_measure(two):

@@ -104,6 +104,7 @@ def written(rows, whole, as_lines: bool) -> bytes:
 
 @settings(FUZZ, max_examples=60)
 @given(rows=ROWS, whole=st.none() | BIGBENCH, as_lines=st.booleans(), file=st.sampled_from(FILES), changes=CHANGES)
+@pytest.mark.slow
 def test_any_task_is_read_or_a_sentence(rows, whole, as_lines, file, changes):
     takes(written(rows, whole, as_lines))
     takes(damaged(file, changes))

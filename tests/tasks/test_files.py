@@ -204,7 +204,10 @@ def test_completions():
         (b'{"a": 1}\n{"a": 2}', "row 1 has none of prompt, question"),
         (b"[1, 2]", "row 1 is 1, and must be an object"),
         (lines({"prompt": "a", "answer": "b"}, {"prompt": "a"}), "row 2 has no right answer"),
-        (lines({"prompt": "a", "answer": ""}, {"prompt": "a", "answer": "b"}), "row 1 has no right answer"),
+        (
+            lines({"prompt": "a", "answer": ""}, {"prompt": "a", "answer": "b"}),
+            "no right answer; its answer is empty",
+        ),
         (lines({"prompt": "a", "choices": ["x", "y"], "answer": 7}, {}), "row 2 has none of prompt"),
         (lines(*[{"prompt": "a", "choices": ["x", "y"], "answer": 7}] * 2), "answer 7 of row 1 is none of its choices"),
         (lines(*[{"prompt": "a", "choices": ["x", "x"], "answer": 0}] * 2), "item 1 has the choice 'x' twice"),

@@ -13,8 +13,9 @@ SHARE = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, step=0.01)
 BETWEEN = ", "  # the groups of a domain
 
 
-def ask_bounds(domains: list[str], start: StudySpec) -> dict:
-    """Bounds of single domains and of groups."""
+def ask_bounds(domains: list[str], start: StudySpec, tables: bool = True) -> dict:
+    """Bounds of single domains and of groups. tables: whether their tables are drawn, which takes a browser a while; as
+    long as nobody sees them they hold what stands there at first."""
     if not domains:
         return {}
     st.caption(
@@ -30,14 +31,16 @@ def ask_bounds(domains: list[str], start: StudySpec) -> dict:
     within = [tuple(name for name, members in member.items() if domain in members) for domain in domains]
     meant = {BETWEEN.join(names): names for names in within}  # whatever their names hold
     own = [BETWEEN.join(names) for names in within]
-    rows = edited({"domain": domains, "min": low, "max": high, "groups": own}, f"bounds-{'-'.join([*domains, *own])}")
+    rows = edited(
+        {"domain": domains, "min": low, "max": high, "groups": own}, f"bounds-{'-'.join([*domains, *own])}", tables
+    )
     bounds = {
         domain: [float(low), float(high)]
         for domain, low, high, _ in rows.itertuples(index=False)
         if (low, high) != (0, 1)
     }
     asked = {row.domain: meant.get(row.groups, parted(row.groups)) for row in rows.itertuples()}
-    return {"bounds": bounds, "groups": ask_groups(asked, before, member)}
+    return {"bounds": bounds, "groups": ask_groups(asked, before, member, tables)}
 
 
 def by_names(domains: list[str]) -> tuple[dict, ...]:
@@ -62,7 +65,7 @@ def parted(cell: object) -> tuple[str, ...]:
 
 
 def ask_groups(
-    asked: dict[str, tuple[str, ...]], before: dict[str, dict], member: dict[str, set[str]]
+    asked: dict[str, tuple[str, ...]], before: dict[str, dict], member: dict[str, set[str]], tables: bool
 ) -> tuple[dict, ...]:
     """Bounds of the groups that the domains' table names. asked: domain -> its groups; before: the groups at first, by
     name; member: their domains. A group whose domains stay keeps how they were written, as names or patterns."""
@@ -76,7 +79,7 @@ def ask_groups(
     kept = [ratios[name] is not None for name in named]
     level = [before.get(name, {}).get("level") or "" for name in named]
     columns = {"group": named, "min": low, "max": high, "keep ratios": kept, "level": level}
-    groups = edited(columns, f"groups-{'-'.join(named)}")
+    groups = edited(columns, f"groups-{'-'.join(named)}", tables)
     st.caption("A *level*, such as source or topic, is what charts add up and the tree of faders folds by.")
     found = []
     for name, low, high, keep, level in groups.itertuples(index=False):
@@ -95,8 +98,10 @@ def ask_groups(
     return tuple(found)
 
 
-def edited(columns: dict[str, Sequence], key: str) -> pd.DataFrame:
+def edited(columns: dict[str, Sequence], key: str, is_drawn: bool) -> pd.DataFrame:
     """A table with the columns min and max as people leave it; its first column stays as it is."""
     table = pd.DataFrame(columns).astype({"min": float, "max": float})
+    if not is_drawn:
+        return table
     shares = {"min": SHARE, "max": SHARE}
     return st.data_editor(table, hide_index=True, disabled=[next(iter(columns))], key=key, column_config=shares)

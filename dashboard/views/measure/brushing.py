@@ -131,7 +131,7 @@ def parallel(study: studies.Study, table: RunTable, names: Named, axes: list[dic
         "Drag along an axis to keep to a range of it, in the curves above and the table below."
     )
     if table.aggregate.note:
-        st.caption(table.aggregate.note)
+        st.caption(plain(table.aggregate.note))
 
 
 def count(study: str, kept: int, done: int, brush: Ranges) -> None:

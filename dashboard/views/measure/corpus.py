@@ -158,6 +158,7 @@ def table(domains: dict) -> pd.DataFrame:
                 "train tokens": d["train_tokens"],
                 "predicted": predicted(d),
                 "tokens there are": d.get("available_tokens"),
+                "letters": letters(d.get("alphabets")),
                 "read whole": {True: "yes", False: "no: a sample"}.get(d.get("whole"), "unknown"),
                 "overlap, own domain": d["leak"]["own"],
                 "overlap, any domain": d["leak"]["any"],
@@ -176,6 +177,13 @@ LOSSES = {
     "any": "losses are in bits per byte, whatever the tokenizer",
     "ids": "losses are in nats per token, which no other tokenizer's compare with, and a MB here is a million tokens",
 }
+
+
+def letters(parts: dict[str, float] | None) -> str:
+    """In which scripts and alphabets a domain is written: those of at least a twentieth of its letters."""
+    if parts is None:
+        return "unknown"
+    return ", ".join(f"{name} {part:.0%}" for name, part in parts.items() if part >= 0.05) or "few"
 
 
 def predicted(facts: dict) -> float:

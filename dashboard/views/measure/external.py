@@ -155,5 +155,5 @@ def ask_limits(domains: list[str], manifest: dict | None, before: StudySpec, mea
         found["priorities"] = {name: value for name, value in before.priorities.items() if name in metrics}
         st.caption("Priorities of what is measured are given in the sidebar, once it is planned.")
     else:
-        found |= ask_priorities(domains, before)
+        found |= ask_priorities(domains, before, manifest and manifest["domains"])
     return found | ask_bounds(domains, before)

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -42,6 +44,7 @@ from store import corpora
 
 SCHEDULES, ACTIVATIONS, BATCHES = ["cosine", "wsd", "constant"], ["swiglu", "gelu"], ["mixed", "unmixed"]
 RANDOM = "random weights"
+OF_PROXIES = ("repeats", "repeat_mixtures", "seed", "common_random_numbers", "flips", "stop_hopeless", "start")
 FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
 TRAINERS = {PROXIES: "Mixdesk, on proxies", EXTERNAL: "your own trainer"}
 
@@ -71,7 +74,7 @@ def new_study(start: StudySpec = FRESH) -> None:
 def form(start: StudySpec) -> None:
     """The form of a study of proxies, with what it costs and the button that starts it. Raises Problem for settings
     that do not fit together."""
-    spec, manifest = ask(start)
+    spec, manifest, show_points = ask(start)
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
     cost(spec, vocabulary, roles_of(spec, manifest))
@@ -84,6 +87,7 @@ def form(start: StudySpec) -> None:
             "than 100."
         )
     start_button(spec)
+    show_points()  # last: while the browser draws a chart it reads nothing else
 
 
 def roles_of(spec: StudySpec, manifest: dict | None) -> dict[str, int]:
@@ -140,9 +144,50 @@ def minutes_of(price: Cost) -> str:
     return "unknown" if price.minutes is None else f"about {duration(60 * price.minutes)}"
 
 
-def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
-    """The form, with another study's settings at first. Returns the study's settings and the corpus' manifest, None
-    while that is not built."""
+def ask(start: StudySpec) -> tuple[StudySpec, dict | None, Callable[[], None]]:
+    """The form, with another study's settings at first. Returns the study's settings, the corpus' manifest, None while
+    that is not built, and what draws the design's points in their tab."""
+    store = state.store()
+    name, corpus, manifest, domains = ask_text(start)
+    there = list(manifest["domains"]) if manifest else []
+    left, right = st.columns(2)
+    most = max(512, start.runs)
+    runs = left.slider("Mixtures to train", 8, most, start.runs, help="One proxy per mixture of the design.")
+    sizes = PRESETS if start is FRESH else {f"of {start.name}": start.fidelity, **PRESETS}
+    first = next(name for name, one in sizes.items() if one == start.fidelity)
+    preset_name = right.select_slider("Proxy size and budget", list(sizes), value=first)
+    measures = {"metrics": ask_metrics(start.metrics), "tasks": ask_tasks(start.tasks)}
+    tabs = st.tabs(["Design", "Constraints and target", "Proxies", "Phases"], on_change="rerun")
+    design_tab, limits_tab, proxy_tab, phases_tab = tabs
+    with phases_tab:
+        phases = ask_phases(start, domains)
+    preset = sizes[preset_name]
+    if phases["phases"] and not start.phases:
+        preset = dataclasses.replace(preset, schedule="wsd")
+    with proxy_tab:
+        fidelity, proxies = preset, {name: getattr(start, name) for name in OF_PROXIES}
+        if is_drawn(proxy_tab, "proxies"):
+            fidelity, proxies = ask_proxies(preset, preset_name, start)
+    with limits_tab:
+        tables, before = is_drawn(limits_tab, "limits"), start if start is not FRESH else None
+        limits = ask_target(domains, manifest, before, tables) | ask_bounds(domains, start, tables)
+    with design_tab:
+        design = ask_design(start)
+        chosen = () if domains == there else tuple(domains)
+        settings = {**proxies, **limits, **design, **measures, **phases, "domains": chosen, "fidelity": fidelity}
+        spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
+        if manifest is not None:
+            check_fits(store, spec, manifest)
+
+    def show_points() -> None:
+        with design_tab:
+            preview(spec, domains, manifest)
+
+    return spec, manifest, show_points
+
+
+def ask_text(start: StudySpec) -> tuple[str, str, dict | None, list[str]]:
+    """The study's name, its corpus with the manifest, and the domains of it."""
     store = state.store()
     left, right = st.columns(2)
     name = left.text_input("Name", start.name, max_chars=80)
@@ -152,34 +197,16 @@ def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
     manifest = corpora.manifest(store, corpus)
     there = list(manifest["domains"]) if manifest else []
     own = [domain for domain in there if domain in start.domains] or there
-    domains = st.multiselect("Domains", there, default=own) if there else []
-    left, right = st.columns(2)
-    most = max(512, start.runs)
-    runs = left.slider("Mixtures to train", 8, most, start.runs, help="One proxy per mixture of the design.")
-    sizes = PRESETS if start is FRESH else {f"of {start.name}": start.fidelity, **PRESETS}
-    first = next(name for name, one in sizes.items() if one == start.fidelity)
-    preset_name = right.select_slider("Proxy size and budget", list(sizes), value=first)
-    measures = {"metrics": ask_metrics(start.metrics), "tasks": ask_tasks(start.tasks)}
-    tabs = st.tabs(["Design", "Constraints and target", "Proxies", "Phases"])
-    design_tab, limits_tab, proxy_tab, phases_tab = tabs
-    with phases_tab:
-        phases = ask_phases(start, domains)
-    preset = sizes[preset_name]
-    if phases["phases"] and not start.phases:
-        preset = dataclasses.replace(preset, schedule="wsd")
-    with proxy_tab:
-        fidelity, proxies = ask_proxies(preset, preset_name, start)
-    with limits_tab:
-        limits = ask_target(domains, manifest, start if start is not FRESH else None) | ask_bounds(domains, start)
-    with design_tab:
-        design = ask_design(start)
-        chosen = () if domains == there else tuple(domains)
-        settings = {**proxies, **limits, **design, **measures, **phases, "domains": chosen, "fidelity": fidelity}
-        spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
-        if manifest is not None:
-            check_fits(store, spec, manifest)
-        preview(spec, domains, manifest)
-    return spec, manifest
+    return name, corpus, manifest, st.multiselect("Domains", there, default=own) if there else []
+
+
+def is_drawn(tab: Any, name: str) -> bool:
+    """Whether what stands in a tab is drawn: once somebody has opened it. Until then it would hold what it starts with,
+    and a browser takes as long for it as for all else."""
+    opened = st.session_state.setdefault("tabs-of-new-study", set())
+    if tab.open:
+        opened.add(name)
+    return name in opened
 
 
 def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[Fidelity, dict]:

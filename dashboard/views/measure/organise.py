@@ -17,6 +17,8 @@ from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
 from engine.studies import housekeeping
 from engine.studies.housekeeping import LONGEST
+from engine.studies.lifecycle import choose_mean
+from engine.studies.means import mean_of
 from engine.studies.moments import search_in_use
 from store import studies
 
@@ -86,10 +88,16 @@ def menu(study: studies.Study) -> None:
     def change(**labels) -> None:
         act(study.id, lambda: housekeeping.label(state.store(), study, **labels))
 
+    means = {}
+    if study.kind == "mixture" and study.coordinates:
+        relative = mean_of(study).relative
+        title = "Plain means" if relative else "Means relative to the natural mixture"
+        means[title] = lambda: act(study.id, lambda: choose_mean(state.store(), study, not relative))
     acts = {
         "Unpin" if study.pinned else "Pin": lambda: change(pinned=not study.pinned),
         "Rename, tag, note": lambda: edit(study),
         "Duplicate": lambda: duplicate(study),
+        **means,
         "Unarchive" if study.archived else "Archive": lambda: change(archived=not study.archived),
         "Delete": lambda: delete(study),
     }

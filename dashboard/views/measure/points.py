@@ -5,6 +5,7 @@ import json
 from functools import lru_cache
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts import runs as run_charts
@@ -80,22 +81,24 @@ def preview(spec: StudySpec, domains: list[str], corpus: dict | None) -> None:
     corpus = kept | {"domains": facts}
     wanted = dataclasses.replace(spec, name="preview", runs=min(spec.runs, SHOWN))
     try:
-        points = points_of(json.dumps(wanted.to_dict()), tuple(domains), json.dumps(corpus))
+        count, figure = drawn(json.dumps(wanted.to_dict()), tuple(domains), json.dumps(corpus))
         cut = cut_words(spec, frame_of(spec, domains, corpus))
     except Problem as problem:
         refusal(problem)
         return
-    plot(run_charts.design(domains, colour_of(domains), points), key="design-preview")
-    more = f", the first {len(points)} of {spec.runs}" if spec.runs > len(points) else ""
-    st.caption(f"{len(points)} mixtures of the design{more}; colour: largest domain. Baselines are added.{cut}")
+    plot(figure, key="design-preview")
+    more = f", the first {count} of {spec.runs}" if spec.runs > count else ""
+    st.caption(f"{count} mixtures of the design{more}; colour: largest domain. Baselines are added.{cut}")
 
 
 @lru_cache(maxsize=32)
-def points_of(spec: str, domains: tuple[str, ...], corpus: str) -> np.ndarray:
-    """(n, D) design points; spec and corpus as JSON, so that what does not change is not drawn again."""
+def drawn(spec: str, domains: tuple[str, ...], corpus: str) -> tuple[int, go.Figure]:
+    """How many points a design has, and their chart; spec and corpus as JSON, so that what does not change is not made
+    again."""
     asked = StudySpec.from_dict(json.loads(spec))
     frame = new_frame(asked, list(domains), json.loads(corpus))
-    return np.array([run["weights"] for run in plan_runs(asked, "preview", frame) if run["role"] == "design"])
+    points = [run["weights"] for run in plan_runs(asked, "preview", frame) if run["role"] == "design"]
+    return len(points), run_charts.design(list(domains), colour_of(domains), np.array(points))
 
 
 def ask_repeats(a, b, c, start: StudySpec) -> dict:

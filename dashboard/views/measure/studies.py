@@ -20,7 +20,7 @@ from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import expected, stages
-from dashboard.views.shared.refused import act, show_refusal
+from dashboard.views.shared.refused import act, fragment, show_refusal
 from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import plain, refusal
 from engine.core.short_names import short_count
@@ -46,12 +46,8 @@ def render(current: str | None) -> None:
         return
     head, buttons = st.columns([3, 2], vertical_alignment="bottom")
     head.title("Studies")
-    with buttons.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("New merge", icon=":material/merge:") or asked("new-merge"):
-            new_merge()
-        style = {"type": "primary", "icon": ":material/add:", **needs_role("operator")}
-        if st.button("New study", **style) or asked("new-study"):
-            new_study()
+    with buttons:
+        beginnings()
     st.markdown(INTRODUCTION + " Runs trained elsewhere can be added on *Import*.")
     found = studies.all_studies(state.store())
     if found:
@@ -67,13 +63,24 @@ def render(current: str | None) -> None:
     order = organise.ask_order(found)
     live(lambda: all_cards(current, *order))
     if count := runs.corrupt_count(state.store()):
-        title = f"{count:,} journal lines could not be read and were set aside"
+        title = f"Lines of journals that could not be read and were set aside: {count:,}"
         with st.expander(title, icon=":material/report:", key="set-aside"):
             lines = runs.corrupt_lines(state.store())
             for journal, offset, text, reason in lines:
                 st.text(f"{journal}, byte {offset}: {reason}\n{text[:300]}")
             if count > len(lines):
                 st.caption(f"The first {len(lines)} of them.")
+
+
+@fragment
+def beginnings() -> None:
+    """The buttons that open the forms of new studies. A part of its own: the cards need not be drawn again for them."""
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("New merge", icon=":material/merge:") or asked("new-merge"):
+            new_merge()
+        style = {"type": "primary", "icon": ":material/add:", **needs_role("operator")}
+        if st.button("New study", **style) or asked("new-study"):
+            new_study()
 
 
 def all_cards(current: str | None, words: str, order: str, archived: bool) -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.views.shared.counts import edited_counts
 from dashboard.views.shared.text import plain
 from engine.core.short_names import listed
+from engine.spec.alphabets import differing, in_words, is_known
 from engine.spec.frame import Frame
 from engine.spec.pools import SOURCES, pools_of
 from engine.spec.repetition import DOSES, is_matched, kept_fractions
@@ -13,22 +14,22 @@ from engine.spec.study import StudySpec
 PROPOSED = 8  # dose runs: 6 to 12 serve a study
 
 
-def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | None = None) -> dict:
+def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | None = None, tables: bool = True) -> dict:
     """The real run that the study is for, and which losses count. start: the study whose answers stand there at first;
-    None: what a new study proposes."""
+    None: what a new study proposes; tables: as of `ask_bounds`."""
     a, b = st.columns(2)
     before = start or StudySpec(name="new", fidelity=None)
     found = ask_budget(a, b, before)
     known = 0
     if manifest is not None and domains:
-        found["available_tokens"] = ask_counts(domains, manifest, before)
+        found["available_tokens"] = ask_counts(domains, manifest, before, tables)
         text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
         known = len(domains) - len(text.unknown)
     found |= ask_repetition(b, known if found["target_tokens"] else 0, start)
     if manifest is None:
         return found
     control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
-    return found | ask_priorities(domains, before, control if start is None else None)
+    return found | ask_priorities(domains, before, manifest["domains"], control if start is None else None)
 
 
 def ask_budget(a, b, before: StudySpec) -> dict:
@@ -55,10 +56,13 @@ def ask_budget(a, b, before: StudySpec) -> dict:
     }
 
 
-def ask_priorities(domains: list[str], before: StudySpec, control: list[str] | None = None) -> dict:
+def ask_priorities(
+    domains: list[str], before: StudySpec, facts: dict | None = None, control: list[str] | None = None
+) -> dict:
     """Which losses count, and whether their mean is one of losses relative to the natural mixture's.
 
-    control: those that do not at first; None: those of the study before.
+    facts: of a corpus' domains, which tell their scripts and alphabets; None where there is none here. control: those
+    that do not count at first; None: those of the study before.
     """
     zeros = [name for name in domains if before.priorities.get(name) == 0]
     uncounted = st.multiselect(
@@ -68,17 +72,37 @@ def ask_priorities(domains: list[str], before: StudySpec, control: list[str] | N
         help="Their losses get priority 0. Priorities can be changed later.",
     )
     counted = {name: value for name, value in before.priorities.items() if value}
+    scored = [name for name in domains if name not in uncounted]
+    return {"priorities": counted | dict.fromkeys(uncounted, 0.0), "relative": ask_mean(scored, before, facts or {})}
+
+
+def ask_mean(scored: list[str], before: StudySpec, facts: dict) -> bool | None:
+    """Whether losses are divided by those of the natural mixture; None where that follows from the domains' letters, or
+    nobody knows yet."""
+    apart = differing(scored, facts)
+    usual = bool(apart) if before.relative is None else before.relative
     relative = st.checkbox(
         "Losses relative to the natural mixture",
-        before.relative,
+        usual,
         help="Each loss is divided by the one at the natural mixture before the mean: for domains of several "
         "scripts or alphabets, where a byte is not the same everywhere.",
     )
-    return {"priorities": counted | dict.fromkeys(uncounted, 0.0), "relative": relative}
+    if apart:
+        st.caption(
+            f"The domains are of different scripts or alphabets ({plain(in_words(apart))}), where a byte is not the "
+            "same: a plain mean is mostly that of the domain whose bytes say most."
+        )
+    elif not is_known(scored, facts):
+        st.caption(
+            "Whether the domains are of one script or alphabet is not known here. Where they are not, choose it."
+        )
+    return before.relative if relative == usual else relative
 
 
-def ask_counts(domains: list[str], manifest: dict, start: StudySpec) -> dict[str, float]:
+def ask_counts(domains: list[str], manifest: dict, start: StudySpec, tables: bool = True) -> dict[str, float]:
     """Tokens of each domain that the real run can draw on, where that is not what was read."""
+    if not tables:
+        return {name: float(start.available_tokens[name]) for name in domains if name in start.available_tokens}
     st.caption(
         "How much text the real run has of each domain. Proxies read the corpus; where that is only a sample, give the "
         "real count, and the natural mixture, UniMax, epochs, caps and exports follow it."

@@ -60,12 +60,10 @@ def render(name: str | None) -> None:
 
 
 def of_study(study: studies.Study, own: list[str]) -> None:
-    """The scores of a study's runs on one of its tasks."""
+    """The scores of a study's runs on one of its tasks, what two runs answered, and what can be steered."""
     st.header(f"In {plain(study.name)}", anchor=False)
     for words in warnings(state.store(), study, aggregate_of(state.store(), study)):
         st.warning(plain(words), icon=":material/casino:")
-    task_steering.readiness(study)
-    task_steering.together(study)
     st.subheader("Scores", anchor=False)
     task = choose(st, "Task", {one: one for one in own}, "task-of-study", link="task")
     found = task_scores.scored(state.store(), study, task)
@@ -96,6 +94,8 @@ def of_study(study: studies.Study, own: list[str]) -> None:
         task_steering.linked(study, one)
         task_steering.over_size(study, one)
     answers(study, task, found, there)
+    task_steering.readiness(study)  # below what is read first, also on a phone
+    task_steering.together(study)
 
 
 def says(objective: Objective) -> str:

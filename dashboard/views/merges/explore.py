@@ -22,6 +22,8 @@ from dashboard.views.shared.take_desk import take_desk
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
+from engine.core.short_names import listed
+from engine.spec.merge import MergeSpec
 from engine.spec.merge_catalogue import card_of
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width
@@ -71,6 +73,7 @@ def render(name: str | None) -> None:
         open_file(study, own)
         if covered:
             take_on(moment, setting.point)
+            not_live(study, own)
             details(study, fit, aggregate, setting, points, live)
         if live is None:
             wait_for(study, setting)
@@ -197,6 +200,17 @@ def take_on(moment: Moment, at: np.ndarray) -> None:
         save_button(moment.study, at)
         nominate(moment.study, {"the faders": at}, "merge-desk", moment.fit.name, moment.aggregate)
         take_desk(moment.study, moment.fit.name, moment.aggregate)
+
+
+def not_live(study: studies.Study, own: MergeSpec) -> None:
+    """That faders of merges of large models are predicted only, and what measures one."""
+    if can_measure_live(study):
+        return
+    told = listed([plain(name) for name in own.evaluators])
+    st.caption(
+        ":material/info: Predicted, not measured: merges of large models are not measured while a fader moves. "
+        f"*Measure in full* measures this one{f', also by the programs {told}' if told else ''}."
+    )
 
 
 def save_button(study: studies.Study, at: np.ndarray) -> None:

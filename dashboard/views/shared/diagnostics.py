@@ -24,7 +24,7 @@ def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: in
     names = named_of(study)
     with left:
         st.markdown(f"**{fit.title}: predicted against measured**")
-        metrics, unit = metrics_of_one_unit(study, aggregate, "held-out")
+        metrics, unit = metrics_of_one_unit(study, aggregate, "held-out", most=12)
         figure = effect_charts.predicted_against_measured(
             [names.metrics[m] for m in metrics],
             names.colours,

@@ -12,10 +12,10 @@ OPEN = "dialog-open"  # in the session, while one is
 
 
 def dialog(title: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """`st.dialog` for functions that draw one; closing it draws the page again."""
+    """`st.dialog` for functions that draw one; closing it draws what opened it again, the page or a part of it."""
 
     def decorate(draw: Callable[..., None]) -> Callable[..., None]:
-        shown = st.dialog(title, on_dismiss="rerun", **settings)(refusing(draw))
+        shown = st.dialog(title, on_dismiss=none_is_open, **settings)(refusing(draw))
 
         @functools.wraps(draw)
         def show(*arguments: Any, **named: Any) -> None:
@@ -28,7 +28,7 @@ def dialog(title: str, **settings: Any) -> Callable[[Callable[..., None]], Calla
 
 
 def none_is_open() -> None:
-    """To be said where a page begins to be drawn as a whole: that closes any."""
+    """To be said where one is closed, and where a page begins to be drawn as a whole: that closes any."""
     st.session_state.pop(OPEN, None)
 
 

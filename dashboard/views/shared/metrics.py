@@ -8,6 +8,7 @@ from dashboard.views.shared.choice import choose
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
+from engine.analysis.readiness import FEWEST
 from engine.core.short_names import listed, told_apart
 from engine.metrics import LOSS, METRICS
 from engine.spec.objectives import Aggregate
@@ -42,8 +43,8 @@ def ask_tasks(start: tuple[str, ...] = ()) -> tuple[str, ...]:
             "Tasks",
             known,
             default=[name for name in start if name in known],
-            help="Every model answers their items. Whether the mixture steers a task takes at least 16 repeats, of "
-            "several mixtures (Proxies). It counts in the mean only once you give it a priority.",
+            help=f"Every model answers their items. Whether the mixture steers a task takes at least {FEWEST} repeats, "
+            "of several mixtures (Proxies). It counts in the mean only once you give it a priority.",
         )
     )
 

@@ -137,7 +137,7 @@ def priorities_of(study: studies.Study) -> Aggregate:
         values = dict.fromkeys(values, 1.0)
     aggregate = aggregate_of(state.store(), study, values)
     if aggregate.note:
-        st.sidebar.caption(aggregate.note)
+        st.sidebar.caption(plain(aggregate.note))
     return aggregate
 
 

@@ -18,6 +18,7 @@ from dashboard.views.understand.repetition import repetition
 from dashboard.views.understand.rivals import experts
 from engine.analysis import explain
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.space.simplex import Simplex
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width, ordered
@@ -26,20 +27,42 @@ from engine.studies.fits import Fit
 TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
 
 
+MOST = 20  # rows and columns of numbers: more cannot be read, and take a second to draw
+FINE, COARSE = 25, 15  # steps along an edge of a triangle: at each point every metric is predicted
+
+
 def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
     """A heat map: what a little more of each domain does to each metric, at a mixture (D,). giver: the domain that
-    gives way, None for all."""
-    found = explain.influence(fit.surrogate, at, Simplex(tuple(study.domains)), giver)
+    gives way, None for all. Of many domains those that do most, on as many metrics."""
+    found = explain.influence(fit.surrogate, at, Simplex(tuple(study.domains)), giver, MOST)
     step = float(found.step.max())
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     effect, std = scale.factor * found.effect, np.abs(scale.factor) * found.std
-    figure = effect_charts.influence(names.coordinates, names.metrics, effect, std, step, scale.unit, scale.better)
-    cells(figure, "influence", len(names.metrics))
+    rows, columns = [names.coordinates[place] for place in found.domains], ask_columns(study, names, found.domains)
+    metrics = [names.metrics[m] for m in columns]
+    figure = effect_charts.influence(rows, metrics, effect[:, columns], std[:, columns], step, scale.unit, scale.better)
+    cells(figure, "influence", len(metrics))
+    left_out = len(names.coordinates) - len(rows)
     st.caption(
         f"Effect on each column's metric of giving {step:.0%} more of the tokens to a row's domain, taken from "
-        f"{givers(names, giver)}, at the faders' mixture. **?**: even the sign is uncertain (95%). "
-        f"{fit.title} on {len(fit.measured.ids)} runs."
+        f"{givers(names, giver)}, at the faders' mixture. **?**: even the sign is uncertain (95%)."
+        + (f" Only the {len(rows)} domains that do most to all metrics; {left_out} are omitted." if left_out else "")
+        + f" {fit.title} on {len(fit.measured.ids)} runs."
     )
+
+
+def ask_columns(study, names: Named, domains: np.ndarray) -> list[int]:
+    """The places of the metrics that a table of numbers has room for: all, or as chosen, at first those of the domains
+    at the places (K,)."""
+    places = list(range(len(names.metrics)))
+    if len(places) <= MOST:
+        return places
+    own = {study.domains[place] for place in domains}
+    first = [m for m in places if study.objectives[m].domain in own] or places[:MOST]
+    titles = told_apart(dict(enumerate(names.metrics)))
+    with st.expander(f"Metrics, of {len(places)}", icon=":material/tune:", key="influence-columns"):
+        chosen = st.multiselect("Metrics", places, format_func=titles.get, max_selections=MOST, key="influence-metrics")
+    return sorted(chosen) or first
 
 
 def givers(names: Named, giver: int | None) -> str:
@@ -105,7 +128,7 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
         st.info("Choose three domains.")
         return
     places = tuple(names.coordinates.index(name) for name in three)
-    surface = explain.ternary(fit.surrogate, at, places)
+    surface = explain.ternary(fit.surrogate, at, places, FINE if len(names.metrics) <= MOST else COARSE)
     title, mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
     held = fit.measured.weights[:, places]
     shown = held[held.sum(axis=1) > 0.5]

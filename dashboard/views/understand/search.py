@@ -209,7 +209,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
     st.caption(
         f"{plain(read.unit.capitalize())} ({aggregate.better} is better).{read.note} 95% intervals of the "
         f"difference between two measured runs. {chosen_for_its_prediction(found, aggregate, optimism)} "
-        f"{aggregate.note or ''}"
+        f"{plain(aggregate.note or '')}"
     )
 
 

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ COMMAND = (sys.executable, "-m", "engine.jobs.run")  # what it can fork
 SAFE = sys.platform == "linux"
 IDLE_SECONDS = 600.0  # after which it gives its memory back: about 400 MB once torch is imported
 LOOK_SECONDS = 1.0  # between two looks at whether it has ended, while it is to answer
+# For an answer: before it forks it may have to import torch, from a slow disk. One that is silent for longer has
+# stopped, and its worker watches no other job meanwhile.
+ANSWER_SECONDS = 120.0
+END_SECONDS = 5.0  # that it is given to end
 MOST = 1 << 18  # bytes of a message: a job's environment is one
 # What kinds import only once they work, and of which each takes a tenth of a second or more.
 LATE = ("scipy.linalg", "scipy.optimize", "scipy.special")
@@ -36,11 +41,11 @@ LATE = ("scipy.linalg", "scipy.optimize", "scipy.special")
 class Nursery:
     """The worker's side: starts the process when it is first asked, and again when it has ended.
 
-    idle: seconds without a question after which it ends.
+    idle: seconds without a question after which it ends; patience: seconds without an answer after which it is ended.
     """
 
-    def __init__(self, idle: float = IDLE_SECONDS) -> None:
-        self.idle = idle
+    def __init__(self, idle: float = IDLE_SECONDS, patience: float = ANSWER_SECONDS) -> None:
+        self.idle, self.patience = idle, patience
         self.turn = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
@@ -77,15 +82,15 @@ class Nursery:
 
     def answer(self, channel: socket.socket) -> Any:
         """What it said. Raises ChildProcessError if it ended instead, also where a job that it had just forked still
-        holds its end of the channel."""
-        over = there = False
+        holds its end of the channel, and if it says nothing for too long: it is ended then."""
+        over, there, until = False, False, time.monotonic() + self.patience
         while not (there or over):
-            over = self.process is None or self.process.poll() is not None
-            there = bool(select.select([channel], [], [], 0 if over else LOOK_SECONDS)[0])
+            over = self.process is None or self.process.poll() is not None or time.monotonic() > until
+            there = bool(select.select([channel], [], [], 0 if over else min(LOOK_SECONDS, self.patience))[0])
         if there and (told := channel.recv(MOST)):
             return json.loads(told)
-        self.close()
-        raise ChildProcessError("The process that forks jobs has ended.")
+        self.close(0.0)
+        raise ChildProcessError("The process that forks jobs has ended, or did not answer.")
 
     def open(self, env: dict[str, str]) -> socket.socket:
         """The channel to a process that runs."""
@@ -105,12 +110,16 @@ class Nursery:
         self.channel = ours
         return ours
 
-    def close(self) -> None:
-        """Let the process end, if there is one. Its jobs go on."""
+    def close(self, patience: float = END_SECONDS) -> None:
+        """Let the process end, if there is one, and end it where it has not after so many seconds. Its jobs go on."""
         if self.channel is not None:
             self.channel.close()
         if self.process is not None:
-            self.process.wait()
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         self.channel = self.process = None
         self.known.clear()
 

@@ -38,6 +38,7 @@ def follow(argv: list[str], env: dict[str, str], log: str) -> int:
     """On the node: run the command in a session of its own; its exit code. TERM is passed on, a second one as KILL; and
     what Slurm sends before the job's time is up is passed on as TERM, so that it keeps a checkpoint."""
     signals: list[int] = []
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm sends it to the command as well, which it would end
     with open(log, "ab", buffering=0) as output:
         try:
             child = subprocess.Popen(

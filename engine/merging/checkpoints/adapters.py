@@ -326,6 +326,9 @@ def open_model(reference: str) -> Checkpoint | Adapted:
     if path.exists() or "+" not in reference:
         if (path / CONFIG).is_file() and not (path / "config.json").is_file():
             raise Problem(f"Cannot merge {path} as a model: it is a LoRA adapter. Name its base before it: BASE+{path}")
+        if path.is_file() and (path.name == ADAPTER or (path.parent / CONFIG).is_file()):
+            base = f"BASE+{path.parent}"
+            raise Problem(f"Cannot merge {path} as a model: it is a LoRA adapter. Name its base before it: {base}")
         return Checkpoint(path)
     base, adapter = (Path(part) for part in reference.rsplit("+", 1))
     if (adapter / "adapter_model.bin").is_file() and not (adapter / ADAPTER).is_file():

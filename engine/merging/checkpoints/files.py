@@ -42,6 +42,11 @@ def find(path: Path) -> Found:
     if path.is_file():
         if path.suffix in PICKLES:
             raise Problem(pickled(path))
+        if (match := SHARD.fullmatch(path.name)) and int(match[2]) > 1:
+            raise Problem(
+                f"Cannot open {path}: it is one of {int(match[2])} files of a model's weights. Name the folder that "
+                "they are in."
+            )
         return Found([path])
     if not path.is_dir():
         raise Problem(f"Cannot open the model {path}: there is no such folder or file. Check the path.")

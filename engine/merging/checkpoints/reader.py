@@ -17,6 +17,7 @@ from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
 from engine.merging.checkpoints.files import NAMED, find, left_unread, table
 from engine.merging.checkpoints.quantised import refuse_configured, refuse_named
+from engine.merging.checkpoints.stated import LAYERS, differences
 from engine.spec.stacks import stacks_of
 
 DTYPES = {
@@ -33,7 +34,6 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 HEADER_BYTES = 100 << 20  # a larger header is invalid
-LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # config.json's keys for the number of layers
 TEXT = ("text_config", "language_config", "llm_config", "decoder")  # config.json's parts on the model of text
 TIED = "tie_word_embeddings"  # config.json's key: the head is the embedding
 # One row per token, by their names: heads and token embeddings.
@@ -94,6 +94,10 @@ class Checkpoint:
         self._check(found.index)
         if beyond:
             self.notes.append(f"The index of {self.path} does not name {listed(beyond, NAMED)}: not read.")
+        parts = [self.config or {}, *text_parts(self.config).values()]
+        self.notes += differences(
+            self.path, {name: one.shape for name, one in self.tensors.items()}, parts, self.is_tied
+        )
         self._maps: dict[Path, mmap.mmap] = {}
 
     def _check(self, index: dict[str, str]) -> None:

@@ -47,6 +47,7 @@ uvicorn.run(Starlette(routes=[Route("/", answer)], lifespan=lifespan), port=port
 
 
 @pytest.mark.parametrize(("query", "way"), [(LONG, "by itself"), ("", "by force")])
+@pytest.mark.slow
 def test_a_server_at_something_long_ends_when_told_to(workspace, tmp_path, query, way):
     port, log = free_port(), tmp_path / "log"
     with open(log, "w") as out:

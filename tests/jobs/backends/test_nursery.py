@@ -82,6 +82,7 @@ def test_a_job_outlives_the_process_that_forked_it(local, job, tmp_path):
     assert local.status(handle).state == "ended"  # not "running" for ever, as one that the new process does not know
 
 
+@pytest.mark.slow
 def test_it_ends_when_nobody_asks_and_is_started_again_for_the_next_job(local, job, tmp_path):
     local.nursery.idle = 0.05
     nowhere = {"type": "folder", "path": str(tmp_path / "nowhere")}
@@ -101,6 +102,7 @@ def test_it_ends_with_its_worker(local, job, tmp_path):
     assert local.nursery.process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_no_kind_of_job_starts_a_thread_by_its_imports():
     """A fork takes only one thread along: a lock that another held would stay locked in every job. Arrow's allocator
     has one, which it stops and starts around forks by itself."""
@@ -111,3 +113,19 @@ def test_no_kind_of_job_starts_a_thread_by_its_imports():
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     others = [name for name in done.stdout.split() if not name.startswith("jemalloc")]
     assert len(others) == 1, done.stdout + done.stderr
+
+
+def test_one_that_does_not_answer_is_replaced(local, job, tmp_path):
+    """Stopped, or stuck in an import: its worker would watch no job for as long."""
+    nowhere = {"type": "folder", "path": str(tmp_path / "nowhere")}
+    _, first = job("first", source=nowhere)
+    ended(local, first)
+    stopped, local.nursery.patience = local.nursery.process, 0.2
+    os.kill(stopped.pid, signal.SIGSTOP)
+    assert local.status(first).state == "ended" and stopped.returncode == -signal.SIGKILL
+    local.nursery.patience = nursery.ANSWER_SECONDS
+    folder, second = job("second", source=nowhere)
+    assert ended(local, second).code == 1 and read_events(folder)[-1]["kind"] == "job.failed"
+    os.kill(local.nursery.process.pid, signal.SIGSTOP)
+    local.nursery.close(0.1)  # at the worker's end, too
+    assert local.nursery.process is None

@@ -115,6 +115,7 @@ TURNED = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", TURNED)
+@pytest.mark.slow
 def test_other_architectures_merge_as_peft_merges_them(tmp_path, kind):
     """Matrices that are stored (in, out), whatever fan_in_fan_out was saved last; encoders, which have no head; one
     embedding for encoder, decoder and head."""

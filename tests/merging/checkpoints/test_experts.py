@@ -21,6 +21,7 @@ def halfway(folder, base, expert):
 
 @pytest.mark.parametrize("lead", ["split", "fused"])
 @pytest.mark.parametrize("kind", ["Mixtral", "Qwen3Moe"])
+@pytest.mark.slow
 def test_two_layouts_of_transformers_merge(tmp_path, kind, lead):
     """Mixtral's also names the block and the matrices otherwise. The output loads, and lies between the two."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")

@@ -107,6 +107,7 @@ def gamma(key):
     ],
 )
 @pytest.mark.parametrize("lead", ["old", "expert"])
+@pytest.mark.slow
 def test_old_names_merge_with_new_ones(tmp_path, kind, name, rename, lead):
     """Whichever leads: the output has its names, loads, and lies between the two."""
     model = saved(tmp_path, kind, name)

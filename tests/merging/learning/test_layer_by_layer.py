@@ -107,6 +107,7 @@ def theirs(family: Layered, ratio: float):
     return Algorithm(reduce_non_diagonal_ratio=ratio, **given).run(Pool(models))
 
 
+@pytest.mark.slow
 def test_fusion_bench_comes_to_the_same_by_regmean_plus_plus():
     pytest.importorskip("fusion_bench", reason="fusion-bench is not installed: it comes with requirements-dev.txt")
     family = Layered()

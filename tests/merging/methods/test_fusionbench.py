@@ -130,6 +130,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_fusion_bench_comes_to_the_same(name):
     assert tuple(algorithms()) == NAMES
     algorithm, method, weight, knobs = algorithms()[name]

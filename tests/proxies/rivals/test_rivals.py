@@ -57,6 +57,7 @@ def answers(ask) -> dict[str, Answer]:
 
 
 @pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.slow
 def test_a_method_gives_a_mixture_at_its_stated_cost(answers, ask, name):
     found, stated = answers[name], RIVALS[name].cost(SIZE, len(DOMAINS), False)
     assert found.shares.shape == (3,) and found.shares.sum() == pytest.approx(1) and found.shares.min() >= 0

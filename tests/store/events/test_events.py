@@ -47,6 +47,7 @@ def emitted() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_kind_is_emitted_and_every_emitted_kind_is_known():
     names = {kind.__name__ for kind in event_kinds().values()}
     assert names - emitted() == set()

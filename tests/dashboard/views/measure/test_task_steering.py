@@ -59,6 +59,7 @@ def drawn(name: str) -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_what_counts_and_cannot_be_steered_is_warned_of(owner):
     (warned,) = [one.value for one in drawn("good").warning if "steer" in one.value]
     assert warned.startswith("noise accuracy counts, but the mixture does not steer it")

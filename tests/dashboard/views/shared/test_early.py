@@ -49,6 +49,7 @@ def texts(study: str) -> tuple[AppTest, str]:
     return found, " ".join(str(one.value) for one in (*found.markdown, *found.caption))
 
 
+@pytest.mark.slow
 def test_the_third_run_is_the_first_that_tells_something(owner):
     assert early_answers(owner.store, studies.get(owner.store, "of-2")) is None
     found = early_answers(owner.store, studies.get(owner.store, "of-4"))

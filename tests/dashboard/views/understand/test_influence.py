@@ -55,6 +55,7 @@ def drawn(view: str) -> tuple[AppTest, str]:
     return found, "\n".join(one.value for one in found.caption).replace("\\", "")
 
 
+@pytest.mark.slow
 def test_domains_are_predicted_and_measured(owner):
     found, said = drawn("Domains")
     assert "minus the metric without the row's domain" in said and "± is 95%, of the prediction's mean" in said

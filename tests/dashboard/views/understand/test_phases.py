@@ -37,6 +37,7 @@ def drawn(study: str) -> AppTest:
     return found
 
 
+@pytest.mark.slow
 def test_an_order_that_pays_is_told_and_its_schedule_stands_at_the_faders(owner):
     found = drawn("late")
     assert "Order matters" in found.success[0].value

@@ -52,6 +52,7 @@ def found_with(owner, limits) -> dict:
     return next(one for one in results.searches(owner.store, "s") if one["settings"].get("limits", {}) == limits)
 
 
+@pytest.mark.slow
 def test_the_answer_keeps_its_limit_and_stays_out_of_what_is_best(owner):
     free, kept = found_with(owner, {}), found_with(owner, {WINDOWS: LIMIT})
     assert free["found"]["kept"] is None and free["found"]["found"]["mean"][1] > 0.25
@@ -96,6 +97,7 @@ def drawn(owner, limits, view: str = "Best mixture") -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_the_page_says_whether_limits_are_kept(owner):
     said = "\n".join(one.value for one in drawn(owner, {WINDOWS: LIMIT}).caption)
     assert "keeps its limits (worse windows 0.100) with a probability of" in said

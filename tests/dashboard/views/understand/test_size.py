@@ -73,6 +73,7 @@ def opened(name: str, **link: str) -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_predictions_follow_the_size_where_the_runs_are_of_several(owner, monkeypatch):
     assert opened("Many").markdown[0].value == "by shares"
     app = opened("Many", size="3e8", target="2e10")
