@@ -1,40 +1,10 @@
-"""Builds a corpus: read every domain, drop duplicates, split, tokenise, write shards, measure leaks.
-
-The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) is a plain dict:
-
-    version       of the format
-    spec          the settings (CorpusSpec.to_dict), and its `fingerprint`
-    tokenizer     {"type", "vocabulary": V, "end": how documents end}
-    domains       {domain: {
-        documents, train_documents, valid_documents      after duplicates were dropped
-        train_tokens, valid_tokens, train_bytes, valid_bytes   one byte for each document's end
-        available_bytes   of text without the cap (estimate by file sizes); null: unknown
-        available_tokens  of pre-tokenised files: what there is, by their headers; missing for text
-        whole             whether the cap was not reached: the tokens are all there are (manifests of before lack it)
-        duplicates        {"exact", "near"}: documents dropped; {"blocks"}: repeated blocks dropped in others
-        leak              {"own", "any"}: fraction of 48-byte validation windows in its own, any training text
-        examples          beginnings of three validation documents
-        filtered, cut     files that were no clean text; documents cut in pieces of 1 MB
-        skipped_count     files, and kinds of bad lines in files, that could not be read
-        files             of own data: {"found", "read", "beyond_cap": not reached, "paths": of at most 100 read}
-        sha256            {"train", "valid"} of the shards
-        conversations     of domains that hold some: how many a template wrote; and their
-        answers           {"train", "valid"}: bytes that are predicted
-        alphabets         {script or alphabet: its part of the letters} of what is predicted; empty: too few letters,
-                          null: tokens of which nothing is known (manifests of before lack it)
-    }}
-    skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of them, if not all
-    noticed       [{"domain", "path", "reason"}] of files that are read all the same, at most 100 per domain
-    left_out      [{"path", "reason", "domain"}] of own data that was not tried, at most 100, and left_out_count
-    packages      [{"name", "version", "licence"}] that the default corpus was taken from; else empty
-    missing       packages of the default corpus that are not installed, and domains that stayed too small
-    seconds       how long the build took, in the attempt that finished it
+"""Builds a corpus: read every domain, drop duplicates, split, tokenise, write shards, measure leaks. What comes of it
+is told by the manifest (engine/corpus/manifest.py).
 """
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +12,17 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
-from engine.corpus import contents, dedup, packages, sources
+from engine.corpus import contents, dedup
 from engine.corpus.alphabets import alphabets_of
 from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
+from engine.corpus.manifest import Domain, domain_facts, examples, make_manifest, predicted_of, texts_of
 from engine.corpus.parts import SIDES, Part, read_part
 from engine.corpus.report import left_out
-from engine.corpus.rules import seen, train_rule
+from engine.corpus.rules import train_rule
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
-from engine.corpus.spec import VERSION, CorpusSpec
+from engine.corpus.spec import CorpusSpec
 from engine.corpus.splits import split, why_little
 from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, size_of, sources_of
 from engine.corpus.token_formats.base import WIDE
@@ -61,23 +32,9 @@ from engine.spec.kinds.corpus import CorpusBuilt, CorpusTask
 
 PROCESSES = 2
 LITTLE = 4_000_000  # bytes of files that one process has read by the time that others have started
-EXAMPLES, EXAMPLE_CHARACTERS = 3, 300
-BPE_BYTES = 2_000_000  # of each domain's training text that the BPE learns from
 READING, WRITING = 0.8, 0.95  # fractions of the work at which reading, and writing, end
 
 Progress = Callable[[float, float, str], None]
-
-
-@dataclass
-class Domain:
-    """A domain between reading and writing: its part, its duplicates, the documents (N,) of each side."""
-
-    name: str
-    part: Part
-    exact: int
-    near: int
-    train: np.ndarray
-    valid: np.ndarray
 
 
 def run(job: Job) -> None:
@@ -248,114 +205,3 @@ def write_domains(
     progress(WRITING, 1.0, "measuring leaks")
     found = leaks(*([getattr(domain, what) for domain in domains] for what in ("part", "train", "valid")))
     return [{**fact, "leak": leak} for fact, leak in zip(facts, found, strict=True)]
-
-
-def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
-    """A domain's manifest entry, except its leak and its examples."""
-    part = domain.part
-    train, valid = int(domain.train.sum()), int(domain.valid.sum())
-    return {
-        "documents": train + valid,
-        "train_documents": train,
-        "valid_documents": valid,
-        **{f"{side}_{what}": shards[side][what] for what in ("tokens", "bytes") for side in shards},
-        "available_bytes": part.available,
-        **({"available_tokens": part.tally.available_tokens} if part.is_tokens else {}),
-        "whole": part.tally.whole,
-        "duplicates": {"exact": domain.exact, "near": domain.near, "blocks": part.tally.repeated_blocks},
-        "filtered": part.tally.filtered,
-        "cut": part.tally.cut,
-        "skipped_count": part.tally.skipped_count,
-        "files": {
-            "found": part.tally.files,
-            "read": part.tally.files_with_text,
-            "beyond_cap": part.tally.files - part.tally.files_begun,
-            "paths": part.tally.files_read,
-        },
-        "sha256": {side: shards[side]["sha256"] for side in shards},
-        **answers_of(part, shards),
-    }
-
-
-def ending_of(spec: CorpusSpec, tokenizer: Bytes | BytePairs | Ids) -> str | int | None:
-    """How documents end, for the manifest; None where nothing says it."""
-    if isinstance(tokenizer, BytePairs):
-        return int(tokenizer.end)
-    return "newline" if isinstance(tokenizer, Bytes) else spec.source.get("end")
-
-
-def answers_of(part: Part, shards: dict[str, dict]) -> dict:
-    """What a manifest says of a domain of which only answers are predicted; nothing of others."""
-    if not len(part.context):
-        return {}
-    answers = {side: shards[side]["answers"] for side in shards}
-    return {"conversations": part.tally.conversations, "answers": answers}
-
-
-def unknown_of(domain: Domain, spec: CorpusSpec) -> dict:
-    """What a manifest says of symbols in a domain that the field of the corpus' rule does not write."""
-    if spec.tokenizer["type"] != "rule":
-        return {}
-    return {"unknown_letters": seen(texts_of(domain), spec.tokenizer["rule"]).facts(spec.private)}
-
-
-def texts_of(domain: Domain) -> Iterator[str]:
-    """The first training text of a domain, as much as tokens are learned from."""
-    chosen = np.flatnonzero(domain.train)
-    for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
-        yield domain.part.document(index).decode("utf-8", "replace")
-
-
-def predicted_of(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> Iterator[str]:
-    """The training text of a domain that counts, document by document: of conversations the answers."""
-    part = domain.part
-    for index in np.flatnonzero(domain.train):
-        if part.is_tokens:
-            yield tokenizer.decode(np.frombuffer(part.document(index), WIDE))
-            continue
-        data = bytearray(part.document(index))
-        for first, last in part.context_of(index):
-            data[first:last] = b"\n" * (last - first)
-        yield data.decode("utf-8", "replace")
-
-
-def examples(domain: Domain, tokenizer: Bytes | BytePairs | Ids) -> list[str]:
-    """The beginnings of three validation documents, drawn at random."""
-    chosen = np.flatnonzero(domain.valid)
-    drawn = np.random.default_rng(0).choice(chosen, min(EXAMPLES, len(chosen)), replace=False)
-    begins = [domain.part.document(index)[: 4 * EXAMPLE_CHARACTERS] for index in drawn]
-    if domain.part.is_tokens:
-        return [tokenizer.decode(np.frombuffer(begin, WIDE))[:EXAMPLE_CHARACTERS] for begin in begins]
-    return [begin.decode("utf-8", "ignore")[:EXAMPLE_CHARACTERS] for begin in begins]
-
-
-def make_manifest(
-    spec: CorpusSpec,
-    domains: list[Domain],
-    facts: list[dict],
-    tokenizer: Bytes | BytePairs | Ids,
-    missing: list[str],
-) -> dict:
-    """The manifest: see the top of this file."""
-    used, absent = [], []
-    if spec.source["type"] == "default":
-        absent = [name for name in sources.PACKAGES if packages.files_of(name) is None]
-        used = [packages.describe(name) for name in sources.PACKAGES if name not in absent]
-    return {
-        "version": VERSION,
-        "fingerprint": spec.fingerprint,
-        "spec": spec.to_dict(),
-        "tokenizer": {
-            "type": spec.tokenizer["type"],
-            "vocabulary": len(tokenizer.token_bytes),
-            "end": ending_of(spec, tokenizer),
-        },
-        "domains": {
-            domain.name: {**fact, "examples": [] if spec.private else fact["examples"], **unknown_of(domain, spec)}
-            for domain, fact in zip(domains, facts, strict=True)
-        },
-        "skipped": [{"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped],
-        "noticed": [{"domain": domain.name, **one} for domain in domains for one in domain.part.tally.noticed],
-        "packages": used,
-        "missing": absent + missing,
-    }

@@ -18,8 +18,8 @@ from engine.corpus.tokenizers import UNREAD, BytePairs, Bytes, Ids, from_file, o
 class Corpus:
     """A corpus, open for reading.
 
-    name: its folder's; manifest: see engine/corpus/build.py; tokenizer: encodes and decodes; private: none of its text
-    may be shown.
+    name: its folder's; manifest: see engine/corpus/manifest.py; tokenizer: encodes and decodes; private: none of its
+    text may be shown.
     """
 
     name: str

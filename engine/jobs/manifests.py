@@ -1,4 +1,4 @@
-"""What readers take of a corpus' manifest (engine/corpus/build.py), of what a study keeps of it, and of an import."""
+"""What readers take of a corpus' manifest (engine/corpus/manifest.py), of what a study keeps, and of an import."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -42,6 +42,7 @@ def longer(zoo, rows):
         more = torch.randn(max(0, rows - VOCABULARY), WIDTH, generator=generator)
         tensors[name] = torch.cat([tensors[name], more])[:rows]
     write(zoo / "other", tensors)
+    (zoo / "other" / "config.json").write_text(json.dumps({**CONFIG, "vocab_size": rows}))
     vocabulary(zoo / "base", [f"t{n}" for n in range(VOCABULARY)])
     vocabulary(
         zoo / "other", [f"t{n}" for n in range(min(rows, VOCABULARY))], [f"new{n}" for n in range(rows - VOCABULARY)]

@@ -198,7 +198,6 @@ def test_contributing_names_the_tables_and_shows_the_rows():
         assert row in TEXT and any(row in after for rows in ROWS.values() for _, after in rows), row
 
 
-@pytest.mark.slow
 @pytest.mark.soak
 def test_what_is_added_keeps_the_promises_of_its_table(tmp_path):
     """In a copy of the whole checkout: the tests that are parametrized over tables, and those of the written pages."""

@@ -23,7 +23,7 @@ class CorpusTask(Task):
 
 @dataclass(frozen=True)
 class CorpusBuilt(Event):
-    """The corpus is there. manifest: see engine/corpus/build.py."""
+    """The corpus is there. manifest: see engine/corpus/manifest.py."""
 
     kind = "corpus.built"
     lands = Row("corpora", {"manifest": "manifest"}, where={"name": "corpus"})
