@@ -25,6 +25,7 @@ import pyarrow.parquet
 import pytest
 
 from engine.core import access
+from engine.jobs.backends.cluster_file import read_cluster
 from engine.merging.config import read_config
 from engine.spec.compute import Compute
 from engine.spec.study import StudySpec
@@ -159,6 +160,9 @@ def test_files_are_read_by_their_readers(block, tmp_path):
         (tmp_path / access.FILE).write_text(block.text)
         (tmp_path / access.FILE).chmod(0o600)
         assert access.read(tmp_path).url == told["url"]
+    elif set(told) in ({"slurm"}, {"ray"}):
+        (tmp_path / "cluster.toml").write_text(block.text)
+        read_cluster(tmp_path, None, *told)
     elif set(told) == {"compute"}:
         Compute.from_dict(told["compute"])
     else:

@@ -86,6 +86,7 @@ class Slurm(Backend):
         self.known: dict[str, str] = {}  # Slurm's job id -> its state, as of `looked`
         self.looked = 0.0
         self.trouble: str | None = None
+        self.has_cards = True  # unless Slurm says otherwise
         own = {} if self.cluster == "local" else {"slurm_python": launcher(options, python)}
         try:
             self.executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster, **own)
@@ -102,7 +103,10 @@ class Slurm(Backend):
         return cls(options.jobs, root / "jobs" / "slurm", options.slurm, found, options.python)
 
     def try_options(self) -> None:
-        """Have Slurm look at the options, without a job. Raises Problem with its own words."""
+        """Have Slurm look at the options, without a job, and ask whether it has any cards. Raises Problem with its own
+        words."""
+        told = subprocess.run(["sinfo", "--noheader", "--format=%G"], capture_output=True, text=True, check=False)
+        self.has_cards = told.returncode != 0 or "gpu" in told.stdout
         self.executor.update_parameters(**self.asked(1, int(bool(self.options.gpu))))
         own: Any = self.executor._executor
         text = own._make_submission_file_text("true", "trial")
@@ -122,7 +126,8 @@ class Slurm(Backend):
         """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs it has."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
-        return {"cpus": need.cpus, "gpus": float(fraction_of_card(need, 0) > 0)}
+        takes = fraction_of_card(need, 0) > 0 and (need.device != "auto" or self.has_cards)
+        return {"cpus": need.cpus, "gpus": float(takes)}
 
     def submit(
         self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None

@@ -11,6 +11,7 @@ from engine.jobs.backends.cluster_file import Container, RayOptions, SlurmOption
 from engine.jobs.backends.ray_jobs import entrypoint
 from engine.jobs.backends.slurm import launcher, parameters
 from engine.jobs.devices import Lease
+from engine.jobs.spec import JobSpec
 from tests.jobs.backends.test_backends import HAS_SLURM, slurm_cluster  # noqa: F401
 from tests.support.running import until
 from tests.support.working import corpus_job, kinds, last, place, read_events, training_job, worker
@@ -108,6 +109,17 @@ def test_what_slurm_does_not_have_is_said_before_any_job(cluster, tmp_path, opti
     with pytest.raises(Problem) as refused:
         made(tmp_path, **options)
     assert "Slurm says" in str(refused.value) and said in str(refused.value)
+
+
+@pytest.mark.parametrize("node", [pytest.param("", marks=on_a_node)])
+def test_a_card_is_taken_where_there_is_one(cluster, tmp_path, node):
+    backend = made(tmp_path)
+    assert backend.has_cards
+    asked = {device: backend.place(JobSpec("train", device=device), [])["gpus"] for device in ("auto", "cpu", "cuda")}
+    assert asked == {"auto": 1.0, "cpu": 0.0, "cuda": 1.0}
+    backend.has_cards = False
+    asked = {device: backend.place(JobSpec("train", device=device), [])["gpus"] for device in ("auto", "cpu", "cuda")}
+    assert asked == {"auto": 0.0, "cpu": 0.0, "cuda": 1.0}
 
 
 @pytest.mark.parametrize("node", [pytest.param("", marks=on_a_node)])
