@@ -117,10 +117,11 @@ class Slurm(Backend):
 
     def asked(self, cpus: int, gpus: int) -> dict[str, Any]:
         """What a job of so many cores and cards asks for, by submitit's names."""
-        if not gpus or not self.options.gpu or self.cluster == "local":
+        if self.cluster == "local":
             return {"cpus_per_task": cpus, "gpus_per_node": gpus}
-        of_type = {"gpus-per-node": f"{self.options.gpu}:{gpus}"}
-        return {"cpus_per_task": cpus, "slurm_additional_parameters": {**self.options.options, **of_type}}
+        cards = f"{self.options.gpu}:{gpus}" if self.options.gpu else str(gpus)
+        own = {"gpus-per-node": cards} if gpus else {}  # whole each time: submitit keeps what the job before asked for
+        return {"cpus_per_task": cpus, "slurm_additional_parameters": {**self.options.options, **own}}
 
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs it has."""
@@ -146,9 +147,9 @@ class Slurm(Backend):
         job = self.job(handle)
         if self.cluster == "local":
             alive = is_controller(handle)  # checked first: it writes its result before it exits
-            if not alive and not job.paths.result_pickle.exists():
-                return Status("ended", cause="its process was gone")
-            return Status("running") if not job.paths.result_pickle.exists() else ended(job)
+            if job.paths.result_pickle.exists():
+                return ended(job)
+            return Status("running") if alive else Status("ended", cause="its process was gone")
         state = self.state(handle)
         if state in WAITING:  # also where it ran before, and Slurm took its node away
             return Status("waiting")
@@ -203,7 +204,6 @@ def parameters(options: SlurmOptions) -> dict[str, Any]:
         "slurm_signal_delay_s": options.grace_seconds,
         "slurm_setup": ["set -e", *options.setup] if options.setup else None,
         "slurm_srun_args": [f"--container-image={container.image}", *mounts] if container and pyxis else None,
-        "slurm_additional_parameters": options.options or None,
         "slurm_mem": f"{options.memory_gb * 1024:.0f}M" if options.memory_gb else None,
         **{f"slurm_{name}": getattr(options, name) or None for name in ("partition", "account", "qos", "constraint")},
     }

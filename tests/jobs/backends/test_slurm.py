@@ -122,6 +122,16 @@ def test_a_card_is_taken_where_there_is_one(cluster, tmp_path, node):
     assert asked == {"auto": 0.0, "cpu": 0.0, "cuda": 1.0}
 
 
+@pytest.mark.parametrize("gpu", ["", "a100"])
+@pytest.mark.parametrize("node", [pytest.param("", marks=on_a_node)])
+def test_each_job_has_its_own_cards_whatever_the_one_before_had(cluster, tmp_path, gpu, node):
+    backend = made(tmp_path, gpu=gpu)
+    for cards in (1.0, 0.0, 1.0):
+        lease = Lease("job", backend=backend.name, cpus=1, gpus=cards)
+        handle = backend.submit("job", ["true"], {}, lease, tmp_path / "log")
+        assert ("gres:gpu" in cluster.ask("scontrol", "show", "job", handle)) == bool(cards)
+
+
 @pytest.mark.parametrize("node", [pytest.param("", marks=on_a_node)])
 def test_lines_before_a_job_and_the_type_of_a_card(cluster, tmp_path, node):
     words = ["export WORD='a b'", f"echo set up > {tmp_path / 'up'}"]
